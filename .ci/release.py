@@ -159,8 +159,10 @@ def check_licences(requires: Sequence[str]) -> dict[str, Licence]:
     for name, said, verdict in licences:
         if verdict is not Verdict.ALLOWED:
             print(f"licences: {name}: {said}: {verdict.name.lower()}")
-    _expect(all(each.verdict is Verdict.ALLOWED for each in licences),
-            "read these licences; if they allow it, name them with the reason in .ci/licences.py")  # fmt: skip
+    _expect(
+        all(each.verdict is Verdict.ALLOWED for each in licences),
+        "read these licences; if they allow it, name them with the reason in .ci/licences.py",
+    )
     print(f"licences: {len(licences)} distributions of all run-time extras are allowed")
     return {each.name: each for each in licences}
 
@@ -170,10 +172,19 @@ def write_sbom(licences: Mapping[str, Licence], requires: Sequence[str]) -> None
 
     nerbert itself depends on what `requires` names. Links are left out: a `purl` identifies each distribution.
     """
-    whole = json.loads(_run(
-        TOOLS / "cyclonedx-py", "environment", "--no-validate", "--output-reproducible", "--spec-version", "1.6",
-        "--pyproject", ROOT / "pyproject.toml", sys.executable,
-    ))  # fmt: skip
+    whole = json.loads(
+        _run(
+            TOOLS / "cyclonedx-py",
+            "environment",
+            "--no-validate",
+            "--output-reproducible",
+            "--spec-version",
+            "1.6",
+            "--pyproject",
+            ROOT / "pyproject.toml",
+            sys.executable,
+        )
+    )
     found: dict[str, Any] = {canonicalize_name(each["name"]): each for each in whole["components"]}
     whole["components"] = [_component(found[name], licence) for name, licence in licences.items()] + _vendored()
     refs = {each["bom-ref"] for each in whole["components"]}
@@ -183,10 +194,12 @@ def write_sbom(licences: Mapping[str, Licence], requires: Sequence[str]) -> None
         for each in whole["dependencies"]
         if each["ref"] in refs
     ]
-    whole["dependencies"].append({
-        "ref": whole["metadata"]["component"]["bom-ref"],
-        "dependsOn": sorted(found[name]["bom-ref"] for name in direct if name in licences),
-    })  # fmt: skip
+    whole["dependencies"].append(
+        {
+            "ref": whole["metadata"]["component"]["bom-ref"],
+            "dependsOn": sorted(found[name]["bom-ref"] for name in direct if name in licences),
+        }
+    )
     text = json.dumps(whole, indent=1, ensure_ascii=False)
     subprocess.run([TOOLS / "python", "-c", VALIDATE], input=text, text=True, check=True)
     SBOM.parent.mkdir(exist_ok=True)
@@ -204,10 +217,16 @@ def _vendored() -> list[dict[str, Any]]:
     versions = json.loads((ROOT / "tests/serve/page/package.json").read_text(encoding="utf-8"))["devDependencies"]
     licences = {"preact": "MIT", "htm": "Apache-2.0"}
     return [
-        {"type": "library", "bom-ref": f"{name}=={versions[name]}", "name": name, "version": versions[name],
-         "purl": f"pkg:npm/{name}@{versions[name]}", "licenses": [{"license": {"id": licence}}]}
+        {
+            "type": "library",
+            "bom-ref": f"{name}=={versions[name]}",
+            "name": name,
+            "version": versions[name],
+            "purl": f"pkg:npm/{name}@{versions[name]}",
+            "licenses": [{"license": {"id": licence}}],
+        }
         for name, licence in licences.items()
-    ]  # fmt: skip
+    ]
 
 
 def _install(environment: Path, wheel: str) -> None:

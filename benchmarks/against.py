@@ -78,14 +78,32 @@ def _run(side: str, root: Path, work: Path, dump: Path, texts: Path) -> Run:
     finetuning = ["--set", "threads=1", "--set", "precision=fp32", "--set", "epochs=5"]
     tagging = ["--backend", "torch", "--precision", "fp32", "--threads", "1"]
     parts = (
-        _nerbert("corpus", root, work, ["corpus", "build", dump, "--knowledge", SAMPLE / "knowledge", "-o",
-                                        out / "corpus", "--set", "min_mentions=5"]),
+        _nerbert(
+            "corpus",
+            root,
+            work,
+            [
+                "corpus",
+                "build",
+                dump,
+                "--knowledge",
+                SAMPLE / "knowledge",
+                "-o",
+                out / "corpus",
+                "--set",
+                "min_mentions=5",
+            ],
+        ),
         _nerbert("pre-training", root, work, ["pretrain", work / "pretraining.toml", "-o", out / "encoder"]),
-        _nerbert("fine-tuning", root, work, ["finetune", "embedded", "--data", SAMPLE / "domain", "-o", out / "tagger",
-                                             *finetuning]),
+        _nerbert(
+            "fine-tuning",
+            root,
+            work,
+            ["finetune", "embedded", "--data", SAMPLE / "domain", "-o", out / "tagger", *finetuning],
+        ),
         _nerbert("tagging", root, work, ["tag", "embedded", texts, "-o", out / "tags.jsonl", *tagging]),
         _nerbert("benchmark", root, work, ["benchmark", work / "suite.toml", "--data", SAMPLE, "-o", out / "results"]),
-    )  # fmt: skip
+    )
     for part in parts:
         print(f"{side}: {part.name}: {part.cpu_seconds:.2f} CPU s", file=sys.stderr, flush=True)
     return Run(side, dump.stat().st_size or MB, parts)
@@ -97,8 +115,12 @@ def _nerbert(name: str, root: Path, work: Path, arguments: Sequence[str | Path])
 
 def _measured(name: str, root: Path, work: Path, command: Sequence[str | Path]) -> Part:
     """Run a command with a checkout's code (`-P`: wherever this is run), one thread and a cache of its own."""
-    own: Mapping[str, str] = {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
-                              "XDG_CACHE_HOME": str(work / "cache")}  # fmt: skip
+    own: Mapping[str, str] = {
+        "PYTHONPATH": str(root),
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "XDG_CACHE_HOME": str(work / "cache"),
+    }
     os.environ.update(own)
     return measure(name, command, work / f"{name}.log")
 

@@ -112,8 +112,11 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
     if not points:
         raise InputError(f"nothing to draw: {'; '.join(missing)[:300] or 'no record of a run'}")
     pace = {system: speed.words_per_cpu_second for system, speed in speeds.items()}
-    by_size = {size: sorted(points.get(size, ()), key=lambda point: (pace[point.system], point.f1))
-               for size in sizes if size in points or size in {size for _, size in published}}  # fmt: skip
+    by_size = {
+        size: sorted(points.get(size, ()), key=lambda point: (pace[point.system], point.f1))
+        for size in sizes
+        if size in points or size in {size for _, size in published}
+    }
     drawn = {point.system for of_size in points.values() for point in of_size}
     drawn_speeds = {system: speeds[system] for system in systems if system in drawn}
     return Frontier(list(targets), drawn_speeds, by_size, published, missing)
@@ -143,7 +146,7 @@ def _draw_size(panel: Any, frontier: Frontier, size: str, styles: Mapping[str, t
     plain_axes(panel, titles.get(size, f"{size} sentences" if size.isdecimal() else size))
     best = frontier.best(size)
     speeds = [frontier.speeds[point.system].words_per_cpu_second for point in best]
-    panel.plot(speeds, [100 * point.f1 for point in best], color="#b0b0b0", linewidth=1.2, zorder=1)  # fmt: skip
+    panel.plot(speeds, [100 * point.f1 for point in best], color="#b0b0b0", linewidth=1.2, zorder=1)
     for point in frontier.points[size]:
         (colour, shape), speed = styles[point.system], frontier.speeds[point.system]
         x, area = speed.words_per_cpu_second, 20 + speed.memory_mb / 12
@@ -152,8 +155,15 @@ def _draw_size(panel: Any, frontier: Frontier, size: str, styles: Mapping[str, t
     for (paper, paper_size), f1 in frontier.published.items():
         if paper_size == size:
             panel.axhline(100 * f1, color="#555555", linestyle=":", linewidth=1)
-            panel.annotate(f"{paper} (published)", (1, 100 * f1), xycoords=("axes fraction", "data"), ha="right",
-                           va="bottom", fontsize=7, color="#555555")  # fmt: skip
+            panel.annotate(
+                f"{paper} (published)",
+                (1, 100 * f1),
+                xycoords=("axes fraction", "data"),
+                ha="right",
+                va="bottom",
+                fontsize=7,
+                color="#555555",
+            )
 
 
 if __name__ == "__main__":

@@ -135,8 +135,14 @@ def draw_few_labels(curves: Curves, output: Path) -> None:
             for system, (colour, shape) in styles.items():
                 line = lines.get(system, {})
                 points = [(number, line[size]) for number, size in enumerate(sizes) if size in line]
-                panel.plot([x for x, _ in points], [100 * f1.mean for _, f1 in points], color=colour, marker=shape,
-                           markersize=4, label=system)  # fmt: skip
+                panel.plot(
+                    [x for x, _ in points],
+                    [100 * f1.mean for _, f1 in points],
+                    color=colour,
+                    marker=shape,
+                    markersize=4,
+                    label=system,
+                )
                 intervals = [(x, *(100 * end for end in f1.interval)) for x, f1 in points if f1.interval]
                 columns = zip(*intervals, strict=True) if intervals else ([], [], [])
                 panel.fill_between(*columns, color=colour, alpha=0.15, linewidth=0)
@@ -192,8 +198,14 @@ def make_maps(encoders: Sequence[str], sentences: Sequence[Example], most: int) 
         raise InputError("the entities have a single type: there is nothing to tell apart")
     maps = dict[str, Array]()
     for name in encoders:
-        tsne = TSNE(perplexity=_PERPLEXITY, metric="cosine", initialization="pca", neighbors="exact",
-                    random_state=_SEED, n_jobs=1)  # fmt: skip
+        tsne = TSNE(
+            perplexity=_PERPLEXITY,
+            metric="cosine",
+            initialization="pca",
+            neighbors="exact",
+            random_state=_SEED,
+            n_jobs=1,
+        )
         maps[name] = np.asarray(tsne.fit(entity_vectors(name, sentences, points)))
     return types, maps
 
@@ -217,10 +229,16 @@ def entity_vectors(encoder: str, sentences: Sequence[Example], points: Sequence[
     body = backbone.load_body()
     pieces = SubwordTokenizer(backbone.tokenizer, body.config, _LENGTH)
     rows = {number: row for row, number in enumerate(dict.fromkeys(number for number, _ in points))}
-    scores = word_scores(TorchScorer(body, "fp32", states_at), pieces, [sentences[number] for number in rows],
-                         int(body.config.hidden_size))  # fmt: skip
-    first = [next(word for word, (start, _) in enumerate(sentences[number].words) if start >= span.start)
-             for number, span in points]  # fmt: skip
+    scores = word_scores(
+        TorchScorer(body, "fp32", states_at),
+        pieces,
+        [sentences[number] for number in rows],
+        int(body.config.hidden_size),
+    )
+    first = [
+        next(word for word, (start, _) in enumerate(sentences[number].words) if start >= span.start)
+        for number, span in points
+    ]
     words = np.array([scores.offsets[rows[number]] for number, _ in points]) + first
     indices = np.minimum(np.searchsorted(scores.read, words), len(scores.read) - 1)
     if not (scores.read[indices] == words).all():

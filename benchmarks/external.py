@@ -23,7 +23,7 @@ _TRAINED = "trained"
 
 def run(
     train: Callable[[Any, Path], None], tag: Callable[[Any, Path], None], parser: argparse.ArgumentParser | None = None
-) -> None:  # fmt: skip
+) -> None:
     """Parse the command line, train into a folder unless that is done, and tag; both get the options and the folder."""
     parser = parser or argparse.ArgumentParser()
     for name in ("train", "dev", "test", "output"):
@@ -70,6 +70,8 @@ def write(path: Path, tagged: Iterable[tuple[Sequence[str], Iterable[Span]]]) ->
     with path.open("w", encoding="utf-8") as file:
         for words, found in tagged:
             starts = starts_of(words)
-            spans = [{"start": starts[first], "end": starts[last - 1] + len(words[last - 1]), "type": type_}
-                     for first, last, type_ in found]  # fmt: skip
+            spans = [
+                {"start": starts[first], "end": starts[last - 1] + len(words[last - 1]), "type": type_}
+                for first, last, type_ in found
+            ]
             file.write(json.dumps({"text": " ".join(words), "spans": spans}) + "\n")

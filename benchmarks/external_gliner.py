@@ -20,13 +20,24 @@ def train(options: Any, folder: Path) -> None:
     set_seed(options.seed)
     model = GLiNER.from_pretrained(options.model, local_files_only=True)
     data = [(words, spans_of(tags)) for words, tags in sentences(options.train)]
-    rows = [{"tokenized_text": words, "ner": [[first, end - 1, type_.lower()] for first, end, type_ in spans]}
-            for words, spans in data]  # fmt: skip
+    rows = [
+        {"tokenized_text": words, "ner": [[first, end - 1, type_.lower()] for first, end, type_ in spans]}
+        for words, spans in data
+    ]
     model.train_model(
-        train_dataset=rows, eval_dataset=rows[:1], output_dir=str(folder / "work"), max_steps=options.steps,
-        per_device_train_batch_size=8, save_strategy="no", eval_strategy="no", report_to="none", seed=options.seed,
-        use_cpu=True, disable_tqdm=True, dataloader_num_workers=0,
-    )  # fmt: skip
+        train_dataset=rows,
+        eval_dataset=rows[:1],
+        output_dir=str(folder / "work"),
+        max_steps=options.steps,
+        per_device_train_batch_size=8,
+        save_strategy="no",
+        eval_strategy="no",
+        report_to="none",
+        seed=options.seed,
+        use_cpu=True,
+        disable_tqdm=True,
+        dataloader_num_workers=0,
+    )
     model.save_pretrained(folder / "model")
     types = sorted({type_ for _, spans in data for _, _, type_ in spans})
     (folder / "types").write_text("\n".join(types), encoding="utf-8")
@@ -54,8 +65,11 @@ def _spans(model: Any, part: list[list[str]], types: list[str]) -> list[list[tup
         starts = starts_of(words)
         spans: list[tuple[int, int, str]] = []
         for each in sorted(entities, key=lambda each: each["start"]):
-            inside = [place for place, start in enumerate(starts)
-                      if start < each["end"] and start + len(words[place]) > each["start"]]  # fmt: skip
+            inside = [
+                place
+                for place, start in enumerate(starts)
+                if start < each["end"] and start + len(words[place]) > each["start"]
+            ]
             if inside and (not spans or spans[-1][1] <= inside[0]):
                 spans.append((inside[0], inside[-1] + 1, each["label"]))
         found.append(spans)

@@ -20,12 +20,35 @@ def train(options: Any, folder: Path) -> None:
     data = folder / "data"
     data.mkdir(exist_ok=True)
     (data / "train.conll").write_bytes(options.train.read_bytes())
-    _nerbert("finetune", options.encoder, "--data", data, "-o", folder / "tagger", "--set", f"seed={options.seed}",
-             "--set", "threads=1")  # fmt: skip
+    _nerbert(
+        "finetune",
+        options.encoder,
+        "--data",
+        data,
+        "-o",
+        folder / "tagger",
+        "--set",
+        f"seed={options.seed}",
+        "--set",
+        "threads=1",
+    )
     tagger = folder / "tagger"
     if options.texts:
-        _nerbert("distil", tagger, options.texts, "--encoder", options.student, "--data", data, "-o",
-                 folder / "student", "--set", f"seed={options.seed}", "--set", "threads=1")  # fmt: skip
+        _nerbert(
+            "distil",
+            tagger,
+            options.texts,
+            "--encoder",
+            options.student,
+            "--data",
+            data,
+            "-o",
+            folder / "student",
+            "--set",
+            f"seed={options.seed}",
+            "--set",
+            "threads=1",
+        )
         tagger = folder / "student"
     if options.int8:
         _nerbert("export", tagger, "--int8", "-o", folder / "int8")

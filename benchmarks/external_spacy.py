@@ -33,8 +33,10 @@ def tag(options: Any, folder: Path) -> None:
     """Tag the sentences to score."""
     nlp = spacy.load(folder / "out" / "model-best")
     found = nlp.pipe(docs(options.test, nlp.vocab))
-    write(options.output, (([word.text for word in doc], [(each.start, each.end, each.label_) for each in doc.ents])
-                           for doc in found))  # fmt: skip
+    write(
+        options.output,
+        (([word.text for word in doc], [(each.start, each.end, each.label_) for each in doc.ents]) for doc in found),
+    )
 
 
 def docs(path: Path, vocab: Vocab) -> Iterator[Doc]:

@@ -24,11 +24,20 @@ def train(options: Any, folder: Path) -> None:
     data = list(sentences(options.train))
     fine_tune(
         argparse.Namespace(
-            model=options.encoder, output=folder, seed=options.seed, better=False, epochs=_EPOCHS, clip=1.0, warmup=0,
-            steps=max(options.steps, _EPOCHS * -(-len(data) // _BATCH)), batch_size=_BATCH, learning_rate=5e-5,
+            model=options.encoder,
+            output=folder,
+            seed=options.seed,
+            better=False,
+            epochs=_EPOCHS,
+            clip=1.0,
+            warmup=0,
+            steps=max(options.steps, _EPOCHS * -(-len(data) // _BATCH)),
+            batch_size=_BATCH,
+            learning_rate=5e-5,
             weight_decay=0.0,
-        ), data,
-    )  # fmt: skip
+        ),
+        data,
+    )
 
 
 def tag(options: Any, folder: Path) -> None:
@@ -36,8 +45,10 @@ def tag(options: Any, folder: Path) -> None:
     model = AutoModelForTokenClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     data = [words for words, _ in sentences(options.test)]
-    write(options.output, (each for first in range(0, len(data), 32)
-                           for each in _tagged(model, tokenizer, data[first : first + 32])))  # fmt: skip
+    write(
+        options.output,
+        (each for first in range(0, len(data), 32) for each in _tagged(model, tokenizer, data[first : first + 32])),
+    )
 
 
 def _tagged(model: Any, tokenizer: Any, part: list[list[str]]) -> list[tuple[list[str], list[tuple[int, int, str]]]]:

@@ -72,16 +72,23 @@ def main() -> None:
 def _speed(system: SystemSettings, target: Path, folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """Train a system, and measure its tagging."""
     test = (target / "test.conll").read_text(encoding="utf-8").strip("\n") + "\n\n"
-    texts = {"train": "".join(_blocks(target / "train.conll", options.sentences)), "dev": "", "once": test,
-             "often": test * options.times}  # fmt: skip
+    texts = {
+        "train": "".join(_blocks(target / "train.conll", options.sentences)),
+        "dev": "",
+        "once": test,
+        "often": test * options.times,
+    }
     for name, text in texts.items():
         (folder / f"{name}.conll").write_text(text, encoding="utf-8")
 
     def run(test: str) -> tuple[float, float]:
         places = {name: folder / f"{name}.conll" for name in ("train", "dev")}
         places |= {"test": folder / f"{test}.conll", "output": folder / "output"}
-        part = measure(test, _command(system, {name: str(each) for name, each in places.items()}, folder / "kept"),
-                       folder / f"{test}.log")  # fmt: skip
+        part = measure(
+            test,
+            _command(system, {name: str(each) for name, each in places.items()}, folder / "kept"),
+            folder / f"{test}.log",
+        )
         return part.cpu_seconds, part.peak_bytes
 
     run("once")  # trains
@@ -95,8 +102,17 @@ def _speed(system: SystemSettings, target: Path, folder: Path, options: argparse
 
 def _command(system: SystemSettings, places: dict[str, str], kept: Path) -> list[str]:
     """Return the command of a system that keeps its tagger."""
-    own = [sys.executable, str(Path(__file__).with_name("external_nerbert.py")), "--encoder", *system.encoders[:1],
-           "{train}", "{dev}", "{test}", "{output}", "{seed}"]  # fmt: skip
+    own = [
+        sys.executable,
+        str(Path(__file__).with_name("external_nerbert.py")),
+        "--encoder",
+        *system.encoders[:1],
+        "{train}",
+        "{dev}",
+        "{test}",
+        "{output}",
+        "{seed}",
+    ]
     values = {**places, "seed": "1"}
     return [*fill_command(system.command or own, values), "--keep", str(kept)]
 

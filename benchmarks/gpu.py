@@ -92,12 +92,17 @@ def model_of(size: Size, dropout: float = 0.1) -> Any:
     torch.manual_seed(1)
     return BertForTokenClassification(
         BertConfig(
-            vocab_size=size.vocabulary, hidden_size=size.width, num_hidden_layers=size.layers,
-            num_attention_heads=size.width // 64, intermediate_size=4 * size.width, hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout, id2label=dict(enumerate(names)),
+            vocab_size=size.vocabulary,
+            hidden_size=size.width,
+            num_hidden_layers=size.layers,
+            num_attention_heads=size.width // 64,
+            intermediate_size=4 * size.width,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+            id2label=dict(enumerate(names)),
             label2id={name: number for number, name in enumerate(names)},
         )
-    )  # fmt: skip
+    )
 
 
 def data_of(size: Size) -> TrainingData:
@@ -168,10 +173,19 @@ def theirs(size: Size, settings: TrainSettings, data: TrainingData, **more: Any)
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            output_dir=folder, max_steps=size.warm + size.steps, per_device_train_batch_size=size.batch,
-            learning_rate=settings.learning_rate, report_to="none", save_strategy="no", use_cpu=not on_gpu,
-            bf16=on_gpu, dataloader_pin_memory=on_gpu, disable_tqdm=True, remove_unused_columns=False, **more,
-        )  # fmt: skip
+            output_dir=folder,
+            max_steps=size.warm + size.steps,
+            per_device_train_batch_size=size.batch,
+            learning_rate=settings.learning_rate,
+            report_to="none",
+            save_strategy="no",
+            use_cpu=not on_gpu,
+            bf16=on_gpu,
+            dataloader_pin_memory=on_gpu,
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            **more,
+        )
         Counting(model_of(size), arguments, train_dataset=rows, data_collator=padded, callbacks=[StepClock()]).train()
     from accelerate.state import AcceleratorState
 
@@ -190,8 +204,10 @@ def padded(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
     """Return a batch for Trainer."""
     longest = max(len(each["input_ids"]) for each in rows)
     fill = {"input_ids": 0, "labels": IGNORED}
-    batch = {name: torch.tensor([each[name] + [pad] * (longest - len(each[name])) for each in rows])
-             for name, pad in fill.items()}  # fmt: skip
+    batch = {
+        name: torch.tensor([each[name] + [pad] * (longest - len(each[name])) for each in rows])
+        for name, pad in fill.items()
+    }
     lengths = torch.tensor([len(each["input_ids"]) for each in rows])
     mask = (torch.arange(longest) < lengths[:, None]).long()
     return batch | {"attention_mask": mask, "pieces": lengths.sum()}
@@ -236,10 +252,11 @@ def training(size: Size, data: TrainingData) -> dict[str, Any]:
     """Return the figures of all sides."""
     on_gpu = torch.cuda.is_available()
     settings = TrainSettings(batch_size=size.batch, max_tokens_per_batch=32768, precision="bf16" if on_gpu else "fp32")
-    sides: dict[str, Callable[[], dict[str, float]]] = {
-        "nerbert": lambda: ours(size, settings, data)
-    } | {name: lambda more=more: theirs(size, settings, data, **more) for name, more in THEIRS.items()  # type: ignore[misc]
-         if on_gpu or "dataloader_num_workers" not in more}  # fmt: skip
+    sides: dict[str, Callable[[], dict[str, float]]] = {"nerbert": lambda: ours(size, settings, data)} | {
+        name: lambda more=more: theirs(size, settings, data, **more)
+        for name, more in THEIRS.items()  # type: ignore[misc]
+        if on_gpu or "dataloader_num_workers" not in more
+    }
     weights = sum(each.numel() for name, each in model_of(size).named_parameters() if "embeddings" not in name)
     cost = 6 * weights + 12 * size.layers * size.width * len(data.windows.ids) / len(data.windows)
     name = torch.cuda.get_device_name() if on_gpu else "CPU"
@@ -298,8 +315,13 @@ def onnx(model: Any, size: Size) -> float | str:
     ids = torch.ones((64, 32), dtype=torch.long)
     with tempfile.TemporaryDirectory() as folder:
         target = str(Path(folder) / "model.onnx")
-        torch.onnx.export(model.cpu().eval(), (ids, torch.ones_like(ids)), target, dynamo=True,
-                          input_names=["input_ids", "attention_mask"])  # fmt: skip
+        torch.onnx.export(
+            model.cpu().eval(),
+            (ids, torch.ones_like(ids)),
+            target,
+            dynamo=True,
+            input_names=["input_ids", "attention_mask"],
+        )
         session = onnxruntime.InferenceSession(target, providers=["CUDAExecutionProvider"])
     feed = {each.name: ids.numpy() for each in session.get_inputs()}
     session.run(None, feed)
@@ -373,8 +395,10 @@ def main() -> None:
     about = "BERT-base's shape." if on_gpu else "No GPU: a tiny shape; these figures say only that everything runs."
     found: dict[str, Any] = {"device": name, "about": about, "size": str(size), **surroundings([], PACKAGES)}
     parts: dict[str, Callable[[], Any]] = {
-        "losses": parity, "training": lambda: training(size, data_of(size)), "tagging": lambda: tagging(size),
-    }  # fmt: skip
+        "losses": parity,
+        "training": lambda: training(size, data_of(size)),
+        "tagging": lambda: tagging(size),
+    }
     options.output.mkdir(parents=True, exist_ok=True)
     for part in options.only:
         try:

@@ -41,8 +41,10 @@ def main() -> None:
 
         dev = {each: _f1(options.model, folder / "dev.conll", labels, each) for each in THRESHOLDS}
         best, test = max(dev, key=lambda each: dev[each]), folder / "test.conll"
-        scores = {how: 100 * _f1(options.model if how[:5] == "torch" else place, test, labels, best, *back_end)
-                  for how, back_end in BACK_ENDS.items()}  # fmt: skip
+        scores = {
+            how: 100 * _f1(options.model if how[:5] == "torch" else place, test, labels, best, *back_end)
+            for how, back_end in BACK_ENDS.items()
+        }
         figures = " | ".join(f"{each:.2f}" for each in scores.values())
         print(f"| {name} | {best} | {figures} |", flush=True)
         results.append({"set": name, "sha256": sha256_of(test), "threshold": best, "f1": scores})
@@ -51,9 +53,13 @@ def main() -> None:
 
 
 def _f1(
-    model: Path, gold: Path, labels: Mapping[str, str], threshold: float, backend: str = "torch",
+    model: Path,
+    gold: Path,
+    labels: Mapping[str, str],
+    threshold: float,
+    backend: str = "torch",
     precision: str = "fp32",
-) -> float:  # fmt: skip
+) -> float:
     how = {"backend": backend, "precision": precision, "thresholds": threshold}
     return evaluate(model, gold, labels=labels, **how).f1_mean  # type: ignore[arg-type]
 

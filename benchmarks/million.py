@@ -47,10 +47,14 @@ def main() -> None:
             start, whole = (_run(options.model, lines[:many], name, batch, work) for many in (START, count))
             taken = whole.cpu_seconds - start.cpu_seconds
             found[name] = {
-                "lines": count, "words": sum(len(line.split()) for line in lines[:count]), "cpu_seconds": taken,
-                "start_cpu_seconds": start.cpu_seconds, "lines_per_cpu_second": (count - START) / taken,
-                "peak_bytes": whole.peak_bytes, "entities": whole.counts["entities"],
-            }  # fmt: skip
+                "lines": count,
+                "words": sum(len(line.split()) for line in lines[:count]),
+                "cpu_seconds": taken,
+                "start_cpu_seconds": start.cpu_seconds,
+                "lines_per_cpu_second": (count - START) / taken,
+                "peak_bytes": whole.peak_bytes,
+                "entities": whole.counts["entities"],
+            }
     print(_table(found))
     around = surroundings(options.files, PACKAGES) | {"model": digest(options.model / "model.safetensors")}
     print(json.dumps({**around, "sides": found}))
@@ -70,8 +74,23 @@ def _run(model: Path, lines: Sequence[str], name: str, batch: int, work: Path) -
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8")
     command: list[str | Path] = [sys.executable, Path(__file__), model, texts, "--batch", str(batch)]
     if not batch:
-        command = [sys.executable, "-m", "nerbert", "tag", model, texts, "-o", output, "--backend", "onnx",
-                   "--precision", "int8", "--threads", "1", "--overwrite"]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "nerbert",
+            "tag",
+            model,
+            texts,
+            "-o",
+            output,
+            "--backend",
+            "onnx",
+            "--precision",
+            "int8",
+            "--threads",
+            "1",
+            "--overwrite",
+        ]
     part = measure(name, command, work / "log")
     if not batch:
         with output.open(encoding="utf-8") as stream:

@@ -104,9 +104,12 @@ def fine_tune(options: argparse.Namespace, sentences: Sentences) -> dict[str, An
             lambda some: encode(tokenizer, some["words"], some["tags"]), batched=True, remove_columns=list(rows)
         )
     trainer = Trainer(
-        model=model, args=_arguments(options), train_dataset=data, processing_class=tokenizer,
+        model=model,
+        args=_arguments(options),
+        train_dataset=data,
+        processing_class=tokenizer,
         data_collator=DataCollatorForTokenClassification(tokenizer),
-    )  # fmt: skip
+    )
     cpu, wall = time.process_time(), time.monotonic()
     done = trainer.train()
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
@@ -120,11 +123,20 @@ def _arguments(options: argparse.Namespace) -> TrainingArguments:
         more = {"bf16": True, "train_sampling_strategy": "group_by_length", "save_strategy": "no"}
         more |= {"logging_strategy": "no", "disable_tqdm": True, "dataloader_pin_memory": False}
     return TrainingArguments(
-        output_dir=str(options.output), seed=options.seed, num_train_epochs=options.epochs,
-        max_steps=options.steps or -1, per_device_train_batch_size=options.batch_size,
-        learning_rate=options.learning_rate, weight_decay=options.weight_decay, warmup_steps=options.warmup,
-        lr_scheduler_type="linear", max_grad_norm=options.clip, report_to="none", use_cpu=True, **more,
-    )  # fmt: skip
+        output_dir=str(options.output),
+        seed=options.seed,
+        num_train_epochs=options.epochs,
+        max_steps=options.steps or -1,
+        per_device_train_batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        weight_decay=options.weight_decay,
+        warmup_steps=options.warmup,
+        lr_scheduler_type="linear",
+        max_grad_norm=options.clip,
+        report_to="none",
+        use_cpu=True,
+        **more,
+    )
 
 
 def predict(options: argparse.Namespace, sentences: Sentences) -> dict[str, Any]:

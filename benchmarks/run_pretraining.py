@@ -62,9 +62,13 @@ def _options() -> argparse.Namespace:
 
 def _settings(options: argparse.Namespace) -> PretrainSettings:
     settings = PretrainSettings(
-        corpus=(options.corpus,), backbone=options.encoder, cache=str(options.work / "cache"), seed=options.seed,
-        batch_size=options.batch_size, precision="fp32" if options.side.endswith(("fp32", "check")) else "bf16",
-    )  # fmt: skip
+        corpus=(options.corpus,),
+        backbone=options.encoder,
+        cache=str(options.work / "cache"),
+        seed=options.seed,
+        batch_size=options.batch_size,
+        precision="fp32" if options.side.endswith(("fp32", "check")) else "bf16",
+    )
     return _with_steps(settings, 1 if options.side == "check" else options.steps)
 
 
@@ -87,12 +91,20 @@ def ours(
     log = train(Run(model, data, TokenClassification(), settings, make_process_group(settings), steps=steps))
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     order = [numbers for _, numbers in data.steps(settings, 0, log.steps)]
-    cut = [each.ids.numel() for own in order for each in batches_of(
-        data.windows, own, settings.max_tokens_per_batch, "cpu", data.pad_id)]  # fmt: skip
+    cut = [
+        each.ids.numel()
+        for own in order
+        for each in batches_of(data.windows, own, settings.max_tokens_per_batch, "cpu", data.pad_id)
+    ]
     return {
-        "cpu_seconds": cpu, "wall_seconds": wall, "steps": log.steps, "pieces": log.tokens,
-        "padded_pieces": sum(cut), "passes": len(cut), "loss": log.entries[-1]["loss"],
-    }  # fmt: skip
+        "cpu_seconds": cpu,
+        "wall_seconds": wall,
+        "steps": log.steps,
+        "pieces": log.tokens,
+        "padded_pieces": sum(cut),
+        "passes": len(cut),
+        "loss": log.entries[-1]["loss"],
+    }
 
 
 def theirs(
@@ -116,21 +128,35 @@ def theirs(
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     real, padded = (sum(column) for column in zip(*sizes[: done.global_step], strict=True))
     return {
-        "cpu_seconds": cpu, "wall_seconds": wall, "steps": done.global_step, "pieces": real,
-        "padded_pieces": padded, "passes": done.global_step, "loss": done.training_loss,
-    }  # fmt: skip
+        "cpu_seconds": cpu,
+        "wall_seconds": wall,
+        "steps": done.global_step,
+        "pieces": real,
+        "padded_pieces": padded,
+        "passes": done.global_step,
+        "loss": done.training_loss,
+    }
 
 
 def _trainer(
     model: Any, data: TrainingData, settings: PretrainSettings, work: Path, collate: Any, numbers: Any, **more: Any
 ) -> Trainer:
     arguments = TrainingArguments(
-        output_dir=str(work / "trainer"), seed=settings.seed, max_steps=settings.max_steps,
-        per_device_train_batch_size=settings.batch_size, learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay, warmup_steps=settings.warmup_ratio, lr_scheduler_type="linear",
-        max_grad_norm=settings.max_grad_norm, report_to="none", use_cpu=True, save_strategy="no",
-        dataloader_pin_memory=False, **more,
-    )  # fmt: skip
+        output_dir=str(work / "trainer"),
+        seed=settings.seed,
+        max_steps=settings.max_steps,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup_ratio,
+        lr_scheduler_type="linear",
+        max_grad_norm=settings.max_grad_norm,
+        report_to="none",
+        use_cpu=True,
+        save_strategy="no",
+        dataloader_pin_memory=False,
+        **more,
+    )
     return Trainer(model=model, args=arguments, train_dataset=rows_of(data, numbers), data_collator=collate)
 
 
@@ -163,9 +189,12 @@ def check(model: Any, tokenizer: Any, data: TrainingData, settings: PretrainSett
     told = trainer.state.log_history[0]
     pieces = sum(len(row["input_ids"]) for row in trainer.train_dataset)
     return {
-        "loss": (line["loss"], told["loss"]), "norm": (line["norm"], told["grad_norm"]),
-        "pieces": (log.tokens, pieces), "classes": model.config.num_labels, "windows": len(data.numbers_of(0)),
-    }  # fmt: skip
+        "loss": (line["loss"], told["loss"]),
+        "norm": (line["norm"], told["grad_norm"]),
+        "pieces": (log.tokens, pieces),
+        "classes": model.config.num_labels,
+        "windows": len(data.numbers_of(0)),
+    }
 
 
 if __name__ == "__main__":

@@ -35,10 +35,18 @@ class Scores(torch.nn.Module):
 def main() -> None:
     """Prepare, label, and print the figures."""
     corpus, encoder, cache, warm = sys.argv[1:]
-    settings = make_settings(PretrainSettings, {
-        "corpus": corpus, "backbone": encoder, "cache": cache, "objective": "self_training", "max_eval_samples": 500,
-        "threads": 1, "precision": "fp32",
-    })  # fmt: skip
+    settings = make_settings(
+        PretrainSettings,
+        {
+            "corpus": corpus,
+            "backbone": encoder,
+            "cache": cache,
+            "objective": "self_training",
+            "max_eval_samples": 500,
+            "threads": 1,
+            "precision": "fp32",
+        },
+    )
     sampler, start = Sampler(), time.monotonic()
     processes, work = begin(settings, Path(cache).parent / "never", overwrite=False)
     start_of = "warm" if warm == "1" else "cold"

@@ -43,8 +43,18 @@ def main() -> None:
             early = _peak()
     spent = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.monotonic() - wall}
     words = options.copies * sum(len(example.words) for example in examples)
-    print(json.dumps({"words": words, **spent, "entities": sum(map(len, found)), "f1": f1_of(examples, found),
-                      "peak_bytes": _peak(), "peak_early_bytes": early}))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "words": words,
+                **spent,
+                "entities": sum(map(len, found)),
+                "f1": f1_of(examples, found),
+                "peak_bytes": _peak(),
+                "peak_early_bytes": early,
+            }
+        )
+    )
 
 
 def _options() -> argparse.Namespace:

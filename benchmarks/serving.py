@@ -92,8 +92,10 @@ class Server:
         """Return those of all its processes."""
         found = [each.pid for each in self.processes]
         for pid in found:  # grows
-            found += map(int, itertools.chain(*(each.read_text().split() for each in
-                                                Path(f"/proc/{pid}/task").glob("*/children"))))  # fmt: skip
+            found += map(
+                int,
+                itertools.chain(*(each.read_text().split() for each in Path(f"/proc/{pid}/task").glob("*/children"))),
+            )
         return found
 
     def cpu(self) -> float:
@@ -159,8 +161,20 @@ class Bench:
     def wrk(self, server: Server, bodies: Path, clients: int, seconds: float) -> tuple[dict[str, float], float]:
         """Return what wrk found, and its CPU seconds."""
         threads = min(len(server.ports), clients)
-        command = ["wrk", "-t", threads, "-c", clients, "-d", f"{seconds:.0f}s", "--timeout", "120s", "-s",
-                   self.work / "wrk.lua", f"http://127.0.0.1:{server.ports[0]}"]  # fmt: skip
+        command = [
+            "wrk",
+            "-t",
+            threads,
+            "-c",
+            clients,
+            "-d",
+            f"{seconds:.0f}s",
+            "--timeout",
+            "120s",
+            "-s",
+            self.work / "wrk.lua",
+            f"http://127.0.0.1:{server.ports[0]}",
+        ]
         environment = os.environ | {"PORTS": " ".join(map(str, server.ports)), "BODIES": str(bodies)}
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=True)
@@ -217,8 +231,12 @@ def main() -> None:
         bench = Bench(options, Path(work))
         found = {part: PARTS[part](bench) for part in options.part}
     folders = [each for each in (options.fixed, options.light, options.gliner) if each]
-    weights = {str(path): digest(path) for each in folders for path in sorted(each.rglob("*"))
-               if path.suffix in {".onnx", ".safetensors"}}  # fmt: skip
+    weights = {
+        str(path): digest(path)
+        for each in folders
+        for path in sorted(each.rglob("*"))
+        if path.suffix in {".onnx", ".safetensors"}
+    }
     around = surroundings([options.data], PACKAGES) | {"models": weights, "load": os.getloadavg()}
     settings = {name: str(value) for name, value in vars(options).items()}
     text = json.dumps({**around, "settings": settings, "found": found}, ensure_ascii=False)
@@ -233,8 +251,10 @@ def groups(options: argparse.Namespace) -> Iterator[tuple[str, Sequence[Side], S
         folder = options.fixed
         sides = [_nerbert("nerbert serve", folder, precision), *_plain("Tagger.tag", "nerbert", folder, precision)]
         if precision == "int8":
-            sides += [_nerbert("2 × nerbert serve --workers 1", folder, precision, workers=1, servers=2),
-                      _nerbert("nerbert serve --threads 0", folder, precision, threads=0)]  # fmt: skip
+            sides += [
+                _nerbert("2 × nerbert serve --workers 1", folder, precision, workers=1, servers=2),
+                _nerbert("nerbert serve --threads 0", folder, precision, threads=0),
+            ]
         else:
             sides += _plain("pipeline", "transformers", folder, precision)
         if precision in options.groups:
@@ -246,12 +266,33 @@ def groups(options: argparse.Namespace) -> Iterator[tuple[str, Sequence[Side], S
 
 
 def _nerbert(
-    name: str, folder: Path, precision: str, *, workers: int = 2, threads: int = 1, servers: int = 1,
+    name: str,
+    folder: Path,
+    precision: str,
+    *,
+    workers: int = 2,
+    threads: int = 1,
+    servers: int = 1,
     more: Sequence[str] = ("--deadline", "600000"),
-) -> Side:  # fmt: skip
-    command = [sys.executable, "-m", "nerbert", "serve", f"model={folder.resolve()}", "--port", "PORT", "--backend",
-               "onnx", "--precision", precision, "--workers", str(workers), "--threads", str(threads),
-               *more]  # fmt: skip
+) -> Side:
+    command = [
+        sys.executable,
+        "-m",
+        "nerbert",
+        "serve",
+        f"model={folder.resolve()}",
+        "--port",
+        "PORT",
+        "--backend",
+        "onnx",
+        "--precision",
+        precision,
+        "--workers",
+        str(workers),
+        "--threads",
+        str(threads),
+        *more,
+    ]
     return Side(name, command, servers)
 
 
@@ -260,9 +301,16 @@ def _plain(name: str, kind: str, folder: Path, precision: str, python: str = sys
     for processes, threads in ((2, 1), (1, 2)):
         # a Python of its own may lack these; at the end of the path, they replace nothing
         packages = [] if python == sys.executable else [str(Path(starlette.__file__).parents[1])]
-        settings = {"kind": kind, "folder": str(folder.resolve()), "precision": precision, "processes": processes,
-                    "threads": threads, "port": 0, "packages": packages,
-                    "labels": LABELS if kind == "gliner" else None}  # fmt: skip
+        settings = {
+            "kind": kind,
+            "folder": str(folder.resolve()),
+            "precision": precision,
+            "processes": processes,
+            "threads": threads,
+            "port": 0,
+            "packages": packages,
+            "labels": LABELS if kind == "gliner" else None,
+        }
         text = json.dumps(settings).replace('"port": 0', '"port": PORT')
         what = "2 processes" if processes == 2 else "2 threads"
         found.append(Side(f"{name}, {what}", [python, str(HERE / "serving_plain.py"), text], ready=processes))
@@ -306,30 +354,57 @@ def _compared(group: str, length: str, servers: Sequence[Server], bodies: Path) 
     some = bodies.read_bytes().splitlines()[: COMPARED if length == "short" else 8]
     first, *others = ([_spans(server.ports[-1], body) for body in some] for server in servers)
     return [
-        [group, length, server.side.name, f"{sum(map(set.__eq__, first, other))} of {len(some)}",
-         *(sum(len(part(a, b)) for a, b in zip(first, other, strict=True)) for part in
-           (set.intersection, set.difference, lambda a, b: b - a))]
+        [
+            group,
+            length,
+            server.side.name,
+            f"{sum(map(set.__eq__, first, other))} of {len(some)}",
+            *(
+                sum(len(part(a, b)) for a, b in zip(first, other, strict=True))
+                for part in (set.intersection, set.difference, lambda a, b: b - a)
+            ),
+        ]
         for server, other in zip(servers[1:], others, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _show(cells: Sequence[Cell]) -> None:
     by: dict[tuple[str, str, int], dict[str, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
         by[cell.group, cell.length, cell.clients][cell.side].append(cell)
-    titles = ("group", "texts", "clients", "side", "requests/s", "nerbert's / its", "p50 ms", "p95 ms", "p99 ms",
-              "server CPU ms/request", "wrk CPU ms/request", "peak MB", "refused or broken")  # fmt: skip
+    titles = (
+        "group",
+        "texts",
+        "clients",
+        "side",
+        "requests/s",
+        "nerbert's / its",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "server CPU ms/request",
+        "wrk CPU ms/request",
+        "peak MB",
+        "refused or broken",
+    )
     print("\n| " + " | ".join(titles) + " |\n|" + "---|" * len(titles))
     for (group, length, clients), sides in by.items():
         speeds = {name: [each.speed for each in own] for name, own in sides.items()}
         base = next(iter(speeds.values()))
         for name, own in sides.items():
-            row = [group, length, clients, name, _spread(speeds[name]), ratio(base, speeds[name]),
-                   *(_spread([each.found[p] for each in own]) for p in ("p50", "p95", "p99")),
-                   _spread([1000 * each.cpu / each.good for each in own]),
-                   f"{median(1000 * each.wrk_cpu / each.good for each in own):.3f}",
-                   f"{max(each.peak for each in own) / MB:.0f}",
-                   f"{sum(each.found['refused'] + each.found['broken'] for each in own):.0f}"]  # fmt: skip
+            row = [
+                group,
+                length,
+                clients,
+                name,
+                _spread(speeds[name]),
+                ratio(base, speeds[name]),
+                *(_spread([each.found[p] for each in own]) for p in ("p50", "p95", "p99")),
+                _spread([1000 * each.cpu / each.good for each in own]),
+                f"{median(1000 * each.wrk_cpu / each.good for each in own):.3f}",
+                f"{max(each.peak for each in own) / MB:.0f}",
+                f"{sum(each.found['refused'] + each.found['broken'] for each in own):.0f}",
+            ]
             print("| " + " | ".join(map(str, row)) + " |")
 
 
@@ -337,8 +412,12 @@ def direct(bench: Bench) -> Any:
     """Measure one client's wait, and the call without a server."""
     options, bodies, found = bench.options, bench.bodies("short"), defaultdict[str, list[float]](list)
     side = _nerbert("nerbert serve", options.fixed, "int8")
-    settings = {"kind": "nerbert", "folder": str(options.fixed), "precision": "int8",
-                "direct": [str(bodies), options.seconds]}  # fmt: skip
+    settings = {
+        "kind": "nerbert",
+        "folder": str(options.fixed),
+        "precision": "int8",
+        "direct": [str(bodies), options.seconds],
+    }
     command = [sys.executable, str(HERE / "serving_plain.py"), json.dumps(settings)]
     with bench.running(side) as server:
         bench.wrk(server, bodies, 1, 2)
@@ -381,18 +460,22 @@ def overload(bench: Bench) -> Any:
     statuses = {int(status): count for status, count in sent["statuses"].items()}
     bound = 3.0 + batches["p99"]  # nerbert's default deadline is a second
     rows = {
-        "arrivals/s (twice the capacity)": f"{rate:.0f}", "sent": f"{sent['sent']:,}",
-        "answered with 200": f"{statuses.get(200, 0):,}", "with 429": f"{statuses.get(429, 0):,}",
+        "arrivals/s (twice the capacity)": f"{rate:.0f}",
+        "sent": f"{sent['sent']:,}",
+        "answered with 200": f"{statuses.get(200, 0):,}",
+        "with 429": f"{statuses.get(429, 0):,}",
         "with 429 that lack Retry-After": sent["without_retry_after"],
         "otherwise, or not at all": sum(count for status, count in statuses.items() if status not in {200, 429}),
         "accepted, from arrival to answer, s": sent["accepted_seconds"],
         "bound of their p99: 3 × deadline + a batch (bucket of its p99), s": bound,
-        "batches, buckets of p99 and of the longest, s": batches, "refused, s": sent["refused_seconds"],
-        "sent later than due, s": sent["late_seconds"], "connections": sent["connections"],
+        "batches, buckets of p99 and of the longest, s": batches,
+        "refused, s": sent["refused_seconds"],
+        "sent later than due, s": sent["late_seconds"],
+        "connections": sent["connections"],
         "CPU s of the generator, of the server": [sent["generator_cpu_seconds"], round(cpu, 1)],
         "memory, median of the first and of the last minute, MB": [round(first / MB, 1), round(last / MB, 1)],
         "last / first, peak MB": [round(last / first, 3), round(peak / MB)],
-    }  # fmt: skip
+    }
     print("\n| overload | |\n|---|---|")
     for name, value in rows.items():
         print(f"| {name} | {value} |")
@@ -464,8 +547,10 @@ def _buckets(metrics: str) -> dict[str, float]:
     found = re.findall(r'nerbert_batch_seconds_bucket\{le="([^"]+)".*?\} (\S+)', metrics)
     edges = [(float(edge), float(count)) for edge, count in found]
     total = edges[-1][1]
-    return {name: next(edge for edge, count in edges if count >= share * total)
-            for name, share in (("p99", 0.99), ("longest", 1.0))}  # fmt: skip
+    return {
+        name: next(edge for edge, count in edges if count >= share * total)
+        for name, share in (("p99", 0.99), ("longest", 1.0))
+    }
 
 
 def _spread(values: Sequence[float]) -> str:

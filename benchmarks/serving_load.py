@@ -34,8 +34,10 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     """Return the 50th, 95th and 99th, and the largest, rounded."""
     ordered = sorted(values) or [0.0]
     last = len(ordered) - 1
-    return {name: round(ordered[round(last * share)], 3)
-            for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))}  # fmt: skip
+    return {
+        name: round(ordered[round(last * share)], 3)
+        for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
+    }
 
 
 class Load:
@@ -95,11 +97,15 @@ class Load:
     def summary(self) -> dict[str, object]:
         """Return what came of it."""
         return {
-            "sent": self.sent, "statuses": dict(self.statuses), "without_retry_after": self.bare,
-            "connections": self.opened, "accepted_seconds": percentiles(self.accepted),
-            "refused_seconds": percentiles(self.refused), "late_seconds": percentiles(self.late),
+            "sent": self.sent,
+            "statuses": dict(self.statuses),
+            "without_retry_after": self.bare,
+            "connections": self.opened,
+            "accepted_seconds": percentiles(self.accepted),
+            "refused_seconds": percentiles(self.refused),
+            "late_seconds": percentiles(self.late),
             "generator_cpu_seconds": round(time.process_time(), 2),
-        }  # fmt: skip
+        }
 
 
 class _Connection(asyncio.Protocol):

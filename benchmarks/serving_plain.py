@@ -35,9 +35,14 @@ def main() -> None:
 
     os.environ["PLAIN"] = sys.argv[1]  # uvicorn's processes import this module anew
     config = uvicorn.Config(
-        "serving_plain:application", factory=True, port=settings["port"], workers=settings["processes"], http="h11",
-        ws="none", access_log=False,
-    )  # fmt: skip
+        "serving_plain:application",
+        factory=True,
+        port=settings["port"],
+        workers=settings["processes"],
+        http="h11",
+        ws="none",
+        access_log=False,
+    )
     server, listening = uvicorn.Server(config), config.bind_socket()
     # uvicorn --workers doesn't set it, so answers to one client would take 40 ms more
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -119,8 +124,11 @@ def _gliner(folder: str, _: str) -> Tag:
     def tag(body: Mapping[str, Any]) -> list[dict[str, Any]]:
         text, parts = body["text"], list(_parts(body["text"], room))
         found = model.inference([part for _, part in parts], body["labels"], threshold=0.5)
-        return [_span(text, each, each["label"], start + each["start"])
-                for (start, _), spans in zip(parts, found, strict=True) for each in spans]  # fmt: skip
+        return [
+            _span(text, each, each["label"], start + each["start"])
+            for (start, _), spans in zip(parts, found, strict=True)
+            for each in spans
+        ]
 
     return tag
 

@@ -56,10 +56,15 @@ class Soak:
         self._end = self._start + 60 * self._options.minutes
         await self._sample("before")
         work = [self._client() for _ in range(self._options.clients)]
-        work += [self._again(each.__name__, lambda each=each: each(self.port), pause)  # type: ignore[misc]
-                 for each, pause in FAULTS.items()]  # fmt: skip
-        work += [self._again("reload", self._reload, 60),
-                 self._again("reload, damaged", self._damaged, 240), self._watch()]  # fmt: skip
+        work += [
+            self._again(each.__name__, lambda each=each: each(self.port), pause)  # type: ignore[misc]
+            for each, pause in FAULTS.items()
+        ]
+        work += [
+            self._again("reload", self._reload, 60),
+            self._again("reload, damaged", self._damaged, 240),
+            self._watch(),
+        ]
         await asyncio.gather(*work)
         await asyncio.to_thread(self._server.rest)
         await asyncio.sleep(2)
@@ -146,12 +151,16 @@ class Soak:
 
     async def _sample(self, name: str) -> None:
         found = {
-            "name": name, "minute": round((time.monotonic() - self._start) / 60, 3),
-            "rss_mb": round(self._server.memory("VmRSS") / MB, 2), "cpu_s": round(self._server.cpu(), 2),
+            "name": name,
+            "minute": round((time.monotonic() - self._start) / 60, 3),
+            "rss_mb": round(self._server.memory("VmRSS") / MB, 2),
+            "cpu_s": round(self._server.cpu(), 2),
             "threads": len(list(Path(f"/proc/{self._pid}/task").iterdir())),
-            "files": len(list(Path(f"/proc/{self._pid}/fd").iterdir())), "answers": len(self.took),
-            "client_cpu_s": round(time.process_time(), 2), "faults": len(self.faults),
-        }  # fmt: skip
+            "files": len(list(Path(f"/proc/{self._pid}/fd").iterdir())),
+            "answers": len(self.took),
+            "client_cpu_s": round(time.process_time(), 2),
+            "faults": len(self.faults),
+        }
         self.samples.append(found)  # type: ignore[arg-type]
         with self._options.log.open("a") as log:
             log.write(json.dumps(found) + "\n")
@@ -185,10 +194,26 @@ def main() -> None:
         fixed = Path(work, "fixed")
         shutil.copytree(options.fixed, fixed)
         bench = Bench(options, Path(work))
-        requests = Requests(bench.texts["short"], Tagger.load(fixed, backend="onnx", precision="fp32"),
-                            Tagger.load(options.open), options.seed)  # fmt: skip
-        command = [sys.executable, "-m", "nerbert", "serve", f"fixed={fixed}", f"open={options.open}", "--port", "PORT",
-                   "--precision", "fp32", "--threads", "1"]  # fmt: skip
+        requests = Requests(
+            bench.texts["short"],
+            Tagger.load(fixed, backend="onnx", precision="fp32"),
+            Tagger.load(options.open),
+            options.seed,
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "nerbert",
+            "serve",
+            f"fixed={fixed}",
+            f"open={options.open}",
+            "--port",
+            "PORT",
+            "--precision",
+            "fp32",
+            "--threads",
+            "1",
+        ]
         with bench.running(Side("serve", command)) as server:
             soak = Soak(server, requests, Path(work), options)
             asyncio.run(soak.run())
@@ -212,19 +237,27 @@ def report(soak: Soak, requests: Requests, log: str, options: argparse.Namespace
     )
     print(f"\n| | {' | '.join(names)} |\n|---|---|---|---|---|---|")
     for what in ("rss_mb", "threads", "files"):
-        print(f"| {what} | {soak.samples[0][what]} | {soak.between(early - 1, early + 1, what):g} | "
-              f"{soak.between(whole - 2, whole, what):g} | {soak.slope(what, early):+.2f} | "
-              f"{soak.samples[-1][what]} |")  # fmt: skip
+        print(
+            f"| {what} | {soak.samples[0][what]} | {soak.between(early - 1, early + 1, what):g} | "
+            f"{soak.between(whole - 2, whole, what):g} | {soak.slope(what, early):+.2f} | "
+            f"{soak.samples[-1][what]} |"
+        )
     last = soak.samples[-1]
     found = {
-        "compared": soak.compared, "entities of the texts": requests.entities,
+        "compared": soak.compared,
+        "entities of the texts": requests.entities,
         "seconds of answers": percentiles(soak.took),
-        "tracebacks in the log": log.count("Traceback"), "answers with 5xx in the log": _server_faults(log),
-        "server CPU s": round(last["cpu_s"] - soak.samples[0]["cpu_s"], 1), "client CPU s": last["client_cpu_s"],
-        "peak of samples, MB": max(each["rss_mb"] for each in soak.samples), "faults": soak.faults[:_SHOWN],
-        "number of faults": len(soak.faults), "seed": options.seed, "minutes": whole,
+        "tracebacks in the log": log.count("Traceback"),
+        "answers with 5xx in the log": _server_faults(log),
+        "server CPU s": round(last["cpu_s"] - soak.samples[0]["cpu_s"], 1),
+        "client CPU s": last["client_cpu_s"],
+        "peak of samples, MB": max(each["rss_mb"] for each in soak.samples),
+        "faults": soak.faults[:_SHOWN],
+        "number of faults": len(soak.faults),
+        "seed": options.seed,
+        "minutes": whole,
         **surroundings([options.fixed / "config.json"], ["onnxruntime", "torch", "starlette", "uvicorn", "h11"]),
-    }  # fmt: skip
+    }
     print()
     print(json.dumps(found, default=str))
 

@@ -176,10 +176,14 @@ async def broken_json(port: int) -> Outcome:
 async def wrong_request(port: int) -> Outcome:
     """Ask for what isn't there."""
     asked = random.choice(  # noqa: S311
-        [(post("/nowhere", _TEXT), 404), (post("/ready", _TEXT), 405), (post("/models/none", b'{"inputs": "a"}'), 400),
-         (post("/tag", _TEXT).replace(b"Host: localhost", b"Host: evil.example"), 403),
-         (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400)]
-    )  # fmt: skip
+        [
+            (post("/nowhere", _TEXT), 404),
+            (post("/ready", _TEXT), 405),
+            (post("/models/none", b'{"inputs": "a"}'), 400),
+            (post("/tag", _TEXT).replace(b"Host: localhost", b"Host: evil.example"), 403),
+            (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400),
+        ]
+    )
     return await _asked(port, *asked)
 
 
@@ -208,8 +212,20 @@ async def burst(port: int) -> Outcome:
 
 
 FAULTS: dict[Callable[[int], Awaitable[Outcome]], float] = {
-    slow_body: 20, too_slow_body: 30, slow_head: 30, slow_stream: 30, slow_reader: 30, half_body: 3, half_stream: 3,
-    huge_body: 10, huge_chunked_body: 10, long_text: 5, broken_json: 2, wrong_request: 2, leaves: 2, asks_nothing: 2,
+    slow_body: 20,
+    too_slow_body: 30,
+    slow_head: 30,
+    slow_stream: 30,
+    slow_reader: 30,
+    half_body: 3,
+    half_stream: 3,
+    huge_body: 10,
+    huge_chunked_body: 10,
+    long_text: 5,
+    broken_json: 2,
+    wrong_request: 2,
+    leaves: 2,
+    asks_nothing: 2,
     burst: 60,
-}  # fmt: skip
+}
 """Faults, each with the mean of the seconds between two of them."""

@@ -74,13 +74,20 @@ class Requests:
         self.texts, self._chance, self._types = texts, random.Random(seed), fixed.types  # noqa: S311
         self._fixed = dict(zip(texts, _entities(fixed, [TagRequest(each) for each in texts]), strict=True))
         asked = {labels: [TagRequest(each, labels, _THRESHOLD) for each in texts] for labels in LABELS}
-        self._open = {
-            labels: dict(zip(texts, _entities(opened, each), strict=True)) for labels, each in asked.items()
-        }  # fmt: skip
+        self._open = {labels: dict(zip(texts, _entities(opened, each), strict=True)) for labels, each in asked.items()}
         makers: dict[Callable[[], Asked], int] = {
-            self._tag: 6, self._tag_labels: 3, self._many: 2, self._stream: 2, self._hugging_face: 4, self._gliner: 4,
-            self._presidio: 4, self._extract: 3, self._chat: 2, self._label_studio: 3, self._status: 2,
-        }  # fmt: skip
+            self._tag: 6,
+            self._tag_labels: 3,
+            self._many: 2,
+            self._stream: 2,
+            self._hugging_face: 4,
+            self._gliner: 4,
+            self._presidio: 4,
+            self._extract: 3,
+            self._chat: 2,
+            self._label_studio: 3,
+            self._status: 2,
+        }
         self._makers, self._weights = list(makers), list(makers.values())
 
     @property
@@ -116,37 +123,67 @@ class Requests:
     def _stream(self) -> Asked:
         texts = self._some(10)
         body = [{"text": each, "id": number} for number, each in enumerate(texts)]
-        return Asked("tag/stream", "/tag/stream", body, [self._fixed[each] for each in texts],
-                     lambda lines: _results({"results": lines}), lines=True)  # fmt: skip
+        return Asked(
+            "tag/stream",
+            "/tag/stream",
+            body,
+            [self._fixed[each] for each in texts],
+            lambda lines: _results({"results": lines}),
+            lines=True,
+        )
 
     def _hugging_face(self) -> Asked:
         texts = self._some(3)
         body = {"inputs": texts, "parameters": {"aggregation_strategy": "simple"}}
-        return Asked("hugging-face", "/models/fixed", body, [self._fixed[each] for each in texts],
-                     lambda found: [_read(each, "start", "end", "entity_group") for each in found])  # fmt: skip
+        return Asked(
+            "hugging-face",
+            "/models/fixed",
+            body,
+            [self._fixed[each] for each in texts],
+            lambda found: [_read(each, "start", "end", "entity_group") for each in found],
+        )
 
     def _gliner(self) -> Asked:
         text, labels = self._text(), self._labels()
         body = {"text": text, "labels": labels, "threshold": _THRESHOLD}
-        return Asked("gliner", "/gliner?model=open", body, [self._open[labels][text]],
-                     lambda found: [_read(found["entities"], "start", "end", "label")])  # fmt: skip
+        return Asked(
+            "gliner",
+            "/gliner?model=open",
+            body,
+            [self._open[labels][text]],
+            lambda found: [_read(found["entities"], "start", "end", "label")],
+        )
 
     def _presidio(self) -> Asked:
         text = self._text()
         expected = sorted((start, end, presidio_name(type_)) for start, end, type_ in self._fixed[text])
-        return Asked("presidio", "/analyze?model=fixed", {"text": text, "language": "en"}, [expected],
-                     lambda found: [_read(found, "start", "end", "entity_type")])  # fmt: skip
+        return Asked(
+            "presidio",
+            "/analyze?model=fixed",
+            {"text": text, "language": "en"},
+            [expected],
+            lambda found: [_read(found, "start", "end", "entity_type")],
+        )
 
     def _extract(self) -> Asked:
         text = self._text()
         names = "start_position", "end_position", "suggested_label"
-        return Asked("nemo, extract", "/v1/extract?model=fixed", {"text": text}, [self._fixed[text]],
-                     lambda found: [_read(found["entities"], *names)])  # fmt: skip
+        return Asked(
+            "nemo, extract",
+            "/v1/extract?model=fixed",
+            {"text": text},
+            [self._fixed[text]],
+            lambda found: [_read(found["entities"], *names)],
+        )
 
     def _chat(self) -> Asked:
         text, labels = self._text(), self._labels()
-        body = {"model": "open", "messages": [{"role": "user", "content": text}], "labels": labels,
-                "threshold": _THRESHOLD}  # fmt: skip
+        body = {
+            "model": "open",
+            "messages": [{"role": "user", "content": text}],
+            "labels": labels,
+            "threshold": _THRESHOLD,
+        }
 
         def read(found: Any) -> Entities:
             content = json.loads(found["choices"][0]["message"]["content"])
@@ -158,19 +195,33 @@ class Requests:
         texts = self._some(5)
         labels = "".join(f'<Label value="{each}"/>' for each in self._types)
         config = f'<View><Labels name="k" toName="t">{labels}</Labels><Text name="t" value="$text"/></View>'
-        body = {"tasks": [{"id": number, "data": {"text": each}} for number, each in enumerate(texts)],
-                "label_config": config}  # fmt: skip
+        body = {
+            "tasks": [{"id": number, "data": {"text": each}} for number, each in enumerate(texts)],
+            "label_config": config,
+        }
 
         def read(found: Any) -> Entities:
             values = ([region["value"] for region in each["result"]] for each in found["results"])
             return [[(each["start"], each["end"], each["labels"][0]) for each in of] for of in values]
 
-        return Asked("label-studio", "/label-studio/predict?model=fixed", body,
-                     [self._fixed[each] for each in texts], read)  # fmt: skip
+        return Asked(
+            "label-studio", "/label-studio/predict?model=fixed", body, [self._fixed[each] for each in texts], read
+        )
 
     def _status(self) -> Asked:
-        path = self._chance.choice(["/", "/models", "/metrics", "/ready", "/healthz", "/health", "/openapi.json",
-                                    "/supportedentities", "/label-studio/health"])  # fmt: skip
+        path = self._chance.choice(
+            [
+                "/",
+                "/models",
+                "/metrics",
+                "/ready",
+                "/healthz",
+                "/health",
+                "/openapi.json",
+                "/supportedentities",
+                "/label-studio/health",
+            ]
+        )
         return Asked("status and page", path)
 
 

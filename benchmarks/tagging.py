@@ -55,8 +55,15 @@ def _options() -> argparse.Namespace:
 def _run(options: argparse.Namespace, model: Path, side: str, work: Path) -> Part:
     more: list[str | Path] = ["--sentences", str(options.sentences)] if options.sentences else []
     command: list[str | Path] = [
-        sys.executable, HERE / "run_tagging.py", side, model, options.file, "--threads", str(options.threads), *more,
-    ]  # fmt: skip
+        sys.executable,
+        HERE / "run_tagging.py",
+        side,
+        model,
+        options.file,
+        "--threads",
+        str(options.threads),
+        *more,
+    ]
     part = measure(side, command, work / f"{side}.log")
     print(f"{side}: {speed(part):,.0f} words per CPU second, F1 {100 * part.counts['f1']:.2f}", file=sys.stderr)
     return part

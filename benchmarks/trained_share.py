@@ -35,9 +35,19 @@ from nerbert.records import Example
 
 SUITES = ("suites/starts.toml", "suites/zero_shot.toml")
 HEADER = (
-    "data", "split", "sentences", "draw", "share", "right", "predicted", "gold", "lacking_right", "lacking_gold",
-    "train_f1", "train_cpu_seconds",
-)  # fmt: skip
+    "data",
+    "split",
+    "sentences",
+    "draw",
+    "share",
+    "right",
+    "predicted",
+    "gold",
+    "lacking_right",
+    "lacking_gold",
+    "train_f1",
+    "train_cpu_seconds",
+)
 
 
 @dataclass(frozen=True, slots=True)

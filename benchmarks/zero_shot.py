@@ -39,15 +39,35 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
 
 BODIES: dict[str, dict[str, Any]] = {
-    "deberta": {"model_type": "deberta-v2", "hidden_size": 768, "num_hidden_layers": 6, "num_attention_heads": 12,
-                "intermediate_size": 3072, "relative_attention": True, "position_buckets": 256,
-                "max_relative_positions": -1, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False,
-                "share_att_key": True, "norm_rel_ebd": "layer_norm", "type_vocab_size": 0},
-    "minilm": {"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
-               "intermediate_size": 1536, "max_position_embeddings": 512},
-}  # fmt: skip
-HEADS = {"span": {"span_mode": "markerV0"}, "token": {"span_mode": "token_level"},
-         "bi": {"span_mode": "markerV0", "labels_encoder": "a/b", "num_rnn_layers": 0}}  # fmt: skip
+    "deberta": {
+        "model_type": "deberta-v2",
+        "hidden_size": 768,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "relative_attention": True,
+        "position_buckets": 256,
+        "max_relative_positions": -1,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+        "type_vocab_size": 0,
+    },
+    "minilm": {
+        "model_type": "bert",
+        "hidden_size": 384,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 12,
+        "intermediate_size": 1536,
+        "max_position_embeddings": 512,
+    },
+}
+HEADS = {
+    "span": {"span_mode": "markerV0"},
+    "token": {"span_mode": "token_level"},
+    "bi": {"span_mode": "markerV0", "labels_encoder": "a/b", "num_rnn_layers": 0},
+}
 PACKAGES = ("nerbert", "gliner", "torch", "transformers", "tokenizers", "onnxruntime", "numpy")
 OURS = {"torch": ("torch", "fp32"), "onnx": ("onnx", "fp32"), "int8": ("onnx", "int8")}
 RATIOS = (("torch", "gliner"), ("onnx", "torch"), ("int8", "gliner"))
@@ -71,8 +91,10 @@ def main() -> None:
             _let_prompts_have(options.max_types, Path(folder))
             export(folder, int8=True)
             how = {"thresholds": THRESHOLD, "device": "cpu", "threads": 1}
-            taggers = {name: Tagger.load(folder, backend=backend, precision=precision, **how)
-                       for name, (backend, precision) in OURS.items()}  # fmt: skip
+            taggers = {
+                name: Tagger.load(folder, backend=backend, precision=precision, **how)
+                for name, (backend, precision) in OURS.items()
+            }
             for count in map(int, options.labels.split(",")):
                 labels = [f"{kind} of {what}" for kind in KINDS for what in THINGS][:count]
                 sides = {name: _own(tagger, texts, labels) for name, tagger in taggers.items()}
@@ -100,9 +122,9 @@ def _theirs(model: Any, texts: Sequence[str], labels: Sequence[str], batch: int)
     vectors: dict[str, Any] = {}
     if hasattr(model, "encode_labels"):  # its way to compute labels once
         vectors["labels_embeds"] = model.encode_labels(list(labels))
-    return lambda: sum(map(len, model.inference(
-        list(texts), list(labels), threshold=THRESHOLD, batch_size=batch, **vectors
-    )))  # fmt: skip
+    return lambda: sum(
+        map(len, model.inference(list(texts), list(labels), threshold=THRESHOLD, batch_size=batch, **vectors))
+    )
 
 
 def _check_room(tagger: Tagger, texts: Sequence[str], labels: Sequence[str]) -> None:
@@ -153,9 +175,14 @@ def _package_model(head: str, shape: str, texts: Sequence[str], folder: Path) ->
     tokenizer.add_tokens(["[FLERT]", "<<ENT>>", "<<SEP>>"], special_tokens=True)
     tokenizer.model_max_length = BODIES[shape].get("max_position_embeddings", 1 << 40)
     size = len(tokenizer)
-    values = {"hidden_size": BODIES[shape]["hidden_size"] if shape == "minilm" else 512, "class_token_index": size - 2,
-              "vocab_size": size, "encoder_config": {"vocab_size": size, **BODIES[shape]}, "model_name": "a/b",
-              **HEADS[head]}  # fmt: skip
+    values = {
+        "hidden_size": BODIES[shape]["hidden_size"] if shape == "minilm" else 512,
+        "class_token_index": size - 2,
+        "vocab_size": size,
+        "encoder_config": {"vocab_size": size, **BODIES[shape]},
+        "model_name": "a/b",
+        **HEADS[head],
+    }
     if head == "bi":
         values["labels_encoder_config"] = {"vocab_size": size, **BODIES["minilm"]}
     made = GLiNER._get_gliner_class(GLiNERConfig(**values))

@@ -59,10 +59,13 @@ def operations() -> Sequence[Operation]:
     """Return the routes of INCEpTION's external recommender."""
     return [
         Operation(
-            path="/inception/predict", run=predict, body=RecommenderRequest, query=LabelQuery,
+            path="/inception/predict",
+            run=predict,
+            body=RecommenderRequest,
+            query=LabelQuery,
             examples={"an example": EXAMPLE},
         )
-    ]  # fmt: skip
+    ]
 
 
 async def predict(call: Call) -> dict[str, str]:

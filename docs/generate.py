@@ -70,9 +70,10 @@ the dump's head; where MediaWiki has none in the language, those of its fallback
 {MADE}
 """
 COMMANDS_OF = {
-    TrainSettings: ("pretrain", "finetune", "distil"), PretrainSettings: ("pretrain",),
+    TrainSettings: ("pretrain", "finetune", "distil"),
+    PretrainSettings: ("pretrain",),
     FinetuneSettings: ("finetune", "distil"),
-}  # fmt: skip
+}
 PARAMETERS = "\n\nParameters\n----------\n"
 """What comes before a command's parameters in its docstring."""
 SHARED, SHORT = 3, 50
@@ -279,8 +280,10 @@ def _options(each: inspect.Parameter) -> list[Parameter]:
 
 
 PAGES = {
-    "settings.md": settings_page, "commands.md": commands_page, "languages.md": languages_page,
-}  # fmt: skip
+    "settings.md": settings_page,
+    "commands.md": commands_page,
+    "languages.md": languages_page,
+}
 
 if __name__ == "__main__":
     for page, text in PAGES.items():

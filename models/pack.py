@@ -56,8 +56,11 @@ def strip(inside: Path, source: str, file: str, weights: str) -> dict[str, Any]:
         "MatMul": {_key(tensor.T): name for name, tensor in exact.items()},
     }
     graph = onnx.load(inside / source).graph
-    used_by = {node.input[0 if node.op_type == "Gather" else 1]: node.op_type
-               for node in graph.node if node.op_type in by_content}  # fmt: skip
+    used_by = {
+        node.input[0 if node.op_type == "Gather" else 1]: node.op_type
+        for node in graph.node
+        if node.op_type in by_content
+    }
     found: dict[str, dict[str, str]] = {operator: {} for operator in by_content}
     for constant in graph.initializer:
         operator = used_by.get(constant.name, "")

@@ -39,29 +39,69 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("KMP_BLOCKTIME", "1")
 _HOMES = {
-    "AnnotateSettings": "annotate.settings", "Client": "serve.client",
-    "CorpusSettings": "corpus.settings", "DataSet": "formats.data", "DistilSettings": "distillation.settings",
-    "Evaluation": "evaluation.evaluate", "Example": "records", "FinetuneSettings": "finetuning.settings",
-    "LocalExecutor": "executors", "NerbertError": "errors", "PretrainSettings": "encoder.settings", "Span": "records",
-    "Spans": "tagger.spans", "TagRequest": "tagger.pending", "Tagger": "tagger.tagger",
-    "annotate_texts": "annotate.annotate", "score_tags": "metrics.score",
-}  # fmt: skip
+    "AnnotateSettings": "annotate.settings",
+    "Client": "serve.client",
+    "CorpusSettings": "corpus.settings",
+    "DataSet": "formats.data",
+    "DistilSettings": "distillation.settings",
+    "Evaluation": "evaluation.evaluate",
+    "Example": "records",
+    "FinetuneSettings": "finetuning.settings",
+    "LocalExecutor": "executors",
+    "NerbertError": "errors",
+    "PretrainSettings": "encoder.settings",
+    "Span": "records",
+    "Spans": "tagger.spans",
+    "TagRequest": "tagger.pending",
+    "Tagger": "tagger.tagger",
+    "annotate_texts": "annotate.annotate",
+    "score_tags": "metrics.score",
+}
 """The module of each public name."""
 
 __all__ = [
-    "AnnotateSettings", "Client", "CorpusSettings", "DataSet", "DistilSettings", "Evaluation",
-    "Example", "FinetuneSettings", "LocalExecutor", "NerbertError", "PretrainSettings", "Span", "Spans", "TagRequest",
-    "Tagger", "__version__", "annotate_texts", "build_corpus", "distil", "evaluate", "example", "finetune", "pretrain",
-    "pretrain_stages", "read_data", "report", "score_tags",
-]  # fmt: skip
+    "AnnotateSettings",
+    "Client",
+    "CorpusSettings",
+    "DataSet",
+    "DistilSettings",
+    "Evaluation",
+    "Example",
+    "FinetuneSettings",
+    "LocalExecutor",
+    "NerbertError",
+    "PretrainSettings",
+    "Span",
+    "Spans",
+    "TagRequest",
+    "Tagger",
+    "__version__",
+    "annotate_texts",
+    "build_corpus",
+    "distil",
+    "evaluate",
+    "example",
+    "finetune",
+    "pretrain",
+    "pretrain_stages",
+    "read_data",
+    "report",
+    "score_tags",
+]
 
 
 @refused(bad_path)
 def build_corpus(
-    dumps: str | Path | Sequence[str | Path], knowledge: str | Path | Sequence[str | Path], output: str | Path,
-    settings: "CorpusSettings | None" = None, *, exclude: Sequence[str | Path] = (),
-    executor: "Executor | None" = None, overwrite: bool = False, **keywords: Any,
-) -> "BuiltCorpus":  # fmt: skip
+    dumps: str | Path | Sequence[str | Path],
+    knowledge: str | Path | Sequence[str | Path],
+    output: str | Path,
+    settings: "CorpusSettings | None" = None,
+    *,
+    exclude: Sequence[str | Path] = (),
+    executor: "Executor | None" = None,
+    overwrite: bool = False,
+    **keywords: Any,
+) -> "BuiltCorpus":
     """Build a corpus from Wikipedia dumps, with its data card; return its folder and manifest.
 
     `dumps` are files or URLs, `knowledge` files or folders with the types of titles. `exclude` is annotated data:
@@ -78,17 +118,24 @@ def build_corpus(
     from nerbert.render.corpus import write_corpus_card
 
     plan = build.CorpusPlan(
-        tuple(_several(dumps)), tuple(map(Path, _several(knowledge))), Path(output), tuple(map(Path, exclude)),
+        tuple(_several(dumps)),
+        tuple(map(Path, _several(knowledge))),
+        Path(output),
+        tuple(map(Path, exclude)),
         overwrite,
-    )  # fmt: skip
+    )
     return build.build_corpus(plan, _make_settings(Known, settings, keywords), write_corpus_card, executor or HERE)
 
 
 @refused(bad_path)
 def pretrain(
-    output: str | Path, settings: "PretrainSettings | None" = None, *, executor: "Executor | None" = None,
-    overwrite: bool = False, **keywords: Any,
-) -> "TrainLog":  # fmt: skip
+    output: str | Path,
+    settings: "PretrainSettings | None" = None,
+    *,
+    executor: "Executor | None" = None,
+    overwrite: bool = False,
+    **keywords: Any,
+) -> "TrainLog":
     """Pre-train an encoder and write it to `output`, a Hugging Face folder; return the log.
 
     Keywords are settings (docs/settings.md) and override `settings`: `pretrain("encoder", corpus="corpus", epochs=1)`.
@@ -106,9 +153,13 @@ def pretrain(
 
 @refused(bad_path)
 def pretrain_stages(
-    output: str | Path, config: str | Path, changes: Sequence[str] = (), *, executor: "Executor | None" = None,
+    output: str | Path,
+    config: str | Path,
+    changes: Sequence[str] = (),
+    *,
+    executor: "Executor | None" = None,
     overwrite: bool = False,
-) -> "dict[str, TrainLog]":  # fmt: skip
+) -> "dict[str, TrainLog]":
     """Pre-train in the stages of a settings file, each with an encoder folder in `output`; return the logs by stage.
 
     `changes` have the syntax of `--set`: `["seed=2", "NEE.epochs=3"]`. Finished stages are skipped and have no log.
@@ -141,12 +192,21 @@ def example(
 
 @refused(bad_path)
 def read_data(
-    data: str | Path, splits: Collection[str] = ("train", "dev", "test"), *, from_: str = "", split: str = "",
-    split_seed: int = 0, overlaps: Literal["error", "longest", "first"] = "error",
-    tag_types: Literal["keep", "merge"] = "keep", cut_words: Literal["grow", "error"] = "grow",
-    units: "Units" = "auto", tag_column: str = "", type_: str = "",
-    language: str = "", word_splitter: str = "",
-) -> "DataSet":  # fmt: skip
+    data: str | Path,
+    splits: Collection[str] = ("train", "dev", "test"),
+    *,
+    from_: str = "",
+    split: str = "",
+    split_seed: int = 0,
+    overlaps: Literal["error", "longest", "first"] = "error",
+    tag_types: Literal["keep", "merge"] = "keep",
+    cut_words: Literal["grow", "error"] = "grow",
+    units: "Units" = "auto",
+    tag_column: str = "",
+    type_: str = "",
+    language: str = "",
+    word_splitter: str = "",
+) -> "DataSet":
     """Read annotated data in any format: a folder with a file for each split, or one file.
 
     `from_` names the format; by default it is detected. `split` cuts one file into train, dev and test (`"80/10/10"`).
@@ -160,19 +220,33 @@ def read_data(
     from nerbert.formats.documents import Reading
 
     reading = Reading(
-        from_=from_, split=split, split_seed=split_seed, overlaps=overlaps, tag_types=tag_types,
-        cut_words=cut_words, units=units, tag_column=tag_column, type_=type_,
-        language=language, word_splitter=word_splitter,
-    )  # fmt: skip
+        from_=from_,
+        split=split,
+        split_seed=split_seed,
+        overlaps=overlaps,
+        tag_types=tag_types,
+        cut_words=cut_words,
+        units=units,
+        tag_column=tag_column,
+        type_=type_,
+        language=language,
+        word_splitter=word_splitter,
+    )
     return stage.read_data(data, splits, reading)
 
 
 @refused(bad_path)
 def finetune(
-    encoder: str | Path, data: "AnyData", output: str | Path | None = None, settings: "FinetuneSettings | None" = None,
-    *, source: "AnyData | None" = None, overwrite: bool = False, calibrate: bool = True,
+    encoder: str | Path,
+    data: "AnyData",
+    output: str | Path | None = None,
+    settings: "FinetuneSettings | None" = None,
+    *,
+    source: "AnyData | None" = None,
+    overwrite: bool = False,
+    calibrate: bool = True,
     **keywords: Any,
-) -> "Tagger":  # fmt: skip
+) -> "Tagger":
     """Fine-tune `encoder` (a folder, a hub name, or `embedded`) on annotated sentences, and return the tagger.
 
     `data` is a folder with a train split (and optionally dev), one file, a `DataSet` from `read_data`, or examples: a
@@ -208,13 +282,23 @@ def finetune(
 
 @refused(bad_path)
 def distil(
-    teacher: str | Path, texts: str | Path | Sequence[str | Path], output: str | Path,
-    settings: "DistilSettings | None" = None, *, labels: "Sequence[str | EntityLabel] | None" = None,
-    encoder: str | Path = "embedded", data: "AnyData | None" = None, exclude: Sequence[str | Path] = (),
-    thresholds: float | Mapping[str, float] | None = None, from_: str = "", field: str = "text",
-    errors: str = "strict", executor: "Executor | None" = None, overwrite: bool = False,
+    teacher: str | Path,
+    texts: str | Path | Sequence[str | Path],
+    output: str | Path,
+    settings: "DistilSettings | None" = None,
+    *,
+    labels: "Sequence[str | EntityLabel] | None" = None,
+    encoder: str | Path = "embedded",
+    data: "AnyData | None" = None,
+    exclude: Sequence[str | Path] = (),
+    thresholds: float | Mapping[str, float] | None = None,
+    from_: str = "",
+    field: str = "text",
+    errors: str = "strict",
+    executor: "Executor | None" = None,
+    overwrite: bool = False,
     **keywords: Any,
-) -> "Tagger":  # fmt: skip
+) -> "Tagger":
     """Train a student tagger on the entities that a `teacher` (a tagger's folder or hub name) finds; return it.
 
     `texts` are files or folders, as `nerbert tag` reads them. The teacher looks for entities of `labels` (default: the
@@ -234,20 +318,37 @@ def distil(
     from nerbert.tagger.tagger import Tagger as Opened
 
     plan = DistilPlan(
-        teacher=str(teacher), texts=[*map(str, _several(texts))], output=Path(output), labels=labels,
-        encoder=str(encoder), data=data, exclude=[*map(Path, exclude)], min_confidence=thresholds, from_=from_,
-        text_field=field, errors=errors, overwrite=overwrite, executor=executor,
-    )  # fmt: skip
+        teacher=str(teacher),
+        texts=[*map(str, _several(texts))],
+        output=Path(output),
+        labels=labels,
+        encoder=str(encoder),
+        data=data,
+        exclude=[*map(Path, exclude)],
+        min_confidence=thresholds,
+        from_=from_,
+        text_field=field,
+        errors=errors,
+        overwrite=overwrite,
+        executor=executor,
+    )
     stage(plan, _make_settings(Known, settings, keywords), add_check(write_tagger_card))
     return Opened.load(output)
 
 
 @refused(bad_path)
 def evaluate(
-    tagger: "str | Path | Tagger", data: "AnyData", *, train: "AnyData | None" = None, decoding: str = "",
-    head: str = "", backend: str = "auto", precision: str = "auto",
-    thresholds: float | Mapping[str, float] | None = None, labels: Mapping[str, str] | None = None,
-) -> "Evaluation":  # fmt: skip
+    tagger: "str | Path | Tagger",
+    data: "AnyData",
+    *,
+    train: "AnyData | None" = None,
+    decoding: str = "",
+    head: str = "",
+    backend: str = "auto",
+    precision: str = "auto",
+    thresholds: float | Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> "Evaluation":
     """Score a tagger, its folder, a folder of several seeds, or a file of predictions, on annotated sentences.
 
     `data` is a file, a list of `Example`, or the test split of a data folder or of a `DataSet` from `read_data`.
@@ -263,19 +364,35 @@ def evaluate(
     from nerbert.render.terminal import evaluation_html
 
     evaluation = stage(
-        tagger, data, train=train, decoding=decoding, head=head, backend=backend, precision=precision,
-        thresholds=thresholds, labels=labels,
-    )  # fmt: skip
+        tagger,
+        data,
+        train=train,
+        decoding=decoding,
+        head=head,
+        backend=backend,
+        precision=precision,
+        thresholds=thresholds,
+        labels=labels,
+    )
     return replace(evaluation, html=evaluation_html)
 
 
 @refused(bad_path)
 def report(
-    tagger: "str | Path | Tagger", data: "AnyData", output: str | Path, *, against: "str | Path | Tagger | None" = None,
-    train: "AnyData | None" = None, decoding: str = "", head: str = "", backend: str = "auto", precision: str = "auto",
-    thresholds: float | Mapping[str, float] | None = None, labels: Mapping[str, str] | None = None,
+    tagger: "str | Path | Tagger",
+    data: "AnyData",
+    output: str | Path,
+    *,
+    against: "str | Path | Tagger | None" = None,
+    train: "AnyData | None" = None,
+    decoding: str = "",
+    head: str = "",
+    backend: str = "auto",
+    precision: str = "auto",
+    thresholds: float | Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
     overwrite: bool = False,
-) -> "Report":  # fmt: skip
+) -> "Report":
     """Write a page about a tagger on annotated sentences to the file `output`; return its content.
 
     The page is one HTML file that loads nothing else: scores with intervals, mistakes in their sentences, calibration,
@@ -288,9 +405,17 @@ def report(
 
     check_free(Path(output), overwrite=overwrite, file=True)
     facts = make_report(
-        tagger, data, against=against, train=train, decoding=decoding, head=head, backend=backend, precision=precision,
-        thresholds=thresholds, labels=labels,
-    )  # fmt: skip
+        tagger,
+        data,
+        against=against,
+        train=train,
+        decoding=decoding,
+        head=head,
+        backend=backend,
+        precision=precision,
+        thresholds=thresholds,
+        labels=labels,
+    )
     write_report(facts, Path(output))
     return facts
 

@@ -39,14 +39,18 @@ PLAN, LOCK, _OLD = "plan.json", "lock", "old"
 """Files in a work folder: the job's key, its lock, the output that it replaces."""
 _RIGHT = "get the right to write there or {other}"
 _WRITING = {
-    errno.ENOSPC: "free space or {other}", errno.EDQUOT: "free space or {other}", errno.EROFS: "{other}",
+    errno.ENOSPC: "free space or {other}",
+    errno.EDQUOT: "free space or {other}",
+    errno.EROFS: "{other}",
     errno.EFBIG: "raise the limit (ulimit -f) or {other}",
-}  # fmt: skip
+}
 """Errors that only writing raises, and their remedies."""
 _ANY_USE = {
-    errno.EACCES: _RIGHT, errno.EPERM: _RIGHT, errno.EIO: "check the disk or {other}",
+    errno.EACCES: _RIGHT,
+    errno.EPERM: _RIGHT,
+    errno.EIO: "check the disk or {other}",
     errno.ENAMETOOLONG: "choose a shorter name",
-}  # fmt: skip
+}
 """Reading raises these errors too, so the error must name a file of the output, or none."""
 
 
@@ -335,8 +339,10 @@ def check_own(*paths: Path) -> None:
         if os.path.lexists(path):
             state = path.lstat()
             if S_ISLNK(state.st_mode) or (hasattr(os, "geteuid") and state.st_uid != os.geteuid()):
-                raise OutputExists(f"{path}: is a link or another user's, so it is left alone; delete it by hand, "
-                                   "or choose another output")  # fmt: skip
+                raise OutputExists(
+                    f"{path}: is a link or another user's, so it is left alone; delete it by hand, "
+                    "or choose another output"
+                )
 
 
 def _restore(draft: Draft, target: Path, key: Any, *, overwrite: bool) -> None:
@@ -344,13 +350,14 @@ def _restore(draft: Draft, target: Path, key: Any, *, overwrite: bool) -> None:
     changed = ""
     if _has_work(draft.work):
         try:
-            changed = difference(read_json(draft.work / PLAN, object, limit=_LARGEST_MARK),
-                                 json.loads(json.dumps(key)))  # fmt: skip
+            changed = difference(read_json(draft.work / PLAN, object, limit=_LARGEST_MARK), json.loads(json.dumps(key)))
         except InputError:
             changed = f"{PLAN} can't be read"
     if changed and not overwrite and key is not None:
-        raise StaleOutput(f"{target}: half made already, but from something else ({changed}); run as before, or "
-                          "pass --overwrite to start again")  # fmt: skip
+        raise StaleOutput(
+            f"{target}: half made already, but from something else ({changed}); run as before, or "
+            "pass --overwrite to start again"
+        )
     drafts = [*draft.work.rglob(".*.partial"), *draft.work.rglob(".*.work")]
     for path in draft.work.iterdir() if changed else drafts:
         if path.name != LOCK:

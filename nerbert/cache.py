@@ -39,8 +39,9 @@ def load_cached(cache: str, kind: str, origin: Any, make: Callable[[Path], None]
     from multiprocessing import current_process  # takes 10 ms, which an exported tagger saves at its start
 
     if getattr(current_process(), "_inheriting", False):  # a worker that runs the script of its parent, which waits
-        raise NerbertError("a script that trains is run by its own workers too: put its work under "
-                           "`if __name__ == '__main__':`")  # fmt: skip
+        raise NerbertError(
+            "a script that trains is run by its own workers too: put its work under `if __name__ == '__main__':`"
+        )
     with ExitStack() as stack:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -27,8 +27,13 @@ _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "mul
 _LISTS = {int: "[1, 2]", float: "[0.1, 0.2]", str: '["one", "two"]', Path: '["one.jsonl", "two.jsonl"]'}
 """An example list for each type of value, for messages."""
 _NAMES = {
-    int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path", type(None): "none",
-}  # fmt: skip
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    Path: "a path",
+    type(None): "none",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,8 +66,10 @@ def memory_limit() -> int:
 
 def _check_folders(folder: Path) -> Iterator[Finding]:
     elsewhere = "set XDG_CACHE_HOME to another folder"
-    folders = [("folder for outputs", folder, "name another folder"),
-              ("temporary folder", Path(tempfile.gettempdir()), "set TMPDIR to another folder")]  # fmt: skip
+    folders = [
+        ("folder for outputs", folder, "name another folder"),
+        ("temporary folder", Path(tempfile.gettempdir()), "set TMPDIR to another folder"),
+    ]
     try:
         folders.append(("cache", user_cache(), elsewhere))
     except (RuntimeError, ValueError):
@@ -126,7 +128,11 @@ def _torch() -> Iterator[Finding]:
             exact = "bf16" if torch.cuda.is_bf16_supported() else "no bf16: --set precision=fp32"
             yield Finding(f"GPU {number}", "ok", f"{facts.name}, {facts.total_memory / _GB:.0f} GB, {exact}")
     elif Path("/proc/driver/nvidia/version").exists():
-        yield Finding("GPU", "wrong", f"there is one, but torch {torch.__version__} can't use it",
-                      "install the build of torch for its driver (https://pytorch.org)")  # fmt: skip
+        yield Finding(
+            "GPU",
+            "wrong",
+            f"there is one, but torch {torch.__version__} can't use it",
+            "install the build of torch for its driver (https://pytorch.org)",
+        )
     else:
         yield Finding("GPU", "ok", "none; trainings run on the processor")

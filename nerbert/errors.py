@@ -149,9 +149,12 @@ def at(path: Path | str = "", line: int | None = None, *, part: str = "", settin
 
 @contextmanager
 def refused(
-    what: str | Callable[[BaseException], NerbertError | None], kind: type[NerbertError] = InputError,
-    of: type[Exception] | tuple[type[Exception], ...] = Exception, *, remedy: str = "",
-) -> Iterator[None]:  # fmt: skip
+    what: str | Callable[[BaseException], NerbertError | None],
+    kind: type[NerbertError] = InputError,
+    of: type[Exception] | tuple[type[Exception], ...] = Exception,
+    *,
+    remedy: str = "",
+) -> Iterator[None]:
     """Turn an error of the system or a library into an error of one line: `what`, the reason, the remedy.
 
     The reason is the first line of the original message; in errors of the system, a path that `what` names is left out.

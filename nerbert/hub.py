@@ -48,8 +48,16 @@ def download_once(name: str, files: tuple[str, ...], **options: Any) -> str:
     return str(download(name, files, **options))
 
 
-def push_folder(folder: Path, repo_id: str, *, token: str | None = None, private: bool | None = None,
-                repo_type: str = "model", branch: str | None = None, **options: Any) -> str:  # fmt: skip
+def push_folder(
+    folder: Path,
+    repo_id: str,
+    *,
+    token: str | None = None,
+    private: bool | None = None,
+    repo_type: str = "model",
+    branch: str | None = None,
+    **options: Any,
+) -> str:
     """Upload a folder to a repository of the hub as one commit, and return the commit's URL.
 
     A missing repository is created, `private` or not; `options` are those of huggingface_hub's `upload_folder`. Raise

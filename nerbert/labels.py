@@ -15,8 +15,12 @@ from nerbert.records import Example, Sentence, Span
 
 OUTSIDE = "O"
 _SAME_TYPES = {
-    "per": "person", "org": "organisation", "organization": "organisation", "loc": "location", "miscellaneous": "misc",
-}  # fmt: skip
+    "per": "person",
+    "org": "organisation",
+    "organization": "organisation",
+    "loc": "location",
+    "miscellaneous": "misc",
+}
 """Common names of CoNLL's four types, by their lower-case names in data sets."""
 _EDGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s_]+")
 WordSpan = tuple[int, int, str]
@@ -118,8 +122,10 @@ def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:
     """Return tag → equivalent tag in `others`, for O and each tag whose type (by common name) both lists have."""
     by_parts = {split_tag(tag): tag for tag in others}
     common = {(prefix, common_name(type_)): tag for (prefix, type_), tag in reversed(by_parts.items())}
-    shared = {tag: by_parts.get((prefix, type_)) or common.get((prefix, common_name(type_)))
-             for tag, (prefix, type_) in zip(tags, map(split_tag, tags), strict=True)}  # fmt: skip
+    shared = {
+        tag: by_parts.get((prefix, type_)) or common.get((prefix, common_name(type_)))
+        for tag, (prefix, type_) in zip(tags, map(split_tag, tags), strict=True)
+    }
     return {tag: other for tag, other in shared.items() if other}
 
 
@@ -142,8 +148,11 @@ def word_spans(example: Example) -> list[WordSpan]:
 
 def unknown_words(example: Example) -> list[int]:
     """Return the indices of the words that overlap a span with unknown annotation."""
-    return [index for index, (start, end) in enumerate(example.words)
-            if any(start < last and first < end for first, last in example.unknown)]  # fmt: skip
+    return [
+        index
+        for index, (start, end) in enumerate(example.words)
+        if any(start < last and first < end for first, last in example.unknown)
+    ]
 
 
 def example_tags(example: Example) -> list[str]:

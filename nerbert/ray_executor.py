@@ -127,16 +127,20 @@ def _connect() -> None:
     """Connect to the cluster that RAY_ADDRESS names, or else to the one that runs on this machine."""
     server = os.environ.get("RAY_ADDRESS", "auto")
     if "://" in server:
-        raise SettingsError(f"RAY_ADDRESS {server!r:.80}: must be host:port of the cluster's head, and the command "
-                            "must run on one of its machines")  # fmt: skip
+        raise SettingsError(
+            f"RAY_ADDRESS {server!r:.80}: must be host:port of the cluster's head, and the command "
+            "must run on one of its machines"
+        )
     try:
         if server != "auto":  # Ray itself tries for minutes
             host, _, port = server.rpartition(":")
             create_connection((host.strip("[]"), int(port)), _REACHED).close()
         _ray().init(address=server, logging_level=logging.ERROR)
     except (RuntimeError, ValueError, OSError) as error:
-        raise SettingsError(f"executor 'ray': no cluster at {server!r:.80} ({error!s:.200}); start one with `ray start "
-                            "--head`, or name it in RAY_ADDRESS (host:6379); or use local") from error  # fmt: skip
+        raise SettingsError(
+            f"executor 'ray': no cluster at {server!r:.80} ({error!s:.200}); start one with `ray start "
+            "--head`, or name it in RAY_ADDRESS (host:6379); or use local"
+        ) from error
 
 
 def _check_room(needs: Resources) -> None:
@@ -144,8 +148,10 @@ def _check_room(needs: Resources) -> None:
     for name, wanted in {"CPU": needs.cpus, "GPU": needs.gpus}.items():
         most = max((node["Resources"].get(name, 0) for node in _ray().nodes() if node["Alive"]), default=0)
         if wanted > most:
-            raise SettingsError(f"executor 'ray': a task needs {wanted:g} {name}, the machines of the cluster have "
-                                f"at most {most:g}; add one that has, or use local")  # fmt: skip
+            raise SettingsError(
+                f"executor 'ray': a task needs {wanted:g} {name}, the machines of the cluster have "
+                f"at most {most:g}; add one that has, or use local"
+            )
 
 
 @contextmanager
@@ -161,8 +167,12 @@ def _translate_errors() -> Iterator[None]:
         known = isinstance(error.cause, Exception) and not isinstance(error.cause, faults.RayError)
         raise (error.cause if known else NerbertError(f"a task failed in Ray: {error}")) from None
     except (faults.ObjectStoreFullError, faults.OutOfDiskError) as error:
-        raise WriteError("Ray's object store is full: start Ray with more --object-store-memory, free its disk, or "
-                         "give fewer --workers") from error  # fmt: skip
+        raise WriteError(
+            "Ray's object store is full: start Ray with more --object-store-memory, free its disk, or "
+            "give fewer --workers"
+        ) from error
     except faults.RayError as error:
-        raise WorkerDied(f"a worker of the cluster died, and so did those that ran its task again ({error!s:.300}); is "
-                         "memory short? Try fewer --workers") from error  # fmt: skip
+        raise WorkerDied(
+            f"a worker of the cluster died, and so did those that ran its task again ({error!s:.300}); is "
+            "memory short? Try fewer --workers"
+        ) from error

@@ -33,9 +33,13 @@ class Registry(Generic[Entry]):
     """
 
     def __init__(
-        self, noun: str, group: str, built_in: Mapping[str, str], base: type | None = None,
+        self,
+        noun: str,
+        group: str,
+        built_in: Mapping[str, str],
+        base: type | None = None,
         members: tuple[str, ...] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._noun, self._group, self._base, self._members = noun, group, base, members
         self.built_in = tuple(built_in)
         self._known = dict[str, str | Entry](built_in)

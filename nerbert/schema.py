@@ -20,10 +20,14 @@ _JSON = json.JSONEncoder(ensure_ascii=False)
 _RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _BRANCH = re.compile(r"str|int|float|bool|(?:list|dict)\[.*\]")
 """A type in the location of an error: pydantic adds it where a value may have one of several types."""
-_PLAIN = (("EOF while parsing", "it ends inside"), ("trailing characters", "text after the end"),
-          ("expected ident", "a word without quotes"), ("expected value", "no value"),
-          ("key must be a string", "a key without double quotes"),
-          (r"control character (\u0000-\u001F) found while parsing", "a control character inside"))  # fmt: skip
+_PLAIN = (
+    ("EOF while parsing", "it ends inside"),
+    ("trailing characters", "text after the end"),
+    ("expected ident", "a word without quotes"),
+    ("expected value", "no value"),
+    ("key must be a string", "a key without double quotes"),
+    (r"control character (\u0000-\u001F) found while parsing", "a control character inside"),
+)
 """A JSON parser's words for syntax errors, in plain words."""
 
 

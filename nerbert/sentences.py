@@ -104,8 +104,11 @@ class RuleSplitter:
         self._units = listed_words(language, "unit") - self._never - self._seldom
         self._listed = self._never | self._seldom | self._numbered | {word.upper() for word in self._never}
         self._starters = listed_words(language, "starter")
-        rules = {rule: value for rule, value, of in read_columns("sentence_rules.tsv", "rule", "value", "languages")
-                 if language in of.split()}  # fmt: skip
+        rules = {
+            rule: value
+            for rule, value, of in read_columns("sentence_rules.tsv", "rule", "value", "languages")
+            if language in of.split()
+        }
         self._ordinals, self._long = (int(rules.get(rule, 0)) for rule in ("ordinal", "long"))
         self._no_stops, self._streets = "no stop" in rules, tuple(rules.get("street", "").split())
         self._sections = "section" in rules
@@ -232,8 +235,12 @@ def languages_with(kind: str) -> list[str]:
 def listed_words(language: str, kind: str) -> frozenset[str]:
     """Return the words of a kind in `sentence_words.tsv`, for a language or for all; abbreviations also capitalised."""
     rows = _word_rows()
-    words = [word for codes, group, listed in rows if group == kind and (codes == "*" or language in codes.split())
-             for word in listed.split()]  # fmt: skip
+    words = [
+        word
+        for codes, group, listed in rows
+        if group == kind and (codes == "*" or language in codes.split())
+        for word in listed.split()
+    ]
     abbreviations = kind in ("never", "seldom", "numbered")
     return frozenset([*words, *(word[0].upper() + word[1:] for word in words if len(word) > 1 and abbreviations)])
 

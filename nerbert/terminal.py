@@ -66,7 +66,7 @@ class _StepLog(Progress):
 @contextmanager
 def progress(
     what: str, total: int | None = None, *, of_bytes: bool = False, logged: bool = False
-) -> Iterator[Progress]:  # fmt: skip
+) -> Iterator[Progress]:
     """Provide a progress bar over items, or over bytes of input with their speed. Without a terminal, print nothing, or
     with `logged` a line after each tenth of the steps.
     """
@@ -80,9 +80,15 @@ def progress(
     sizes = (rich.TextColumn("{task.fields[items]} " + what, markup=False), rich.TransferSpeedColumn())
     name, note = (rich.TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
     with rich.Progress(
-        name, rich.BarColumn(20), *(sizes if of_bytes else items), rich.TimeRemainingColumn(), note,
-        console=Console(stderr=True), transient=True, speed_estimate_period=_PERIOD,
-    ) as bar:  # fmt: skip
+        name,
+        rich.BarColumn(20),
+        *(sizes if of_bytes else items),
+        rich.TimeRemainingColumn(),
+        note,
+        console=Console(stderr=True),
+        transient=True,
+        speed_estimate_period=_PERIOD,
+    ) as bar:
         bar.add_task("" if of_bytes else what, total=total, note="", items="0")
         yield Progress(bar, of_bytes=of_bytes)
 

@@ -230,13 +230,16 @@ def check_splitter(name: object) -> str:
     """Return `name` if this version has such a splitter; else raise InputError."""
     if isinstance(name, str) and re.fullmatch(rf"{_ICU}/\d{{1,4}}", name):
         if (here := icu_splitter()) != name:
-            raise InputError(f"word splitter {name!r}: needs ICU {name.partition('/')[2]}; installed is "
-                             f"{here.partition('/')[2]}, which may cut words differently; install a release of "
-                             "pyicu-wheels that has it, or train with this one")  # fmt: skip
+            raise InputError(
+                f"word splitter {name!r}: needs ICU {name.partition('/')[2]}; installed is "
+                f"{here.partition('/')[2]}, which may cut words differently; install a release of "
+                "pyicu-wheels that has it, or train with this one"
+            )
         return name
     if not isinstance(name, str) or name not in _EXPRESSIONS:
-        raise InputError(f"word splitter {name!r:.60}; this version of nerbert has unicode, icu, "
-                         f"{', '.join(_EXPRESSIONS)}, {_ICU}/…")  # fmt: skip
+        raise InputError(
+            f"word splitter {name!r:.60}; this version of nerbert has unicode, icu, {', '.join(_EXPRESSIONS)}, {_ICU}/…"
+        )
     return name
 
 

@@ -31,7 +31,8 @@ def python() -> str:
 def run_in(folder: Path, *command: str, path: Path) -> str:
     """Run a command whose `nerbert` and `python` are in `path`; return what it prints, errors among it."""
     environment = os.environ | {"PATH": f"{path}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-5000:]
     return done.stdout

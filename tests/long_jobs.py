@@ -11,23 +11,47 @@ from nerbert.corpus.shards import read_sentences
 from tests.commands import exit_code
 
 TINY = ("--set", "threads=1", "--set", "fresh_num_layers=1", "--set", "fresh_hidden_size=64", "--set", "epochs=1")
-FEW = ("--set", "source_epochs=0.1", "--set", "epochs=0.1", "--set", "threads=1", "--set", "precision=fp32",
-       "--set", "min_f1_share=0")  # fmt: skip
+FEW = (
+    "--set",
+    "source_epochs=0.1",
+    "--set",
+    "epochs=0.1",
+    "--set",
+    "threads=1",
+    "--set",
+    "precision=fp32",
+    "--set",
+    "min_f1_share=0",
+)
 COMMANDS = {
-    "corpus": ("corpus", "build", "sample/wiki.xml", "--knowledge", "sample/knowledge", "--set", "min_mentions=5",
-               "--set", "split_bytes=9000"),
+    "corpus": (
+        "corpus",
+        "build",
+        "sample/wiki.xml",
+        "--knowledge",
+        "sample/knowledge",
+        "--set",
+        "min_mentions=5",
+        "--set",
+        "split_bytes=9000",
+    ),
     "pretrain": ("pretrain", "pretrain.toml", *TINY),
     "tag": ("tag", "tagger", "texts.txt", "--to", "jsonl"),
     "distil": ("distil", "tagger", "texts.txt", "--encoder", "encoder", *FEW),
     "benchmark": ("benchmark", "suite.toml", "--data", "data"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
 def desk(
-    name: str, sample: Path, sample_corpus: Path, tiny_encoder: Path, tiny_tagger: Path, tmp_path: Path,
+    name: str,
+    sample: Path,
+    sample_corpus: Path,
+    tiny_encoder: Path,
+    tiny_tagger: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     """A working folder with what the commands read; jobs have many parts."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 4000)
@@ -51,8 +75,11 @@ def outcome(name: str, *options: str) -> dict[str, Any]:
     shutil.rmtree("cache", ignore_errors=True)  # windows that an earlier run cut
     assert exit_code(*COMMANDS[name], "-o", output, *options) == 0
     files = {str(each.relative_to(output)): each for each in (*output.rglob("*"), output) if each.is_file()}
-    kept = {place: path.read_bytes() for place, path in files.items()
-            if path.suffix in (".parquet", ".jsonl", ".safetensors") and path.name != "log.jsonl"}  # fmt: skip
+    kept = {
+        place: path.read_bytes()
+        for place, path in files.items()
+        if path.suffix in (".parquet", ".jsonl", ".safetensors") and path.name != "log.jsonl"
+    }
     cells = {place: json.loads(path.read_bytes())["scores"] for place, path in files.items() if place[:6] == "cells/"}
     assert kept or cells
     return kept | cells | {"names": sorted(files)}

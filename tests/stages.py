@@ -24,9 +24,16 @@ def build_corpus(plan: CorpusPlan, settings: CorpusSettings, executor: Executor 
 
 
 def finetune(
-    encoder: str | Path, data: AnyData, output: Path, settings: FinetuneSettings, *, source: AnyData | None = None,
-    reading: Reading | None = None, labels: Mapping[str, str] = MappingProxyType({}), **more: Any,
-) -> list[Path]:  # fmt: skip
+    encoder: str | Path,
+    data: AnyData,
+    output: Path,
+    settings: FinetuneSettings,
+    *,
+    source: AnyData | None = None,
+    reading: Reading | None = None,
+    labels: Mapping[str, str] = MappingProxyType({}),
+    **more: Any,
+) -> list[Path]:
     """Fine-tune taggers with their cards, `more` are fields of their output; return their folders."""
     from nerbert.finetuning.domains import Domains
     from nerbert.finetuning.finetune import TaggerOutput  # loads torch

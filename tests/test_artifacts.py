@@ -103,11 +103,13 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
         (OSError(errno.EFBIG, ""), r"File too large; raise the limit \(ulimit -f\) or choose another place"),
         (OSError(errno.EROFS, ""), "Read-only file system; choose another place"),
         (OSError(errno.EIO, ""), "Input/output error; check the disk or choose another place"),
-        (PermissionError(errno.EACCES, "", ".out.partial/a"),
-         "Permission denied; get the right to write there or choose another place"),
+        (
+            PermissionError(errno.EACCES, "", ".out.partial/a"),
+            "Permission denied; get the right to write there or choose another place",
+        ),
         (OSError(errno.ENOSPC, "", "/scratch/a"), "No space left on device; free space or choose another place"),
     ],
-)  # fmt: skip
+)
 def test_what_writing_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str) -> None:
     monkeypatch.chdir(tmp_path)
     at = "/scratch/a" if "/scratch" in str(error) else "out"
@@ -131,17 +133,29 @@ def refusals(at: Path) -> dict[str, tuple[Callable[[], object], type[NerbertErro
     home, corpus, letter = at / "home", at / "corpus", at / "home" / "letter"
     long_name = "x: can't be written: File name too long; choose a shorter name"
     return {
-        "it is there": (lambda: check_free(corpus, overwrite=False), OutputExists,
-                        "corpus: exists already; choose another place or pass --overwrite"),
-        "not nerbert's": (lambda: check_free(home, overwrite=True), OutputExists,
-                          "home: not a folder that nerbert made, so --overwrite leaves it alone"),
+        "it is there": (
+            lambda: check_free(corpus, overwrite=False),
+            OutputExists,
+            "corpus: exists already; choose another place or pass --overwrite",
+        ),
+        "not nerbert's": (
+            lambda: check_free(home, overwrite=True),
+            OutputExists,
+            "home: not a folder that nerbert made, so --overwrite leaves it alone",
+        ),
         "a file": (lambda: check_free(letter, overwrite=True), OutputExists, "letter: not a folder that nerbert made"),
         "the working folder": (lambda: check_free(Path(), overwrite=True), InputError, "can't be the output itself"),
         "no file": (lambda: check_free(home, overwrite=True, file=True), OutputExists, "home: is no file; name one"),
-        "a file is there": (lambda: check_free(letter, overwrite=False, file=True), OutputExists,
-                            "letter: exists already; choose another place or pass --overwrite"),
-        "no folder for a file": (lambda: check_free(at / "none" / "a", overwrite=False, file=True), InputError,
-                                 "none: no such folder; make it first"),
+        "a file is there": (
+            lambda: check_free(letter, overwrite=False, file=True),
+            OutputExists,
+            "letter: exists already; choose another place or pass --overwrite",
+        ),
+        "no folder for a file": (
+            lambda: check_free(at / "none" / "a", overwrite=False, file=True),
+            InputError,
+            "none: no such folder; make it first",
+        ),
         "below a file": (lambda: make(letter / "out"), InputError, "out: can't be made: "),
         "long": (lambda: check_free(longer, overwrite=False), WriteError, long_name),
         "long folder": (lambda: make(longer), WriteError, long_name),
@@ -149,7 +163,7 @@ def refusals(at: Path) -> dict[str, tuple[Callable[[], object], type[NerbertErro
         "longer JSON": (lambda: write_json(longer, {}), WriteError, long_name),
         "long job": (lambda: make(long, {}, file=True), WriteError, long_name),
         "longer job": (lambda: make(longer, {}, file=True), WriteError, long_name),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("what", refusals(Path()))

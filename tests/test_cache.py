@@ -106,7 +106,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a file more": lambda folder: (folder / "more of it").write_text("whole"),
     "a file": _replace,
     **{f"another version's {text}": partial(_overwrite, text) for text in NEWER},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -72,8 +72,12 @@ REFUSED: list[tuple[type, dict[str, Any], str, str]] = [
     (Toy, {"size": True}, "size", "setting size = True: must be a whole number"),
     (Toy, SIZED | {"mode": "fats"}, "mode", "mode = 'fats': did you mean 'fast'? (must be 'slow', 'fast' or 'off')"),
     (Toy, SIZED | {"mode": ["slow"]}, "mode", "must be 'slow', 'fast' or 'off'"),
-    (Toy, SIZED | {"names": "a"}, "names",
-     """names = 'a': must be a list of text; write it as names = ["one", "two"]"""),
+    (
+        Toy,
+        SIZED | {"names": "a"},
+        "names",
+        """names = 'a': must be a list of text; write it as names = ["one", "two"]""",
+    ),
     (Toy, SIZED | {"files": "a,b"}, "files", """files = 'a,b': must be a list of path; write it as files = ["one"""),
     (Toy, SIZED | {"files": ""}, "files", "setting files = '': must be a list of path"),
     (Toy, SIZED | {"folder": 3}, "folder", "setting folder = 3: must be a path or none"),
@@ -85,29 +89,67 @@ REFUSED: list[tuple[type, dict[str, Any], str, str]] = [
     (Toy, {"size": 1 << 63}, "size", "setting size = 9223372036854775808: must be a whole number"),
     (Toy, SIZED | {"step": 3}, "step", "setting step = 3: must be a whole number"),
     (FinetuneSettings, {"compare_parts": 0}, "compare_parts", "setting compare_parts: was removed; leave it out"),
-    (FinetuneSettings, {"objective": "tagin"}, "objective",
-     "objective = 'tagin': did you mean 'tagging'? (must be text, one of 'tagging'"),
-    (FinetuneSettings, {"zero_sot": {"max_types": 3}}, "zero_sot",
-     "unknown setting 'zero_sot': did you mean 'zero_shot'"),
-    (FinetuneSettings, {"zero_shot": {"max_type": 3}}, "max_type",
-     "unknown setting 'zero_shot.max_type': did you mean 'max_types'"),
-    (FinetuneSettings, {"zero_shot": {"max_types": "3"}}, "zero_shot.max_types",
-     "setting zero_shot.max_types = '3': must be a whole number, at least 1"),
-    (FinetuneSettings, {"zero_shot": 3}, "zero_shot",
-     "setting zero_shot = 3: is a section: write zero_shot.max_types = …, or a table [zero_shot]"),
-    (FinetuneSettings, {"zero_shot": ReplaySettings()}, "zero_shot",
-     "is a section: write zero_shot.max_types = …, or a table [zero_shot]"),
+    (
+        FinetuneSettings,
+        {"objective": "tagin"},
+        "objective",
+        "objective = 'tagin': did you mean 'tagging'? (must be text, one of 'tagging'",
+    ),
+    (
+        FinetuneSettings,
+        {"zero_sot": {"max_types": 3}},
+        "zero_sot",
+        "unknown setting 'zero_sot': did you mean 'zero_shot'",
+    ),
+    (
+        FinetuneSettings,
+        {"zero_shot": {"max_type": 3}},
+        "max_type",
+        "unknown setting 'zero_shot.max_type': did you mean 'max_types'",
+    ),
+    (
+        FinetuneSettings,
+        {"zero_shot": {"max_types": "3"}},
+        "zero_shot.max_types",
+        "setting zero_shot.max_types = '3': must be a whole number, at least 1",
+    ),
+    (
+        FinetuneSettings,
+        {"zero_shot": 3},
+        "zero_shot",
+        "setting zero_shot = 3: is a section: write zero_shot.max_types = …, or a table [zero_shot]",
+    ),
+    (
+        FinetuneSettings,
+        {"zero_shot": ReplaySettings()},
+        "zero_shot",
+        "is a section: write zero_shot.max_types = …, or a table [zero_shot]",
+    ),
     (FinetuneSettings, {"epochs": {"max_types": 3}}, "epochs", "setting epochs = {'max_types': 3}: must be a number"),
     (FinetuneSettings, {"sections": (3,)}, "sections", "setting sections = (3,): must be a list of Section"),
-    (FinetuneSettings, {"tagging": {"label_all_tokens": False}}, "tagging.label_all_tokens",
-     "setting tagging.label_all_tokens: was removed; leave it out: a word is learnt by its first subword"),
-    (FinetuneSettings, {"zero_shot": {"architecture": "zer"}}, "zero_shot.architecture",
-     "setting zero_shot.architecture = 'zer': did you mean 'zero'"),
-    *((PretrainSettings, {name: "a.jsonl"}, name, f"setting {name} = 'a.jsonl': is a section: write {name}.files = …")
-      for name in ("open_types", "gazetteers", "replay")),
-    (PretrainSettings, {"objective": "self_training", "label_smoothing": 1}, "label_smoothing",
-     "setting label_smoothing: is now self_training.label_smoothing"),
-]  # fmt: skip
+    (
+        FinetuneSettings,
+        {"tagging": {"label_all_tokens": False}},
+        "tagging.label_all_tokens",
+        "setting tagging.label_all_tokens: was removed; leave it out: a word is learnt by its first subword",
+    ),
+    (
+        FinetuneSettings,
+        {"zero_shot": {"architecture": "zer"}},
+        "zero_shot.architecture",
+        "setting zero_shot.architecture = 'zer': did you mean 'zero'",
+    ),
+    *(
+        (PretrainSettings, {name: "a.jsonl"}, name, f"setting {name} = 'a.jsonl': is a section: write {name}.files = …")
+        for name in ("open_types", "gazetteers", "replay")
+    ),
+    (
+        PretrainSettings,
+        {"objective": "self_training", "label_smoothing": 1},
+        "label_smoothing",
+        "setting label_smoothing: is now self_training.label_smoothing",
+    ),
+]
 
 
 @pytest.mark.parametrize(("cls", "values", "setting", "message"), REFUSED)
@@ -158,13 +200,19 @@ def test_files_that_are_no_toml(tmp_path: Path, content: str, words: str) -> Non
         (lambda: load_settings(Toy, None, ["size=" + "9" * 5000]), SettingsError, "must be a whole number"),
         (lambda: load_settings(Toy, None, ["size"]), SettingsError, "write it as key=value"),
         (lambda: whole_numbers("--seeds", "1,x"), SettingsError, "--seeds '1,x': must be whole numbers"),
-        (lambda: FinetuneSettings(sections=(THREE, ZeroShotSettings())), SettingsError,
-         "setting zero_shot: is given twice; leave one out"),
+        (
+            lambda: FinetuneSettings(sections=(THREE, ZeroShotSettings())),
+            SettingsError,
+            "setting zero_shot: is given twice; leave one out",
+        ),
         (lambda: PretrainSettings(corpus=(Path("corpus"),), num_layers=3), SettingsError, "setting num_layers = 3: "),
-        (lambda: PretrainSettings(corpus=(Path("corpus"),), backbone=""), SettingsError,
-         ", a name on the hub, 'embedded' or 'fresh'"),
+        (
+            lambda: PretrainSettings(corpus=(Path("corpus"),), backbone=""),
+            SettingsError,
+            ", a name on the hub, 'embedded' or 'fresh'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_messages(act: Callable[[], object], kind: type[NerbertError], words: str) -> None:
     with raises(kind, words=words):
         act()
@@ -215,25 +263,41 @@ def test_sections_are_merged_key_by_key(tmp_path: Path) -> None:
     assert change_settings(of_file, {"zero_shot": THREE}).of(ZeroShotSettings) == THREE
     assert change_settings(of_file, {"zero_shot": THREE}).of(ReplaySettings).share == 0.5
     assert merge_values({"a": {"x": 1, "y": 2}, "b": 1}, {"a.x": 3, "a": {"z": 4}, "b": 2}) == {
-        "a": {"x": 3, "y": 2, "z": 4}, "b": 2,
-    }  # fmt: skip
+        "a": {"x": 3, "y": 2, "z": 4},
+        "b": 2,
+    }
 
 
 @pytest.mark.parametrize(
     ("command", "values", "message"),
     [
-        (PRETRAIN, {"zero_shot": {"max_types": 3}},
-         "max_types: is for objective 'zero_shot', but objective = 'tagging', which reads tagging, gazetteers; leave"),
-        (PRETRAIN, {"objective": "mlm", "open_types": {"files": ["a.jsonl"]}},
-         "open_types.files: is for objective 'concepts' or 'names' or 'zero_shot', but objective = 'mlm', which reads"),
-        (PRETRAIN, {"objective": "self_training", "tagging": {}},
-         "setting tagging: is for objective 'tagging', but objective = 'self_training'"),
-        (PRETRAIN, {"objective": "zero_shot", "replay": {"files": ["a"]}},
-         "setting replay: is for `nerbert finetune` only; leave it out"),
-        (FINETUNE, {"objective": "tagging", "gazetteers": {"max_words": 5}},
-         "setting gazetteers: is for `nerbert pretrain` only; leave it out"),
+        (
+            PRETRAIN,
+            {"zero_shot": {"max_types": 3}},
+            "max_types: is for objective 'zero_shot', but objective = 'tagging', which reads tagging, gazetteers",
+        ),
+        (
+            PRETRAIN,
+            {"objective": "mlm", "open_types": {"files": ["a.jsonl"]}},
+            "open_types.files: is for objective 'concepts' or 'names' or 'zero_shot', but objective = 'mlm'",
+        ),
+        (
+            PRETRAIN,
+            {"objective": "self_training", "tagging": {}},
+            "setting tagging: is for objective 'tagging', but objective = 'self_training'",
+        ),
+        (
+            PRETRAIN,
+            {"objective": "zero_shot", "replay": {"files": ["a"]}},
+            "setting replay: is for `nerbert finetune` only; leave it out",
+        ),
+        (
+            FINETUNE,
+            {"objective": "tagging", "gazetteers": {"max_words": 5}},
+            "setting gazetteers: is for `nerbert pretrain` only; leave it out",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_section_that_the_objective_does_not_read_is_refused(
     command: str, values: dict[str, Any], message: str
 ) -> None:

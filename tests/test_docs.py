@@ -58,11 +58,12 @@ PLACES = {
 }
 """Pages whose commands and Python run here, and what they find in their folder."""
 ELSEWHERE = {
-    "README.md": "below", "docs/tutorial.md": "below",
+    "README.md": "below",
+    "docs/tutorial.md": "below",
     "docs/how-to/annotate.md": "tests/annotate/test_guide.py",
     "docs/how-to/compare.md": "tests/evaluation/benchmark/test_guide.py",
     "docs/how-to/data-sets.md": "tests/evaluation/datasets/test_commands.py",
-}  # fmt: skip
+}
 """Pages whose commands are run by a test of their own."""
 TRAIN = "nerbert finetune --data data -o my-tagger\n"
 """The training of README and tutorial. It runs once; each page gets its tagger, and what it printed."""
@@ -154,8 +155,11 @@ def test_a_pages_commands_and_python_run(page: str, desk: Path, tmp_path: Path, 
         assert "<mark" in (tmp_path / "notes.html").read_text(encoding="utf-8")
         made = [path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/**/*.jsonl")]
         assert sorted(made) == [
-            "again/1893/test.jsonl", "again/notes.jsonl", "tagged/1893/test.jsonl", "tagged/notes.jsonl",
-        ]  # fmt: skip
+            "again/1893/test.jsonl",
+            "again/notes.jsonl",
+            "tagged/1893/test.jsonl",
+            "tagged/notes.jsonl",
+        ]
 
 
 def test_readmes_commands_run(part: Path, lesson: Path, tmp_path: Path, warm: Path) -> None:
@@ -248,9 +252,26 @@ def test_the_glossary_explains_every_reason_and_column() -> None:
     text = (ROOT / "docs" / "explanation" / "glossary.md").read_text(encoding="utf-8").lower()
     for reason in Reason:
         assert f"`{reason}`" in text, reason
-    for column in ("precision", "recall", "macro", "strict", "span f1", "seen", "unseen", "twins", "interval", "ece",
-                   "boundary", "missed", "spurious", "holm p", "ahead on", "greedy", "funnel",
-                   "copies"):  # fmt: skip
+    for column in (
+        "precision",
+        "recall",
+        "macro",
+        "strict",
+        "span f1",
+        "seen",
+        "unseen",
+        "twins",
+        "interval",
+        "ece",
+        "boundary",
+        "missed",
+        "spurious",
+        "holm p",
+        "ahead on",
+        "greedy",
+        "funnel",
+        "copies",
+    ):
         assert re.search(rf"^###.*\b{column}\b|\*{column}\*", text, re.MULTILINE), column
 
 

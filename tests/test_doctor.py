@@ -44,8 +44,14 @@ def test_a_table_ends_with_what_helps(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_missing_extras_are_no_fault_and_old_libraries_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    require(monkeypatch, "numpy>=1.26", "no-such-thing>=1; extra == 'odd'", "numpy>=999.1; extra == 'old'",
-            "pytest; extra == 'test'", "numpy[some]>=1; extra == 'two-words'")  # fmt: skip
+    require(
+        monkeypatch,
+        "numpy>=1.26",
+        "no-such-thing>=1; extra == 'odd'",
+        "numpy>=999.1; extra == 'old'",
+        "pytest; extra == 'test'",
+        "numpy[some]>=1; extra == 'two-words'",
+    )
     assert found("core", tmp_path).state == "ok"
     odd = found("nerbert[odd]", tmp_path)
     assert (odd.state, odd.found, odd.advice) == ("missing", "no no-such-thing", "pip install 'nerbert[odd]'")

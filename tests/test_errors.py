@@ -67,10 +67,18 @@ def test_every_error_has_an_http_status_of_its_class() -> None:
     tree: list[type[NerbertError]] = [NerbertError, *NerbertError.__subclasses__()]
     status = {each.__name__: each.http_status for each in tree if each.__module__ == "nerbert.errors"}
     assert status == {
-        "NerbertError": 500, "InputError": 422, "SettingsError": 400, "OutputExists": 409, "StaleOutput": 409,
-        "WriteError": 507, "WorkerDied": 503, "MissingExtra": 501, "Overloaded": 429, "Unavailable": 503,
+        "NerbertError": 500,
+        "InputError": 422,
+        "SettingsError": 400,
+        "OutputExists": 409,
+        "StaleOutput": 409,
+        "WriteError": 507,
+        "WorkerDied": 503,
+        "MissingExtra": 501,
+        "Overloaded": 429,
+        "Unavailable": 503,
         "TimedOut": 504,
-    }  # fmt: skip
+    }
     assert NerbertError.exit_code == 1
     assert errors.__doc__
     for name, code in status.items():

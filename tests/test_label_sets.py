@@ -55,11 +55,12 @@ def test_every_class_of_the_table_is_a_class_and_stands_below_its_root(ontology:
 @pytest.mark.parametrize(
     ("coarse", "names"),
     [
-        ("person", "SoccerPlayer OfficeHolder Cardinal"), ("organisation", "University Band Airline"),
+        ("person", "SoccerPlayer OfficeHolder Cardinal"),
+        ("organisation", "University Band Airline"),
         ("location", "Place Airport Hospital Bridge Road Stadium River Country Church"),
         (ENTITY, "Deity Film Dog FictionalCharacter EthnicGroup Family"),
     ],
-)  # fmt: skip
+)
 def test_four_types(ontology: Ontology, coarse: str, names: str) -> None:
     assert {name: label("4types", ontology.path(name)) for name in names.split()} == dict.fromkeys(
         names.split(), coarse
@@ -69,14 +70,20 @@ def test_four_types(ontology: Ontology, coarse: str, names: str) -> None:
 @pytest.mark.parametrize(
     ("name", "fine", "merged"),
     [
-        ("TennisTournament", "tennistournament", "sportstournament"), ("SoccerPlayer", "soccerplayer", "athlete"),
-        ("Tournament", "sportsevent", "sportstournament"), ("Road", "road", "routeoftransportation"),
-        ("Single", "song", "song"), ("Place", "location", "location"), ("OfficeHolder", "person", "person"),
-        ("AmericanFootballPlayer", "footballplayer", "athlete"), ("CanadianFootballTeam", "footballteam", "sportsteam"),
-        ("Novel", "writtenwork", "writtenwork"), ("Surname", ENTITY, ENTITY),
+        ("TennisTournament", "tennistournament", "sportstournament"),
+        ("SoccerPlayer", "soccerplayer", "athlete"),
+        ("Tournament", "sportsevent", "sportstournament"),
+        ("Road", "road", "routeoftransportation"),
+        ("Single", "song", "song"),
+        ("Place", "location", "location"),
+        ("OfficeHolder", "person", "person"),
+        ("AmericanFootballPlayer", "footballplayer", "athlete"),
+        ("CanadianFootballTeam", "footballteam", "sportsteam"),
+        ("Novel", "writtenwork", "writtenwork"),
+        ("Surname", ENTITY, ENTITY),
         ("Biathlete", "athlete", "wintersportplayer"),
     ],
-)  # fmt: skip
+)
 def test_the_papers_set_and_its_merged_one(ontology: Ontology, name: str, fine: str, merged: str) -> None:
     path = ontology.path(name)
     assert (label("paper315", path), label("212types", path)) == (fine, merged)
@@ -85,17 +92,20 @@ def test_the_papers_set_and_its_merged_one(ontology: Ontology, name: str, fine: 
 @pytest.mark.parametrize(
     ("labels", "path", "expected"),
     [
-        (open_label_set("1type"), "Agent/Person", ENTITY), (open_label_set("1type"), "", ENTITY),
+        (open_label_set("1type"), "Agent/Person", ENTITY),
+        (open_label_set("1type"), "", ENTITY),
         (open_label_set("4types"), "Airport", "location"),
         (open_label_set("4types"), "ReligiousBuilding/Church", "location"),
         (open_label_set("dbpedia", ["Person", "SoccerPlayer"]), "Person/SoccerPlayer", "SoccerPlayer"),
         (open_label_set("dbpedia", ["Person", "SoccerPlayer"]), "Person/Spam", "Person"),
         (open_label_set("dbpedia", ["Person", "SoccerPlayer"]), "Spam", ENTITY),
-        (open_label_set("dbpedia"), "Spam", "Spam"), (open_label_set("dbpedia"), "", ENTITY),
-        (LabelSet("x", {"a": "A", "c": "C"}), "a/b/c/d", "C"), (LabelSet("x", {"a": "A", "c": "C"}), "a/b", "A"),
+        (open_label_set("dbpedia"), "Spam", "Spam"),
+        (open_label_set("dbpedia"), "", ENTITY),
+        (LabelSet("x", {"a": "A", "c": "C"}), "a/b/c/d", "C"),
+        (LabelSet("x", {"a": "A", "c": "C"}), "a/b", "A"),
         (LabelSet("x", {"a": "A", "c": "C"}), "b", ENTITY),
     ],
-)  # fmt: skip
+)
 def test_the_nearest_ancestor_with_a_label_wins(labels: LabelSet, path: str, expected: str) -> None:
     assert labels.label(tuple(filter(None, path.split("/")))) == expected
     assert labels.typed == (labels.name != "1type")

@@ -44,7 +44,7 @@ CUT = Example("abc def", ((0, 3), (4, 7)), (Span(1, 3, "x"),))
         (partial(bio_from_spans, 4), [(1, 1, "x")], f"entity (1, 1, 'x') {OVERLAPS}"),
         (example_tags, CUT, "an entity of 'abc def' cuts a word at character 1"),
     ],
-)  # fmt: skip
+)
 def test_messages(act: Callable[[Any], object], value: Any, message: str) -> None:
     with raises(InputError) as caught:
         act(value)
@@ -70,11 +70,14 @@ def test_a_card_says_by_which_words_types_were_learnt() -> None:
 @pytest.mark.parametrize(
     ("tags", "spans"),
     [
-        (["B-x", "I-x", "O", "B-x"], [(0, 2, "x"), (3, 4, "x")]), (["I-x", "I-x"], [(0, 2, "x")]),
-        (["B-x", "I-y"], [(0, 1, "x"), (1, 2, "y")]), (["B-x", "B-x"], [(0, 1, "x"), (1, 2, "x")]),
-        (["B-work-of-art", "I-work-of-art"], [(0, 2, "work-of-art")]), ([], []),
+        (["B-x", "I-x", "O", "B-x"], [(0, 2, "x"), (3, 4, "x")]),
+        (["I-x", "I-x"], [(0, 2, "x")]),
+        (["B-x", "I-y"], [(0, 1, "x"), (1, 2, "y")]),
+        (["B-x", "B-x"], [(0, 1, "x"), (1, 2, "x")]),
+        (["B-work-of-art", "I-work-of-art"], [(0, 2, "work-of-art")]),
+        ([], []),
     ],
-)  # fmt: skip
+)
 def test_decoding_follows_the_conll_script(tags: list[str], spans: list[tuple[int, int, str]]) -> None:
     assert spans_from_bio(tags) == spans
 
@@ -121,9 +124,16 @@ def test_data_sets_have_names_in_common(names: list[str], common: str) -> None:
 def test_tags_are_shared_by_the_names_of_their_types() -> None:
     target = tag_names(["person", "misc", "politician", "organisation", "location"])
     assert shared_tags(target, tag_names(["PER", "ORG", "LOC", "MISC"])) == {
-        "O": "O", "B-person": "B-PER", "I-person": "I-PER", "B-organisation": "B-ORG", "I-organisation": "I-ORG",
-        "B-location": "B-LOC", "I-location": "I-LOC", "B-misc": "B-MISC", "I-misc": "I-MISC",
-    }  # fmt: skip
+        "O": "O",
+        "B-person": "B-PER",
+        "I-person": "I-PER",
+        "B-organisation": "B-ORG",
+        "I-organisation": "I-ORG",
+        "B-location": "B-LOC",
+        "I-location": "I-LOC",
+        "B-misc": "B-MISC",
+        "I-misc": "I-MISC",
+    }
     assert shared_tags(tag_names(["ship"]), tag_names(["harbour"])) == {"O": "O"}
     assert shared_tags(["O", "B-x", "I-x"], ["O", "B-X"]) == {"O": "O", "B-x": "B-X"}, "a head without I-X"
 

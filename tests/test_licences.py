@@ -38,7 +38,7 @@ GPL = "Classifier: License :: OSI Approved :: GNU General Public License (GPL)"
         ("UNKNOWN", ["License: Not the MIT License"]),
         ("UNKNOWN", []),
     ],
-)  # fmt: skip
+)
 def test_what_a_licence_allows(verdict: str, lines: list[str], tmp_path: Path) -> None:
     assert LICENCES["licence_of"](distribution(tmp_path, "thing", *lines)).verdict.name == verdict
 
@@ -50,12 +50,17 @@ def test_a_distribution_that_is_named_is_allowed(tmp_path: Path) -> None:
 
 def test_the_closure_follows_extras_and_markers_and_says_what_is_missing(tmp_path: Path) -> None:
     installed = {
-        "web-kit": distribution(tmp_path, "Web_Kit", "Requires-Dist: deep", 'Requires-Dist: fast; extra == "speed"',
-                                'Requires-Dist: windows-only; sys_platform == "win32"'),
+        "web-kit": distribution(
+            tmp_path,
+            "Web_Kit",
+            "Requires-Dist: deep",
+            'Requires-Dist: fast; extra == "speed"',
+            'Requires-Dist: windows-only; sys_platform == "win32"',
+        ),
         "deep": distribution(tmp_path, "deep", "Requires-Dist: web-kit"),
         "fast": distribution(tmp_path, "fast"),
         "core": distribution(tmp_path, "core"),
-    }  # fmt: skip
+    }
     requires = ["core>=1", 'nerbert[web]; extra == "all"', 'Web.Kit[speed]>=1; extra == "web"', 'gone; extra == "odd"']
     closure = LICENCES["closure"]
     assert closure(requires, "", installed) == ({"core"}, set())

@@ -129,9 +129,16 @@ def test_faults_are_found(tools: Tools, tmp_path: Path) -> None:
     same = "She saw the [Gauss|ship] and the [Belgica|polar ship] beside each other."
     domain = domain_of(tools, tmp_path, nested, same, "[Fram|ship].", header=header)
     told = "\n".join([*tools.check.all_faults([domain], None), *tools.check.set_faults([domain])])
-    for fault in ("3 passages, fewer", "0 passages without", "'Ports' must be lower", "'Ports' is used 0",
-                  "10: 1 words", "0 of 3 passages are long", "'Fram' is marked inside 'Fram II'",
-                  "x:9: shares 3 of 7 4-grams with x:8"):  # fmt: skip
+    for fault in (
+        "3 passages, fewer",
+        "0 passages without",
+        "'Ports' must be lower",
+        "'Ports' is used 0",
+        "10: 1 words",
+        "0 of 3 passages are long",
+        "'Fram' is marked inside 'Fram II'",
+        "x:9: shares 3 of 7 4-grams with x:8",
+    ):
         assert fault in told
     assert list(tools.check.hints(domain_of(tools, tmp_path, "[Fram|ship] left Oslo.", "The Fram came."))) == [
         "7: 'Fram' is not marked here; elsewhere it is ship"

@@ -52,14 +52,20 @@ def test_science_loads_little_and_no_presentation(name: str, module: str) -> Non
     [
         ("import nerbert", {*HEAVY}),
         ("import nerbert.corpus.build", {"nerbert.render", "jinja2"}),
-        ("import nerbert.render.corpus, nerbert.corpus.knowledge.knowledge, nerbert.corpus.build",
-         {"torch", "transformers", "accelerate", "tokenizers", "safetensors"}),
-        ("from nerbert.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
-         {"torch", "transformers", "pyarrow"}),
-        ("from nerbert.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass",
-         {"torch", "transformers", "onnxruntime", "numpy", "nerbert.cli.models", "nerbert.cli.tag"}),
+        (
+            "import nerbert.render.corpus, nerbert.corpus.knowledge.knowledge, nerbert.corpus.build",
+            {"torch", "transformers", "accelerate", "tokenizers", "safetensors"},
+        ),
+        (
+            "from nerbert.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+            {"torch", "transformers", "pyarrow"},
+        ),
+        (
+            "from nerbert.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass",
+            {"torch", "transformers", "onnxruntime", "numpy", "nerbert.cli.models", "nerbert.cli.tag"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_little_is_loaded(statement: str, unwanted: set[str]) -> None:
     assert not unwanted & _loaded_by(statement)
 
@@ -86,14 +92,23 @@ def finetuned(**keywords: Any) -> Callable[[], object]:
         (finetuned(max_step=2), "unknown setting 'max_step': did you mean 'max_steps'"),
         (lambda: nerbert.read_data("x", overlaps="longer"), "setting overlaps = 'longer'"),  # type: ignore[arg-type]
         (finetuned(settings={"epochs": 2}), "settings: dict is not a FinetuneSettings; pass one, or keywords"),
-        (lambda: nerbert.pretrain("x", tagging={"label_smoothing": 1}),
-         "setting tagging.label_smoothing = 1: must be a number, at least 0"),
-        (finetuned(zero_shot=ZeroShotSettings(max_types=3)),
-         "zero_shot.max_types: is for objective 'zero_shot', but objective = 'tag"),
-        (finetuned(settings=nerbert.FinetuneSettings(sections=(GazetteersSettings(max_words=3),)),
-                   tagging={"label_smoothing": 0.1}), "setting gazetteers: is for `nerbert pretrain` only"),
+        (
+            lambda: nerbert.pretrain("x", tagging={"label_smoothing": 1}),
+            "setting tagging.label_smoothing = 1: must be a number, at least 0",
+        ),
+        (
+            finetuned(zero_shot=ZeroShotSettings(max_types=3)),
+            "zero_shot.max_types: is for objective 'zero_shot', but objective = 'tag",
+        ),
+        (
+            finetuned(
+                settings=nerbert.FinetuneSettings(sections=(GazetteersSettings(max_words=3),)),
+                tagging={"label_smoothing": 0.1},
+            ),
+            "setting gazetteers: is for `nerbert pretrain` only",
+        ),
     ],
-)  # fmt: skip
+)
 def test_wrong_keywords_are_named(act: Callable[[], object], told: str) -> None:
     with raises(SettingsError, words=told):
         act()

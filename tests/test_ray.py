@@ -148,8 +148,10 @@ def test_tasks_on_a_gpu_share_a_process_unless_they_are_isolated(on_ray: Executo
     assert (len(kept), len(apart), none, one) == (1, 2, "", "0")
 
 
-@pytest.mark.parametrize(("needs", "told"), [(Resources(gpus=2), "needs 2 GPU, the machines of the cluster have at"),
-                                             (Resources(cpus=9), "needs 9 CPU")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("needs", "told"),
+    [(Resources(gpus=2), "needs 2 GPU, the machines of the cluster have at"), (Resources(cpus=9), "needs 9 CPU")],
+)
 def test_a_task_that_no_machine_can_run_is_refused(on_ray: Executor, needs: Resources, told: str) -> None:
     with raises(SettingsError, words=told):
         next(iter(on_ray.map_ordered(place, [0], needs)))

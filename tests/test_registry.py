@@ -44,9 +44,13 @@ def test_unknown_ones(shapes: Registry[type], name: str) -> None:
     ],
 )
 def test_a_module_that_raises_is_one_line(
-    shapes: Registry[type], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, kind: type[NerbertError],
+    shapes: Registry[type],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    kind: type[NerbertError],
     told: str,
-) -> None:  # fmt: skip
+) -> None:
     (tmp_path / "raises.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     with raises(kind, words=told if kind is MissingExtra else f"shape 'raises:X': {told}") as caught:

@@ -9,10 +9,56 @@ from nerbert.tables import read_columns
 from tests.expected import rows
 
 PIECES = [
-    "a", "B.", "Dr.", "x!", "?", ".", '"', ")", "(", "Ü", "中。", "。", "」", "5.", "e.g.", "Der", "The", "z. B.", "…",
-    "...", " ", "  ", "\n", "\t", "\xa0", "\u2028", "é", "é.", "[", "]", "'", "XIV.", "°C.", "*", "—", "U.S.",
-    "longer.", "\x00", "（", "）", "「", "।", "།", "༄", "፡", ";", ":", "กกกกกกกกกกกกกกกกกกกกก", "ა",
-]  # fmt: skip
+    "a",
+    "B.",
+    "Dr.",
+    "x!",
+    "?",
+    ".",
+    '"',
+    ")",
+    "(",
+    "Ü",
+    "中。",
+    "。",
+    "」",
+    "5.",
+    "e.g.",
+    "Der",
+    "The",
+    "z. B.",
+    "…",
+    "...",
+    " ",
+    "  ",
+    "\n",
+    "\t",
+    "\xa0",
+    "\u2028",
+    "é",
+    "é.",
+    "[",
+    "]",
+    "'",
+    "XIV.",
+    "°C.",
+    "*",
+    "—",
+    "U.S.",
+    "longer.",
+    "\x00",
+    "（",
+    "）",
+    "「",
+    "।",
+    "།",
+    "༄",
+    "፡",
+    ";",
+    ":",
+    "กกกกกกกกกกกกกกกกกกกกก",
+    "ა",
+]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join) | st.text(max_size=60)
 LANGUAGES = st.sampled_from(["en", "de", "it", "fr", "el", "hy", "ja", "th", "xx", ""])
 
@@ -80,11 +126,48 @@ def test_paragraphs_do_not_touch_each_other(one: str, other: str, language: str)
 @pytest.mark.parametrize(
     "piece",
     [
-        ".", "A. ", ". ", "(", "((A. ", "?", "...", "…", "a", "!)", "。", "? 。", ".\"", "A.b.", "(Aaaaa. B",
-        "(Aaaaa. B) ", "\n", " ", "Dr. ", ". é ", "z. B. ", "[... A", "1. ", "XIV. A", ". (", "'", "Aaaaa. (",
-        "（。", "「。", "。」", "（。）", "(।)", "། །", "། ", "፡", "กกกกกกกกกกกกกกกก ", "(ก ก", "“ก ", "。（", "a: A",
+        ".",
+        "A. ",
+        ". ",
+        "(",
+        "((A. ",
+        "?",
+        "...",
+        "…",
+        "a",
+        "!)",
+        "。",
+        "? 。",
+        '."',
+        "A.b.",
+        "(Aaaaa. B",
+        "(Aaaaa. B) ",
+        "\n",
+        " ",
+        "Dr. ",
+        ". é ",
+        "z. B. ",
+        "[... A",
+        "1. ",
+        "XIV. A",
+        ". (",
+        "'",
+        "Aaaaa. (",
+        "（。",
+        "「。",
+        "。」",
+        "（。）",
+        "(।)",
+        "། །",
+        "། ",
+        "፡",
+        "กกกกกกกกกกกกกกกก ",
+        "(ก ก",
+        "“ก ",
+        "。（",
+        "a: A",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("language", ["de", "th"])
 def test_hostile_text_is_finished(piece: str, language: str) -> None:
     text = piece * 15_000
@@ -122,8 +205,12 @@ def test_no_link_is_cut_and_a_border_beside_one_stays() -> None:
     text = "He saw Yes! No? Maybe. Twice. Then Oh. He. Left. End."
     assert joined(text) == ["He saw Yes!", "No?", "Maybe.", "Twice.", "Then Oh.", "He.", "Left.", "End."]
     assert joined(text, "Yes! No? Maybe.", "Oh. He.") == [
-        "He saw Yes! No? Maybe.", "Twice.", "Then Oh. He.", "Left.", "End.",
-    ]  # fmt: skip
+        "He saw Yes! No? Maybe.",
+        "Twice.",
+        "Then Oh. He.",
+        "Left.",
+        "End.",
+    ]
     assert joined(text, text) == [text]
     assert joined("", "") == []
     assert joined("I saw Rome. Oslo is far.", "Rome.", "Oslo") == ["I saw Rome.", "Oslo is far."]

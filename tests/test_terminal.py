@@ -42,8 +42,10 @@ def test_a_log_has_a_line_at_each_tenth(capsys: pytest.CaptureFixture[str], monk
             bar.advance(note=f"loss {step}")
     lines = capsys.readouterr().err.splitlines()
     assert [int(line.split()[2]) for line in lines] == [3, 5, 8, 10, 13, 15, 18, 20, 23, 25]
-    assert (lines[0], lines[-1]) == ("training: step 3 of 25, loss 2, 15 s left",
-                                     "training: step 25 of 25, loss 24, 0 s left")  # fmt: skip
+    assert (lines[0], lines[-1]) == (
+        "training: step 3 of 25, loss 2, 15 s left",
+        "training: step 25 of 25, loss 24, 0 s left",
+    )
 
 
 def test_what_was_done_before_is_no_speed() -> None:
@@ -76,9 +78,16 @@ def test_bars_show_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", [{}, {"FORCE_COLOR": ""}, {"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "0", "FORCE_COLOR": "1"},
-             {"TTY_COMPATIBLE": "1"}, {"TTY_COMPATIBLE": "x"}],
-)  # fmt: skip
+    "told",
+    [
+        {},
+        {"FORCE_COLOR": ""},
+        {"FORCE_COLOR": "1"},
+        {"TTY_COMPATIBLE": "0", "FORCE_COLOR": "1"},
+        {"TTY_COMPATIBLE": "1"},
+        {"TTY_COMPATIBLE": "x"},
+    ],
+)
 def test_what_is_a_terminal_is_rich_s_answer(told: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)

@@ -30,17 +30,29 @@ def test_corpus_splitter(text: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("splitter", "text", "expected"),
     [
-        ("joined-words-1", "The U.S. firm's Berlin-based unit paid 3.5 million. a.com",
-         "The|U.S.|firm|'s|Berlin-based|unit|paid|3.5|million|.|a.com"),
+        (
+            "joined-words-1",
+            "The U.S. firm's Berlin-based unit paid 3.5 million. a.com",
+            "The|U.S.|firm|'s|Berlin-based|unit|paid|3.5|million|.|a.com",
+        ),
         ("joined-words-2", "U.S. jane.doe@b.org's", "U.S.|jane.doe@b.org|'s"),
-        ("unicode-words-1", "서울에서 น้ำ http://a.com jane@b.org #x",
-         "서울에서|น้ำ|http|:|/|/|a|.|com|jane|@|b|.|org|#|x"),
-        ("gliner-words-1", "state-of-the-art snake_case, U.S. 東京タワー a\u200bb <<SEP>>",
-         "state-of-the-art|snake_case|,|U|.|S|.|東京タワー|a|\u200b|b|<|<|SEP|>|>"),
-        ("gliner2-words-1", "See HTTPS://a.org/b. or jo.doe+x@a.co.uk., @jo_doe! nai\u0308ve a\u200db-c_d İst",
-         "See|HTTPS://a.org/b.|or|jo.doe+x@a.co.uk|.|,|@jo_doe|!|nai\u0308ve|a\u200db-c_d|İst"),
+        (
+            "unicode-words-1",
+            "서울에서 น้ำ http://a.com jane@b.org #x",
+            "서울에서|น้ำ|http|:|/|/|a|.|com|jane|@|b|.|org|#|x",
+        ),
+        (
+            "gliner-words-1",
+            "state-of-the-art snake_case, U.S. 東京タワー a\u200bb <<SEP>>",
+            "state-of-the-art|snake_case|,|U|.|S|.|東京タワー|a|\u200b|b|<|<|SEP|>|>",
+        ),
+        (
+            "gliner2-words-1",
+            "See HTTPS://a.org/b. or jo.doe+x@a.co.uk., @jo_doe! nai\u0308ve a\u200db-c_d İst",
+            "See|HTTPS://a.org/b.|or|jo.doe+x@a.co.uk|.|,|@jo_doe|!|nai\u0308ve|a\u200db-c_d|İst",
+        ),
     ],
-)  # fmt: skip
+)
 def test_other_splitters(splitter: str, text: str, expected: str) -> None:
     assert words(text, splitter) == expected.split("|")
 
@@ -91,11 +103,14 @@ def test_words_are_disjoint_sorted_and_not_blank(splitter: str, text: str) -> No
 @pytest.mark.parametrize(
     ("tokens", "splitter"),
     [
-        (["U.S.", "Berlin-based", "firm"], "joined-words-2"), (["U", ".", "S", ".", "firm"], SPLITTER),
-        (["서울에서", "왔다", "."], "unicode-words-1"), (["서", "울", "에", "서"], SPLITTER),
-        (["state-of-the-art", "snake_case-a"], "joined-words-2"), (["東京タワー"], SPLITTER),
+        (["U.S.", "Berlin-based", "firm"], "joined-words-2"),
+        (["U", ".", "S", ".", "firm"], SPLITTER),
+        (["서울에서", "왔다", "."], "unicode-words-1"),
+        (["서", "울", "에", "서"], SPLITTER),
+        (["state-of-the-art", "snake_case-a"], "joined-words-2"),
+        (["東京タワー"], SPLITTER),
     ],
-)  # fmt: skip
+)
 def test_the_nearest_splitter_follows_the_tokens(tokens: list[str], splitter: str) -> None:
     """It is never GLiNER's."""
     assert nearest_splitter([example_of(tokens, ["O"] * len(tokens))]) == splitter
@@ -108,9 +123,11 @@ def test_splitters_have_short_names() -> None:
 def test_what_cut_texts_is_nearest_to_them() -> None:
     """Also where others cut coarser, which would leave its words whole."""
     for name, text in (
-        ("unicode-words-1", "Read www.oslo.org now, @oslo says."), ("gliner-words-1", "Oslo-based, of Oslo/Nord"),
-        ("joined-words-1", "@jack's state-of-the-art"), ("unicode-words-2", "Berlin-based www.oslo.org"),
-    ):  # fmt: skip
+        ("unicode-words-1", "Read www.oslo.org now, @oslo says."),
+        ("gliner-words-1", "Oslo-based, of Oslo/Nord"),
+        ("joined-words-1", "@jack's state-of-the-art"),
+        ("unicode-words-2", "Berlin-based www.oslo.org"),
+    ):
         assert nearest_splitter([Example(text, split_words(text, name), ())], name) == name
 
 
@@ -123,8 +140,14 @@ def test_words_that_hold_all_characters(text: str, entity: str, expected: list[s
 
 def test_visible_characters_between_words_become_words() -> None:
     assert whole_words(Example("Ann,Bo (2) New York", ((0, 3), (4, 6), (11, 19)))).tokens == (
-        "Ann", ",", "Bo", "(", "2", ")", "New York",
-    )  # fmt: skip
+        "Ann",
+        ",",
+        "Bo",
+        "(",
+        "2",
+        ")",
+        "New York",
+    )
 
 
 @given(st.text(), st.data())

@@ -114,8 +114,18 @@ def attempt(tab: Any, folder: Path) -> None:
 def pages(tab: Any, folder: Path) -> None:
     """Make a corpus's page and a tagger's report."""
     shutil.copytree(DATA, folder / "data")
-    nerbert(folder, "corpus", "build", *map(str, sorted((SAMPLE / "wiki").glob("*.xml.bz2"))), "--knowledge",
-            str(SAMPLE / "knowledge"), "-o", "corpus", "--set", "min_mentions=5")  # fmt: skip
+    nerbert(
+        folder,
+        "corpus",
+        "build",
+        *map(str, sorted((SAMPLE / "wiki").glob("*.xml.bz2"))),
+        "--knowledge",
+        str(SAMPLE / "knowledge"),
+        "-o",
+        "corpus",
+        "--set",
+        "min_mentions=5",
+    )
     nerbert(folder, "corpus", "show", "corpus", "--html", "corpus.html")
     nerbert(folder, "finetune", "embedded", "--data", "data", "-o", "tagger")
     nerbert(folder, "report", "tagger", "data/test.marked", "--train", "data", "-o", "report.html")

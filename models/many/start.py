@@ -95,8 +95,10 @@ def _centre(model: Any, tokenizer: Any, paths: Sequence[str]) -> None:
     rows = [row for path in paths for _, row in values_of_file(Path(path))]
     rows = nsmallest(SAMPLE, rows, key=lambda row: uniform(1, "mean state", row["text"]))
     names = sorted({name for row in rows for name in row["asked"]})[:SAMPLE]
-    means = [torch.cat([_states(model, tokenizer, text) for text in texts]).mean(0)
-             for texts in ([row["text"] for row in rows], names)]  # fmt: skip
+    means = [
+        torch.cat([_states(model, tokenizer, text) for text in texts]).mean(0)
+        for texts in ([row["text"] for row in rows], names)
+    ]
     norm = model.encoder.layer[-1].output.LayerNorm
     norm.bias.data = (norm.bias.data - sum(means) / len(means)) * SCALE
     norm.weight.data *= SCALE

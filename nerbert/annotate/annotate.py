@@ -65,9 +65,15 @@ class AnnotateReport:
 
 @refused(bad_path)
 def annotate_texts(
-    texts: Sequence[str | Path], output: str | Path, settings: AnnotateSettings, *, from_: str = "",
-    field: str = "text", errors: str = ERRORS[0], overwrite: bool = False,
-) -> AnnotateReport:  # fmt: skip
+    texts: Sequence[str | Path],
+    output: str | Path,
+    settings: AnnotateSettings,
+    *,
+    from_: str = "",
+    field: str = "text",
+    errors: str = ERRORS[0],
+    overwrite: bool = False,
+) -> AnnotateReport:
     """Label texts by a language model; write `output`, JSON lines with open types, and a report, which is returned.
 
     `texts` are files or folders, as `nerbert tag` reads them. Each answer is saved at once: after a kill or an error,
@@ -76,8 +82,12 @@ def annotate_texts(
     inputs = find_sources([*map(str, texts)], from_, field=field, errors=errors)
     prompt, key, target = load_prompt(settings.prompt), load_key(settings.key_variable), Path(output)
     report = target.with_name(f"{target.stem}.report.json")
-    query = {"endpoint": settings.endpoint, "model": settings.model, "prompt": [prompt.form, prompt.text],
-             "request": settings.request_fields()}  # fmt: skip
+    query = {
+        "endpoint": settings.endpoint,
+        "model": settings.model,
+        "prompt": [prompt.form, prompt.text],
+        "request": settings.request_fields(),
+    }
     for path in (target, report):
         check_no_input(inputs, path)
     check_free(target, overwrite=overwrite, file=True)
@@ -99,8 +109,10 @@ def annotate_texts(
     inputs.tell_skipped()
     tell(run.summary())
     use = shlex.quote(f"open_types.files={json.dumps([str(output)], ensure_ascii=False)}")
-    tell(f"{output}: {run.report.answered:,} texts with {run.report.entities:,} entities; report: {report}; to train "
-         f"on it: nerbert pretrain SETTINGS.toml -o FOLDER --set objective=concepts --set {use}")  # fmt: skip
+    tell(
+        f"{output}: {run.report.answered:,} texts with {run.report.entities:,} entities; report: {report}; to train "
+        f"on it: nerbert pretrain SETTINGS.toml -o FOLDER --set objective=concepts --set {use}"
+    )
     return run.report
 
 
@@ -115,9 +127,13 @@ class _AnnotateRun:
     """One run over the texts: get an answer for each, and write the labels."""
 
     def __init__(
-        self, settings: AnnotateSettings, prompt: Prompt, key: "SecretStr", store: AnswerStore,
+        self,
+        settings: AnnotateSettings,
+        prompt: Prompt,
+        key: "SecretStr",
+        store: AnswerStore,
         rows: Callable[[], Iterator[tuple[str, int, str]]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._settings, self._prompt, self._key, self._store = settings, prompt, key, store
         self._rows, self._budget, self.report = rows, Budget(settings.max_total_tokens), AnnotateReport()
         self._failures: dict[bytes, tuple[Fault, str]] = {}
@@ -150,8 +166,10 @@ class _AnnotateRun:
         spent, report = self._budget.spent, self.report
         faults = Counter(fault for fault, _ in self._failures.values())
         failed = "".join(f", {number:,} {fault}" for fault, number in faults.most_common())
-        return (f"{self._done:,} of {report.distinct:,} texts done ({report.kept_before:,} by earlier runs){failed}; "
-                f"{spent.input:,} + {spent.output:,} tokens spent")  # fmt: skip
+        return (
+            f"{self._done:,} of {report.distinct:,} texts done ({report.kept_before:,} by earlier runs){failed}; "
+            f"{spent.input:,} + {spent.output:,} tokens spent"
+        )
 
     async def _ask_all(self, bar: Progress) -> None:
         from nerbert.annotate.client import open_client

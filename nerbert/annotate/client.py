@@ -126,7 +126,12 @@ async def open_client(settings: AnnotateSettings, prompt: Prompt, key: SecretStr
     log.setLevel(max(log.level, logging.INFO))
     limits = httpx.Limits(max_connections=settings.concurrency)
     with refused("the proxies from the environment can't be used"):
-        http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30.0), limits=limits, follow_redirects=False,
-                                 verify=ssl.create_default_context(), cookies=no_cookies())  # fmt: skip
+        http = httpx.AsyncClient(
+            timeout=httpx.Timeout(None, connect=30.0),
+            limits=limits,
+            follow_redirects=False,
+            verify=ssl.create_default_context(),
+            cookies=no_cookies(),
+        )
     async with http:
         yield ChatClient(settings, prompt, key, http)

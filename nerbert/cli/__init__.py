@@ -35,10 +35,24 @@ app = App(
 for group in ("corpus", "knowledge", "data"):
     app.command(f"nerbert.cli.data:{group}_app", name=group)
 for command in (
-    "models:pretrain", "models:finetune", "models:types", "distil:distil", "models:calibrate", "models:evaluate",
-    "models:report", "tag:tag", "tag:redact", "serve:serve", "serve:label", "serve:mcp", "distil:annotate",
-    "models:show", "models:check", "models:export", "models:benchmark",
-):  # fmt: skip
+    "models:pretrain",
+    "models:finetune",
+    "models:types",
+    "distil:distil",
+    "models:calibrate",
+    "models:evaluate",
+    "models:report",
+    "tag:tag",
+    "tag:redact",
+    "serve:serve",
+    "serve:label",
+    "serve:mcp",
+    "distil:annotate",
+    "models:show",
+    "models:check",
+    "models:export",
+    "models:benchmark",
+):
     app.command(f"nerbert.cli.{command}")
 
 

@@ -14,10 +14,15 @@ knowledge_app = App(name="knowledge", help="Get types of titles.")
 
 @corpus_app.command(name="build")
 def corpus_build(
-    *dumps: opt.FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
-    output: opt.Output, exclude: opt.Many = None, config: opt.Config = None, set_: opt.Set = None,
-    run: opt.Run = opt.RUN, overwrite: opt.Flag = False,
-) -> None:  # fmt: skip
+    *dumps: opt.FileOrDash,
+    knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
+    output: opt.Output,
+    exclude: opt.Many = None,
+    config: opt.Config = None,
+    set_: opt.Set = None,
+    run: opt.Run = opt.RUN,
+    overwrite: opt.Flag = False,
+) -> None:
     """Build a corpus from a dump: sentences with typed links, filtered and sampled as in the paper.
 
     Parameters
@@ -51,9 +56,13 @@ def corpus_build(
 
 @corpus_app.command(name="show")
 def corpus_show(
-    corpus: opt.Corpus, *, sentences: int = 8, json: opt.Flag = False, html: Path | None = None,
+    corpus: opt.Corpus,
+    *,
+    sentences: int = 8,
+    json: opt.Flag = False,
+    html: Path | None = None,
     overwrite: opt.ReplaceFile = False,
-) -> None:  # fmt: skip
+) -> None:
     """Show statistics of a corpus, and some of its sentences with coloured mentions.
 
     Parameters
@@ -72,9 +81,13 @@ def corpus_show(
 
 @corpus_app.command(name="near")
 def corpus_near(
-    *texts: opt.FileOrDash, output: opt.Output, from_: Annotated[list[str], Parameter(name="--from", negative="")],
-    pages: int = 1000, run: opt.Run = opt.RUN, overwrite: opt.ReplaceFile = False,
-) -> None:  # fmt: skip
+    *texts: opt.FileOrDash,
+    output: opt.Output,
+    from_: Annotated[list[str], Parameter(name="--from", negative="")],
+    pages: int = 1000,
+    run: opt.Run = opt.RUN,
+    overwrite: opt.ReplaceFile = False,
+) -> None:
     """Find texts of a domain for DAPT (mlm.texts): the pages of dumps and corpora most similar to its sentences.
 
     Needs nerbert[cluster]. Similarity is the cosine of TF-IDF vectors of a page and of all sentences.
@@ -101,9 +114,14 @@ def corpus_near(
 
 @corpus_app.command(name="export")
 def corpus_export(
-    corpus: opt.Corpus, *, output: opt.FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",
-    split: str = "", copies: opt.Flag = False, overwrite: opt.ReplaceFile = False,
-) -> None:  # fmt: skip
+    corpus: opt.Corpus,
+    *,
+    output: opt.FileOrPipe,
+    format_: Annotated[str, Parameter(name="--format")] = "conll",
+    split: str = "",
+    copies: opt.Flag = False,
+    overwrite: opt.ReplaceFile = False,
+) -> None:
     """Export a corpus as CoNLL or JSON lines, for programs that do not read Parquet.
 
     Parameters
@@ -143,9 +161,14 @@ def corpus_push(corpus: opt.Corpus, repo: str, *, private: opt.Flag = False) -> 
 
 @knowledge_app.command(name="fetch")
 def knowledge_fetch(
-    *, language: str, date: str = "2022.12.01", output: opt.OptionalOutput = None, also: opt.Repeated = None,
-    mirror: str = "", list_: opt.ListOnly = False,
-) -> None:  # fmt: skip
+    *,
+    language: str,
+    date: str = "2022.12.01",
+    output: opt.OptionalOutput = None,
+    also: opt.Repeated = None,
+    mirror: str = "",
+    list_: opt.ListOnly = False,
+) -> None:
     """Fetch public files for `corpus build --knowledge`: DBpedia's ontology, mappings, instance types, and more.
 
     Rerun the command to resume an interrupted download. Files that exist are not fetched again.
@@ -176,9 +199,12 @@ def knowledge_fetch(
 
 @knowledge_app.command(name="gazetteer")
 def knowledge_gazetteer(
-    *knowledge: Path, output: opt.Output, label_set: str = "4types", language: str = "en",
+    *knowledge: Path,
+    output: opt.Output,
+    label_set: str = "4types",
+    language: str = "en",
     overwrite: opt.ReplaceFile = False,
-) -> None:  # fmt: skip
+) -> None:
     """Write titles and their types as a list for `pretrain --set gazetteers.files=…`: lines of entry, tab, type.
 
     Disambiguation in brackets is removed from titles. Infobox mappings aren't used, since they need a dump's pages.
@@ -237,9 +263,13 @@ def data_check(
 
 @data_app.command(name="convert")
 def data_convert(
-    source: Path, output: Path, *, to: str = "", read: opt.Read = opt.READ,
+    source: Path,
+    output: Path,
+    *,
+    to: str = "",
+    read: opt.Read = opt.READ,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace a file, or a folder that nerbert made.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Convert annotated data of any size from any format to any other; the output is complete or absent.
 
     Parameters
@@ -260,9 +290,15 @@ def data_convert(
 
 @data_app.command(name="sample")
 def data_sample(
-    name: opt.DataName, *, size: str, draw: int = 1, output: opt.Output, data: opt.DataRoot = None,
-    read: opt.Read = opt.READ, overwrite: opt.Overwrite = False,
-) -> None:  # fmt: skip
+    name: opt.DataName,
+    *,
+    size: str,
+    draw: int = 1,
+    output: opt.Output,
+    data: opt.DataRoot = None,
+    read: opt.Read = opt.READ,
+    overwrite: opt.Overwrite = False,
+) -> None:
     """Draw a small part of a train split, the same as `nerbert benchmark` trains on.
 
     Parameters

@@ -11,11 +11,23 @@ from nerbert.cli import options as opt
 
 
 def distil(
-    teacher: str, *texts: opt.FileOrDash, output: opt.Output, labels: str = "", encoder: str = "embedded",
-    data: Path | None = None, exclude: opt.Many = None, min_confidence: str = "", decoding: str = "", device: str = "",
-    head: opt.Head = "", read: opt.Texts = opt.TEXTS, config: opt.Config = None, set_: opt.Set = None,
-    run: opt.Run = opt.RUN, overwrite: opt.Overwrite = False,
-) -> None:  # fmt: skip
+    teacher: str,
+    *texts: opt.FileOrDash,
+    output: opt.Output,
+    labels: str = "",
+    encoder: str = "embedded",
+    data: Path | None = None,
+    exclude: opt.Many = None,
+    min_confidence: str = "",
+    decoding: str = "",
+    device: str = "",
+    head: opt.Head = "",
+    read: opt.Texts = opt.TEXTS,
+    config: opt.Config = None,
+    set_: opt.Set = None,
+    run: opt.Run = opt.RUN,
+    overwrite: opt.Overwrite = False,
+) -> None:
     """Train a small tagger on the entities that another tagger finds in texts, and on labelled sentences if given.
 
     The teacher tags the texts in parts, on --workers, each of which loads it. A run can be interrupted: rerun the
@@ -61,19 +73,32 @@ def distil(
 
     with run.open_executor() as executor:
         plan = DistilPlan(
-            teacher=teacher, texts=texts, output=output, labels=parse_labels(labels) if labels else None,
-            encoder=encoder, data=data, exclude=exclude or (), min_confidence=parse_thresholds(min_confidence),
-            loading={"decoding": decoding, "device": device, "head": head}, from_=read.from_,
-            text_field=read.field, errors=read.errors, overwrite=overwrite, executor=executor,
-        )  # fmt: skip
+            teacher=teacher,
+            texts=texts,
+            output=output,
+            labels=parse_labels(labels) if labels else None,
+            encoder=encoder,
+            data=data,
+            exclude=exclude or (),
+            min_confidence=parse_thresholds(min_confidence),
+            loading={"decoding": decoding, "device": device, "head": head},
+            from_=read.from_,
+            text_field=read.field,
+            errors=read.errors,
+            overwrite=overwrite,
+            executor=executor,
+        )
         stage(plan, settings, add_check(write_tagger_card))
     print_taggers([output])
 
 
 def annotate(
-    *texts: opt.FileOrDash, output: opt.Output, settings: Annotated[AnnotateSettings, Parameter(name="*")],
-    read: opt.Texts = opt.TEXTS, overwrite: opt.Flag = False,
-) -> None:  # fmt: skip
+    *texts: opt.FileOrDash,
+    output: opt.Output,
+    settings: Annotated[AnnotateSettings, Parameter(name="*")],
+    read: opt.Texts = opt.TEXTS,
+    overwrite: opt.Flag = False,
+) -> None:
     """Label texts with entities of any type, using a language model behind an OpenAI-compatible server.
 
     Each answer is saved at once, so a run can be interrupted: rerun the command to resume it. If the budget is used up,

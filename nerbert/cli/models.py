@@ -9,9 +9,14 @@ from nerbert.cli import options as opt
 
 
 def pretrain(
-    config: Path, *, output: opt.Output, set_: opt.Set = None, run: opt.Run = opt.RUN,
-    overwrite: opt.Overwrite = False, dry_run: opt.Flag = False,
-) -> None:  # fmt: skip
+    config: Path,
+    *,
+    output: opt.Output,
+    set_: opt.Set = None,
+    run: opt.Run = opt.RUN,
+    overwrite: opt.Overwrite = False,
+    dry_run: opt.Flag = False,
+) -> None:
     """Train an encoder on a corpus, as a tagger over the corpus's categories.
 
     A run can be interrupted: rerun the command to resume it. For several processes, use torchrun: `torchrun
@@ -57,11 +62,21 @@ def pretrain(
 
 
 def finetune(
-    encoder: str = "", *, data: Path, output: opt.Output, source: Path | None = None, seeds: str = "",
-    labels: str = "", add_types: opt.Flag = False, old_data: Path | None = None, same_types: opt.Flag = False,
-    config: opt.Config = None, set_: opt.Set = None, read: opt.Read = opt.READ,
+    encoder: str = "",
+    *,
+    data: Path,
+    output: opt.Output,
+    source: Path | None = None,
+    seeds: str = "",
+    labels: str = "",
+    add_types: opt.Flag = False,
+    old_data: Path | None = None,
+    same_types: opt.Flag = False,
+    config: opt.Config = None,
+    set_: opt.Set = None,
+    read: opt.Read = opt.READ,
     overwrite: opt.Overwrite = False,
-) -> None:  # fmt: skip
+) -> None:
     """Train a tagger: fine-tune an encoder on annotated sentences.
 
     Parameters
@@ -118,9 +133,14 @@ def finetune(
 
 
 def types(
-    tagger: opt.Tagger, *, output: opt.Output, rename: opt.Repeated = None, merge: opt.Repeated = None,
-    drop: opt.Repeated = None, overwrite: opt.Overwrite = False,
-) -> None:  # fmt: skip
+    tagger: opt.Tagger,
+    *,
+    output: opt.Output,
+    rename: opt.Repeated = None,
+    merge: opt.Repeated = None,
+    drop: opt.Repeated = None,
+    overwrite: opt.Overwrite = False,
+) -> None:
     """Rename, merge or drop types of a tagger without training; the result is a copy of the tagger.
 
     A merged type is as probable as its parts together; a dropped type is not found. A tagger with labels at run time
@@ -148,9 +168,14 @@ def types(
 
 
 def calibrate(
-    tagger: str, data: Path, *, precision: float | None = None, dry_run: opt.Flag = False, read: opt.Read = opt.READ,
+    tagger: str,
+    data: Path,
+    *,
+    precision: float | None = None,
+    dry_run: opt.Flag = False,
+    read: opt.Read = opt.READ,
     head: opt.Head = "",
-) -> None:  # fmt: skip
+) -> None:
     """Calibrate a tagger's confidences on annotated sentences that it wasn't trained on; its spans don't change.
 
     A tagger that takes labels at run time also gets the threshold with the best F1 there as its new default. `nerbert
@@ -206,9 +231,15 @@ def evaluate(
 
 
 def report(
-    tagger: str, file: Path, *, output: opt.Output, against: str = "", scored: opt.Score = opt.SCORED,
-    overwrite: opt.ReplaceFile = False, read: opt.Read = opt.READ,
-) -> None:  # fmt: skip
+    tagger: str,
+    file: Path,
+    *,
+    output: opt.Output,
+    against: str = "",
+    scored: opt.Score = opt.SCORED,
+    overwrite: opt.ReplaceFile = False,
+    read: opt.Read = opt.READ,
+) -> None:
     """Write a page about a tagger on annotated data: scores, errors in context, calibration, thresholds.
 
     The page is one HTML file without external resources, to share with others. The scores are those of `nerbert
@@ -261,9 +292,16 @@ def show(model: str, *, json: opt.Json = False) -> None:
 
 
 def check(
-    tagger: str, *, renew: opt.Flag = False, backend: opt.Backend = "auto", precision: str = "auto",
-    device: opt.Device = "", threads: opt.Threads = 0, head: opt.Head = "", json: opt.Json = False,
-) -> None:  # fmt: skip
+    tagger: str,
+    *,
+    renew: opt.Flag = False,
+    backend: opt.Backend = "auto",
+    precision: str = "auto",
+    device: opt.Device = "",
+    threads: opt.Threads = 0,
+    head: opt.Head = "",
+    json: opt.Json = False,
+) -> None:
     """Compare a tagger's predictions on 20 short texts with those in its folder (check.json); exit code 1 if different.
 
     `nerbert finetune` writes them. They are also compared when other versions of its libraries load the tagger.
@@ -287,10 +325,17 @@ def check(
 
 
 def export(
-    tagger: opt.Tagger, *, onnx: opt.Flag = True, int8: opt.Flag = False, output: opt.OptionalOutput = None,
-    data: Path | None = None, max_loss: float = 1.0, read: opt.Read = opt.READ, head: opt.Head = "",
+    tagger: opt.Tagger,
+    *,
+    onnx: opt.Flag = True,
+    int8: opt.Flag = False,
+    output: opt.OptionalOutput = None,
+    data: Path | None = None,
+    max_loss: float = 1.0,
+    read: opt.Read = opt.READ,
+    head: opt.Head = "",
     overwrite: opt.Overwrite = False,
-) -> None:  # fmt: skip
+) -> None:
     """Export a tagger to ONNX, for onnxruntime: faster on a CPU, without torch.
 
     Parameters
@@ -321,9 +366,16 @@ def export(
 
 
 def benchmark(
-    suite: Path, *, data: Path, output: opt.Output, encoder: opt.Repeated = None, only: opt.Repeated = None,
-    run: opt.Run = opt.RUN, dry_run: opt.Flag = False, retry: opt.Flag = False,
-) -> None:  # fmt: skip
+    suite: Path,
+    *,
+    data: Path,
+    output: opt.Output,
+    encoder: opt.Repeated = None,
+    only: opt.Repeated = None,
+    run: opt.Run = opt.RUN,
+    dry_run: opt.Flag = False,
+    retry: opt.Flag = False,
+) -> None:
     """Run a suite of systems, data, settings and seeds, and write its tables. Finished cells are not rerun.
 
     Parameters

@@ -19,11 +19,19 @@ Several = Annotated[list[str] | None, Parameter(negative="", consume_multiple=Tr
 
 
 def serve(
-    *taggers: str, host: str = "127.0.0.1", port: int = 8000, token_file: Path | None = None,
-    no_token: opt.Flag = False, cors: Several = None, protocols: Several = None,
-    check: opt.Flag = False, labels: DefaultLabels = "", min_confidence: opt.MinConfidence = "",
-    loading: opt.Loading = opt.LOADING, limits: Limited = _LIMITS,
-) -> None:  # fmt: skip
+    *taggers: str,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token_file: Path | None = None,
+    no_token: opt.Flag = False,
+    cors: Several = None,
+    protocols: Several = None,
+    check: opt.Flag = False,
+    labels: DefaultLabels = "",
+    min_confidence: opt.MinConfidence = "",
+    loading: opt.Loading = opt.LOADING,
+    limits: Limited = _LIMITS,
+) -> None:
     """Serve taggers over HTTP: a page to try them, nerbert's own protocol, and those of other servers.
 
     SIGTERM and Ctrl-C finish accepted requests. SIGHUP reloads all models. GET /openapi.json describes all operations,
@@ -53,18 +61,33 @@ def serve(
     from nerbert.serve.server import serve as run
 
     job = ServeJob(
-        taggers=taggers, host=host, port=port, token_file=token_file, no_token=no_token, cors=tuple(cors or ()),
-        protocols=tuple(protocols or ()), labels=labels, min_confidence=min_confidence, loading=asdict(loading),
+        taggers=taggers,
+        host=host,
+        port=port,
+        token_file=token_file,
+        no_token=no_token,
+        cors=tuple(cors or ()),
+        protocols=tuple(protocols or ()),
+        labels=labels,
+        min_confidence=min_confidence,
+        loading=asdict(loading),
         limits=limits,
-    )  # fmt: skip
+    )
     run(job, check=check)
 
 
 def label(
-    *files: Path, output: opt.OptionalOutput = None, types: str = "", tagger: str = "", encoder: str = "",
-    config: opt.Config = None, seed: int = 0, port: int = 8010,
-    browser: Annotated[bool, Parameter(negative="--no-browser")] = True, reading: opt.Read = opt.READ,
-) -> None:  # fmt: skip
+    *files: Path,
+    output: opt.OptionalOutput = None,
+    types: str = "",
+    tagger: str = "",
+    encoder: str = "",
+    config: opt.Config = None,
+    seed: int = 0,
+    port: int = 8010,
+    browser: Annotated[bool, Parameter(negative="--no-browser")] = True,
+    reading: opt.Read = opt.READ,
+) -> None:
     """Label sentences in the browser while a tagger learns from them, and is tested on held-out sentences.
 
     Everything is kept in one folder: labels.jsonl (the labels), journal.jsonl (all actions), rounds (the taggers). The
@@ -98,16 +121,24 @@ def label(
     usual = "" if tagger and encoder else usual_model()
     folder = output or Path(f"{files[0].absolute().stem[:60]}-labels" if files else "labels")
     job = LabelJob(
-        folder=folder, files=files, types=tuple(parse_labels(types)) if types else (), encoder=encoder or usual,
-        config=config, seed=seed, reading=reading,
-    )  # fmt: skip
+        folder=folder,
+        files=files,
+        types=tuple(parse_labels(types)) if types else (),
+        encoder=encoder or usual,
+        config=config,
+        seed=seed,
+        reading=reading,
+    )
     run(ServeJob(taggers=(tagger or usual,), port=port, limits=_LIMITS, labelling=job, browser=browser))
 
 
 def mcp(
-    tagger: opt.Tagger, *, labels: DefaultLabels = "", min_confidence: opt.MinConfidence = "",
+    tagger: opt.Tagger,
+    *,
+    labels: DefaultLabels = "",
+    min_confidence: opt.MinConfidence = "",
     loading: opt.Loading = opt.LOADING,
-) -> None:  # fmt: skip
+) -> None:
     """Give an assistant a tagger as tools, by the Model Context Protocol on standard input and output.
 
     The assistant starts this command. Its tools are `tag` (entities of texts) and `types` (the tagger's types).
@@ -117,7 +148,10 @@ def mcp(
     from nerbert.serve.server import ServeJob
 
     job = ServeJob(
-        taggers=(tagger,), labels=labels, min_confidence=min_confidence, loading=asdict(loading),
+        taggers=(tagger,),
+        labels=labels,
+        min_confidence=min_confidence,
+        loading=asdict(loading),
         limits=Limits(workers=1, batch=1 << 15, deadline=60_000),  # one client, so its texts don't wait for others
-    )  # fmt: skip
+    )
     serve_mcp(job)

@@ -18,11 +18,21 @@ TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 def tag(
-    tagger: str = "", *inputs: opt.FileOrDash, output: opt.OptionalOutput = None, to: str = "",
-    json: opt.Flag = False, labels: str = "", min_confidence: opt.MinConfidence = "", offsets: str = "characters",
-    overwrite: opt.ReplaceJob = False, text: TextItself = None, server: str = "",
-    loading: opt.Loading = opt.LOADING, read: opt.Texts = opt.TEXTS, run: opt.Run = opt.RUN,
-) -> None:  # fmt: skip
+    tagger: str = "",
+    *inputs: opt.FileOrDash,
+    output: opt.OptionalOutput = None,
+    to: str = "",
+    json: opt.Flag = False,
+    labels: str = "",
+    min_confidence: opt.MinConfidence = "",
+    offsets: str = "characters",
+    overwrite: opt.ReplaceJob = False,
+    text: TextItself = None,
+    server: str = "",
+    loading: opt.Loading = opt.LOADING,
+    read: opt.Texts = opt.TEXTS,
+    run: opt.Run = opt.RUN,
+) -> None:
     """Tag texts from files, folders or a pipe.
 
     A job with -o can be interrupted: rerun the command to resume it. Its parts are tagged by --workers, each of which
@@ -64,10 +74,19 @@ def tag(
     from nerbert.tagger.jobs.job import TagJob, tag_files
 
     job = TagJob(
-        tagger=tagger or ("" if server else usual_model()), inputs=inputs, output=output, to=to, json=json,
-        offsets=offsets, labels=labels, min_confidence=min_confidence, overwrite=overwrite, loading=asdict(loading),
-        text=text, **asdict(read),
-    )  # fmt: skip
+        tagger=tagger or ("" if server else usual_model()),
+        inputs=inputs,
+        output=output,
+        to=to,
+        json=json,
+        offsets=offsets,
+        labels=labels,
+        min_confidence=min_confidence,
+        overwrite=overwrite,
+        loading=asdict(loading),
+        text=text,
+        **asdict(read),
+    )
     if server:
         from nerbert.serve.client import connected_tagger
 
@@ -85,13 +104,25 @@ def _write_page(*rows: Any, **names: Any) -> None:
 
 
 def redact(
-    tagger: str, *inputs: opt.FileOrDash, output: opt.Output, to: str = "", how: str = "replace", keep: str = "",
-    document: str = "file", repeats: Annotated[bool, Parameter(negative="--no-repeats")] = True,
-    key: Path | None = None, originals: Annotated[Path | None, Parameter(name="--map")] = None,
-    undo: Path | None = None, edited: opt.Flag = False, labels: str = "", min_confidence: str = "",
-    overwrite: opt.ReplaceJob = False, loading: opt.Loading = opt.LOADING, read: opt.Texts = opt.TEXTS,
+    tagger: str,
+    *inputs: opt.FileOrDash,
+    output: opt.Output,
+    to: str = "",
+    how: str = "replace",
+    keep: str = "",
+    document: str = "file",
+    repeats: Annotated[bool, Parameter(negative="--no-repeats")] = True,
+    key: Path | None = None,
+    originals: Annotated[Path | None, Parameter(name="--map")] = None,
+    undo: Path | None = None,
+    edited: opt.Flag = False,
+    labels: str = "",
+    min_confidence: str = "",
+    overwrite: opt.ReplaceJob = False,
+    loading: opt.Loading = opt.LOADING,
+    read: opt.Texts = opt.TEXTS,
     run: opt.Run = opt.RUN,
-) -> None:  # fmt: skip
+) -> None:
     """Replace the entities in texts, so that you can share them; entities that the tagger misses stay in them.
 
     A job can be interrupted: rerun the command to resume it.
@@ -142,9 +173,16 @@ def redact(
     from nerbert.tagger.jobs.redact import RedactJob, redact_files
 
     tags = TagJob(
-        tagger=tagger, inputs=inputs, output=output, to="jsonl", labels=labels, min_confidence=min_confidence,
-        overwrite=overwrite, loading=asdict(loading), **asdict(read),
-    )  # fmt: skip
+        tagger=tagger,
+        inputs=inputs,
+        output=output,
+        to="jsonl",
+        labels=labels,
+        min_confidence=min_confidence,
+        overwrite=overwrite,
+        loading=asdict(loading),
+        **asdict(read),
+    )
     kept = tuple(filter(None, map(str.strip, keep.split(","))))
     job = RedactJob(tag=tags, to=to, how=how, keep=kept, document=document, repeats=repeats, key=key, map=originals)
     with run.open_executor() as executor:

@@ -79,10 +79,13 @@ def tabulate(counts: Mapping[Multiset, int]) -> CategorySets:
     first[starts] = True
     distinct = np.flatnonzero(first)
     return CategorySets(
-        names=names, columns=numbers[distinct], times=np.diff(distinct, append=len(numbers)).astype(np.int32),
-        starts=np.searchsorted(distinct, starts), mentions=mentions,
+        names=names,
+        columns=numbers[distinct],
+        times=np.diff(distinct, append=len(numbers)).astype(np.int32),
+        starts=np.searchsorted(distinct, starts),
+        mentions=mentions,
         sentences=np.fromiter((counts[key] for key in keys), np.float64, len(keys)),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +137,16 @@ def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: fl
     after = table.by_category(table.sentences * copies)
     off = np.abs(after / after.sum() / shares - 1)
     return Rates(
-        method=method, alpha=alpha, total=total, iterations=iterations,
-        weights=dict(zip(table.names, weights.tolist(), strict=True)), exponent=_slope(before, after),
-        residual=float(off.max()), worst=table.names[int(off.argmax())], largest=float(copies.max()),
-    )  # fmt: skip
+        method=method,
+        alpha=alpha,
+        total=total,
+        iterations=iterations,
+        weights=dict(zip(table.names, weights.tolist(), strict=True)),
+        exponent=_slope(before, after),
+        residual=float(off.max()),
+        worst=table.names[int(off.argmax())],
+        largest=float(copies.max()),
+    )
 
 
 def exponent(before: Mapping[str, float], after: Mapping[str, float]) -> float | None:

@@ -71,9 +71,11 @@ class BuiltCorpus:
 
 
 def build_corpus(
-    plan: CorpusPlan, settings: CorpusSettings, card: Callable[[Path, BuiltCorpus], None] | None = None,
+    plan: CorpusPlan,
+    settings: CorpusSettings,
+    card: Callable[[Path, BuiltCorpus], None] | None = None,
     executor: Executor = HERE,
-) -> BuiltCorpus:  # fmt: skip
+) -> BuiltCorpus:
     """Build a corpus in `plan.output` (NER-BERT §2); `card` adds a data card to the unfinished folder."""
     own_steps = open_own_steps(settings)
     check_free(plan.output, overwrite=plan.overwrite)
@@ -104,10 +106,17 @@ def build_corpus(
                 rmtree(folder / scratch)
             funnel.write_samples(folder / "dropped.jsonl")
             manifest = make_manifest(
-                folder, dumps, forbidden, settings, label_set, knowledge=knowledge.report(),
-                words=knowledge.ontology.words, unresolved=targets.unresolved, balance=done.find(Sampling).report,
+                folder,
+                dumps,
+                forbidden,
+                settings,
+                label_set,
+                knowledge=knowledge.report(),
+                words=knowledge.ontology.words,
+                unresolved=targets.unresolved,
+                balance=done.find(Sampling).report,
                 funnel=funnel,
-            )  # fmt: skip
+            )
             built = BuiltCorpus(plan.output, manifest)
             if card is not None:
                 card(folder, built)
@@ -183,19 +192,30 @@ _LICENCE = (
     "carries its page id and revision as attribution."
 )
 _LICENCES: Mapping[str, tuple[SourceKind, ...]] = {
-    "DBpedia ({kinds}): CC BY-SA 3.0 and GFDL":
-        (SourceKind.ONTOLOGY, SourceKind.MAPPING, SourceKind.TRIPLES, SourceKind.DISAMBIGUATIONS),
+    "DBpedia ({kinds}): CC BY-SA 3.0 and GFDL": (
+        SourceKind.ONTOLOGY,
+        SourceKind.MAPPING,
+        SourceKind.TRIPLES,
+        SourceKind.DISAMBIGUATIONS,
+    ),
     "Wikidata: CC0 1.0": (SourceKind.WIKIDATA_JSON,),
     "title tables: see their sources": (SourceKind.TABLE,),
-}  # fmt: skip
+}
 """The usual licences of each kind of knowledge; a file of the same format may have another source."""
 
 
 def make_manifest(
-    folder: Path, dumps: Sequence[Dump], forbidden: Excluded, settings: CorpusSettings, label_set: LabelSet,
-    knowledge: Mapping[str, Any], words: Mapping[str, Mapping[str, str]], unresolved: Sequence[Mapping[str, Any]],
-    balance: Mapping[str, Any], funnel: Funnel,
-) -> dict[str, Any]:  # fmt: skip
+    folder: Path,
+    dumps: Sequence[Dump],
+    forbidden: Excluded,
+    settings: CorpusSettings,
+    label_set: LabelSet,
+    knowledge: Mapping[str, Any],
+    words: Mapping[str, Mapping[str, str]],
+    unresolved: Sequence[Mapping[str, Any]],
+    balance: Mapping[str, Any],
+    funnel: Funnel,
+) -> dict[str, Any]:
     """Return the content of `manifest.json`, the last file to be written, for the corpus in `folder`."""
     shards = {f"sentences/{path.name}": path for path in shard_paths(folder / "sentences")}
     outside = {name: funnel.under("outside", name) for name in ("to_ancestor", "to_entity")}

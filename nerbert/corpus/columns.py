@@ -40,8 +40,12 @@ _MOST = 4
 @lru_cache(maxsize=4)
 def _compile_prefixes(language: str) -> re.Pattern[str]:
     """Return the pattern of a language's prefixes of names; it matches only "" if the table lacks the language."""
-    parts = [word for code, words in read_columns("glued.tsv", "language", "before") if code == language
-             for word in words.split()]  # fmt: skip
+    parts = [
+        word
+        for code, words in read_columns("glued.tsv", "language", "before")
+        if code == language
+        for word in words.split()
+    ]
     return re.compile(f"(?:{'|'.join(parts)}){{0,{_MOST}}}")
 
 
@@ -58,13 +62,23 @@ _GAP, _RUN, _PART, _SINGLE, _LETTER, _MARK, _JOINER, _AM, _TRICKY = range(9)
 """Character classes. Letters are those of scripts without spaces. A part belongs to the single character or letter
 before it. Marks, and the classes listed after them, depend on the character before."""
 _CLASSES = {
-    _GAP: r"[\s\p{C}]", _RUN: RUN_CHARACTER, _LETTER: rf"[\p{{L}}&&{SPACELESS}]", _MARK: r"\p{M}",
-    _JOINER: f"[{JOINERS}]", _AM: f"[{AM}]", _TRICKY: f"[{JAMO}]",
-}  # fmt: skip
+    _GAP: r"[\s\p{C}]",
+    _RUN: RUN_CHARACTER,
+    _LETTER: rf"[\p{{L}}&&{SPACELESS}]",
+    _MARK: r"\p{M}",
+    _JOINER: f"[{JOINERS}]",
+    _AM: f"[{AM}]",
+    _TRICKY: f"[{JAMO}]",
+}
 _AFTER = {
-    (_RUN, _MARK): _RUN, (_RUN, _JOINER): _RUN, (_GAP, _MARK): _RUN, (_SINGLE, _MARK): _PART, (_LETTER, _MARK): _PART,
-    (_LETTER, _AM): _PART, (_LETTER, _LETTER): _PART,
-}  # fmt: skip
+    (_RUN, _MARK): _RUN,
+    (_RUN, _JOINER): _RUN,
+    (_GAP, _MARK): _RUN,
+    (_SINGLE, _MARK): _PART,
+    (_LETTER, _MARK): _PART,
+    (_LETTER, _AM): _PART,
+    (_LETTER, _LETTER): _PART,
+}
 """New class by the previous character's class and the character's own; the regular expression decides other pairs."""
 _CHANGED = np.array([[_AFTER.get((base, mark), _TRICKY) for mark in range(9)] for base in range(9)], np.uint8)
 _LONGEST_GLUED = 64
@@ -149,9 +163,13 @@ def _find_web(text: str, codes: npt.NDArray[np.uint32]) -> Ints:
 
 
 def links_on_words(
-    sentence_starts: Sequence[int], texts: Sequence[str], words: Words, starts: Sequence[int], ends: Sequence[int],
+    sentence_starts: Sequence[int],
+    texts: Sequence[str],
+    words: Words,
+    starts: Sequence[int],
+    ends: Sequence[int],
     site: Site | None = None,
-) -> Links:  # fmt: skip
+) -> Links:
     """Return the links by sentence, from positions in the joined pages; with `site`, extend links that cut a word."""
     if not texts:
         empty = np.zeros(0, np.int64)
@@ -177,10 +195,14 @@ def links_on_words(
     numbers, owner = np.flatnonzero(fits), owner[fits]
     counts = np.bincount(owner, minlength=len(texts))
     return Links(
-        numbers=numbers, starts=first[fits] - begins[owner], ends=last[fits] - begins[owner],
-        first=np.concatenate(([0], np.cumsum(counts))), grown=grown, cutting=int((inside & ~fits).sum()),
+        numbers=numbers,
+        starts=first[fits] - begins[owner],
+        ends=last[fits] - begins[owner],
+        first=np.concatenate(([0], np.cumsum(counts))),
+        grown=grown,
+        cutting=int((inside & ~fits).sum()),
         outside=int((~inside).sum()),
-    )  # fmt: skip
+    )
 
 
 def _grow_link(text: str, words: Words, begin: int, start: int, end: int, site: Site) -> tuple[int, int]:
@@ -194,9 +216,11 @@ def _grow_link(text: str, words: Words, begin: int, start: int, end: int, site: 
     parts = (first, start), (start, min(end, words.ends[left])), (max(start, words.starts[right]), end), (end, last)
     before, head, tail, after = (text[a - begin : b - begin] for a, b in parts)
     belongs = (
-        _compile_prefixes(site.language).fullmatch(before) and not site.wikitext.trail.match(after)
-        and _share_script(before, head) and _share_script(after, tail)
-    )  # fmt: skip
+        _compile_prefixes(site.language).fullmatch(before)
+        and not site.wikitext.trail.match(after)
+        and _share_script(before, head)
+        and _share_script(after, tail)
+    )
     return (first, last) if belongs else (0, 0)
 
 

@@ -70,6 +70,10 @@ def push_corpus(corpus: Path, repo_id: str, **options: Any) -> str:
     if not (corpus / _CARD).is_file():
         raise InputError(f"{corpus}: has no card ({_CARD}); build the corpus again")
     return push_folder(
-        corpus, repo_id, repo_type="dataset", allow_patterns=[_CARD, *_ALSO, *shards],
-        delete_patterns=["sentences/*"], **{"commit_message": "Upload corpus", **options},
-    )  # fmt: skip
+        corpus,
+        repo_id,
+        repo_type="dataset",
+        allow_patterns=[_CARD, *_ALSO, *shards],
+        delete_patterns=["sentences/*"],
+        **{"commit_message": "Upload corpus", **options},
+    )

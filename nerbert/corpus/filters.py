@@ -194,8 +194,10 @@ class CommonCategories:
         untyped = count_by_sentence(pc.equal(flat, ENTITY), lengths)
         untyped[common < lengths] = 0
         chances = (_DROPPED[count] for count in untyped.clip(max=len(_DROPPED) - 1).tolist())
-        dropped = (chance > 0 and uniform(self.settings.seed, "filter 3", identity) < chance
-                   for identity, chance in zip(rows["id"].to_pylist(), chances, strict=True))  # fmt: skip
+        dropped = (
+            chance > 0 and uniform(self.settings.seed, "filter 3", identity) < chance
+            for identity, chance in zip(rows["id"].to_pylist(), chances, strict=True)
+        )
         return rows, [Reason.COMMON_AND_UNTYPED if drop else None for drop in dropped]
 
 
@@ -241,8 +243,10 @@ class Sampling:
         """Set `expected_copies` and `copies`."""
         ids, sides = rows["id"].to_pylist(), rows["split"].to_pylist()
         triples = zip(ids, sides, categories_of(rows["mentions"]), strict=True)
-        drawn = [self._draw_copies(identity, categories) if side == TRAIN else (1.0, 1)
-                 for identity, side, categories in triples]  # fmt: skip
+        drawn = [
+            self._draw_copies(identity, categories) if side == TRAIN else (1.0, 1)
+            for identity, side, categories in triples
+        ]
         for name, values in zip(("expected_copies", "copies"), zip(*drawn, strict=True), strict=False):
             index = rows.schema.get_field_index(name)
             rows = rows.set_column(index, name, pa.array(values, rows.schema.field(index).type))
@@ -269,8 +273,12 @@ def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
         smaller = ", or a smaller --set validation_ratio" if settings.validation_ratio else ""
         return f"no sentence of the train part has a link; give a larger dump{smaller}{steps}"
     if not typed:
-        return ("no link leads to a title that the knowledge types; give title tables or infobox mappings for this "
-                "wiki's titles (--knowledge)")  # fmt: skip
+        return (
+            "no link leads to a title that the knowledge types; give title tables or infobox mappings for this "
+            "wiki's titles (--knowledge)"
+        )
     name, count = typed.most_common(1)[0]
-    return (f"the most frequent category, {name}, has {count} mentions; take a smaller --set "
-            f"min_mentions={settings.min_mentions}, or give more knowledge or a larger dump")  # fmt: skip
+    return (
+        f"the most frequent category, {name}, has {count} mentions; take a smaller --set "
+        f"min_mentions={settings.min_mentions}, or give more knowledge or a larger dump"
+    )

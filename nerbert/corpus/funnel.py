@@ -104,8 +104,13 @@ class Funnel:
         words, copies = pc.list_value_length(sentences["words"]).to_numpy(), sentences["copies"].to_numpy()
         for side in sentences["split"].unique().to_pylist():
             in_split = pc.equal(sentences["split"], side).to_numpy()
-            sums = {"sentences": in_split, "copies": copies, "words": words, "mentions": lengths,
-                    "words_with_copies": copies * words}  # fmt: skip
+            sums = {
+                "sentences": in_split,
+                "copies": copies,
+                "words": words,
+                "mentions": lengths,
+                "words_with_copies": copies * words,
+            }
             self.add({name: int(values[in_split].sum()) for name, values in sums.items()}, "splits", side)
         years = (_YEAR.findall(text) for text in sentences["text"].to_pylist())
         self.add(Counter(period for matches in years for period in {*map(period_of, matches)}), "years")

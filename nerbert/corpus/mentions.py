@@ -67,8 +67,10 @@ class PartTargets:
         new = {
             "mentions": self.mentions(rows["links"]),
             "split": sides_of(rows, self._settings),
-            "unknown": [[]] * rows.num_rows, "copies": [1] * rows.num_rows, "expected_copies": [1.0] * rows.num_rows,
-        }  # fmt: skip
+            "unknown": [[]] * rows.num_rows,
+            "copies": [1] * rows.num_rows,
+            "expected_copies": [1.0] * rows.num_rows,
+        }
         columns = [pa.array(new[field.name], field.type) if field.name in new else rows[field.name] for field in TYPED]
         return pa.RecordBatch.from_arrays(columns, schema=TYPED), ()
 

@@ -37,9 +37,14 @@ _Result = TypeVar("_Result")
 
 
 def near_pages(
-    texts: Sequence[str], sources: Sequence[str], output: Path, pages: int, executor: Executor = HERE, *,
+    texts: Sequence[str],
+    sources: Sequence[str],
+    output: Path,
+    pages: int,
+    executor: Executor = HERE,
+    *,
     overwrite: bool = False,
-) -> tuple[int, list[float]]:  # fmt: skip
+) -> tuple[int, list[float]]:
     """Write the most similar pages of dumps and corpora as JSON lines with similarity and attribution, best first.
 
     `texts` are files of any format that `nerbert tag` reads. Return the number of pages read, and the similarities
@@ -104,8 +109,9 @@ def _count_part(part: _Part) -> tuple[int, Array]:
 
 def _rank_part(part: _Part, weights: Array, direction: Array, most: int) -> list[tuple[float, PageLines]]:
     """Return the most similar pages with their similarity."""
-    similar = (zip((_vectors(counts, weights) @ direction).tolist(), batch, strict=True)
-               for batch, counts in _batches(part))  # fmt: skip
+    similar = (
+        zip((_vectors(counts, weights) @ direction).tolist(), batch, strict=True) for batch, counts in _batches(part)
+    )
     return nlargest(most, chain.from_iterable(similar), key=itemgetter(0))
 
 

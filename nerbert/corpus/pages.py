@@ -102,8 +102,9 @@ def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTas
         dump_plan = _digest([plan, "" if dump.resumes else token_hex()])
         for part in dump.parts(settings.split_bytes):
             if number == MOST_PARTS:
-                raise InputError(f"{part}: would be part {number} of at most {MOST_PARTS - 1}; take a larger "
-                                 "--set split_bytes")  # fmt: skip
+                raise InputError(
+                    f"{part}: would be part {number} of at most {MOST_PARTS - 1}; take a larger --set split_bytes"
+                )
             yield _PartTask(number, index, part, dump.site, settings, dump_plan)
             number += 1
 

@@ -201,9 +201,11 @@ def _title_table(rows: Sequence[tuple[int, RawPage, int, str, CleanPage]]) -> pa
         [strings_column([box.template for box in boxes]), inside], names=["template", "parameters"]
     )
     columns = {
-        "page_number": [row[0] for row in rows], "page_id": [page.page_id for page in pages],
-        "revision": [page.revision for page in pages], "ns": [row[2] for row in rows],
-    }  # fmt: skip
+        "page_number": [row[0] for row in rows],
+        "page_id": [page.page_id for page in pages],
+        "revision": [page.revision for page in pages],
+        "ns": [row[2] for row in rows],
+    }
     arrays = {name: numbers_column(column, TITLES.field(name).type) for name, column in columns.items()} | {
         "title": strings_column([page.title for page in pages]),
         "redirect": strings_column([page.redirect for page in pages]),

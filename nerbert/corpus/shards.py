@@ -31,41 +31,73 @@ _GROUP, _BATCH, _LONGEST_LINE = 10_000, 2_000, 1 << 22
 _KEPT = {"compression": "zstd"}
 _SPAN = [("start", pa.int32()), ("end", pa.int32())]
 _ROW = [
-    ("id", pa.string()), ("wiki", pa.string()), ("page_id", pa.int64()), ("revision", pa.int64()),
-    ("title", pa.string()), ("start", pa.int32()), ("text", pa.string()), ("words", pa.list_(pa.struct(_SPAN))),
-]  # fmt: skip
+    ("id", pa.string()),
+    ("wiki", pa.string()),
+    ("page_id", pa.int64()),
+    ("revision", pa.int64()),
+    ("title", pa.string()),
+    ("start", pa.int32()),
+    ("text", pa.string()),
+    ("words", pa.list_(pa.struct(_SPAN))),
+]
 _LINKS = ("links", pa.list_(pa.struct([*_SPAN, ("target", pa.string()), ("origin", pa.string())])))
 _MENTION = [
-    *_SPAN, ("target", pa.string()), ("resolved_target", pa.string()), ("class_path", pa.list_(pa.string())),
-    ("source", pa.string()), ("category", pa.string()), ("origin", pa.string()),
-]  # fmt: skip
+    *_SPAN,
+    ("target", pa.string()),
+    ("resolved_target", pa.string()),
+    ("class_path", pa.list_(pa.string())),
+    ("source", pa.string()),
+    ("category", pa.string()),
+    ("origin", pa.string()),
+]
 _STRETCH = [*_SPAN, ("reason", pa.string())]
 
 UNTYPED = pa.schema([*_ROW, _LINKS, ("page_number", pa.int64())])
 """`pages/`: pass 1's sentences with their links; `page_number` is the page's position in the input."""
 TYPED = pa.schema(
     [
-        *_ROW, ("mentions", pa.list_(pa.struct(_MENTION))), ("unknown", pa.list_(pa.struct(_STRETCH))),
-        ("split", pa.string()), ("copies", pa.int32()), ("expected_copies", pa.float64()),
+        *_ROW,
+        ("mentions", pa.list_(pa.struct(_MENTION))),
+        ("unknown", pa.list_(pa.struct(_STRETCH))),
+        ("split", pa.string()),
+        ("copies", pa.int32()),
+        ("expected_copies", pa.float64()),
     ]
-)  # fmt: skip
+)
 """`sentences/`: the corpus."""
 TITLES = pa.schema(
     [
-        ("page_number", pa.int64()), ("page_id", pa.int64()), ("revision", pa.int64()), ("title", pa.string()),
-        ("ns", pa.int32()), ("redirect", pa.string()), ("fate", pa.string()),
-        ("infoboxes", pa.list_(pa.struct([("template", pa.string()), ("parameters", pa.list_(
-            pa.struct([("name", pa.string()), ("value", pa.string())])))]))),
+        ("page_number", pa.int64()),
+        ("page_id", pa.int64()),
+        ("revision", pa.int64()),
+        ("title", pa.string()),
+        ("ns", pa.int32()),
+        ("redirect", pa.string()),
+        ("fate", pa.string()),
+        (
+            "infoboxes",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("template", pa.string()),
+                        ("parameters", pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))),
+                    ]
+                )
+            ),
+        ),
         ("categories", pa.list_(pa.string())),
     ]
-)  # fmt: skip
+)
 """`titles/`: every page of the dump; `fate` is "article" or the reason why it was dropped."""
 TARGETS = pa.schema(
     [
-        ("target", pa.string()), ("resolved_target", pa.string()), ("links", pa.int64()),
-        ("class_path", pa.list_(pa.string())), ("source", pa.string()),
+        ("target", pa.string()),
+        ("resolved_target", pa.string()),
+        ("links", pa.int64()),
+        ("class_path", pa.list_(pa.string())),
+        ("source", pa.string()),
     ]
-)  # fmt: skip
+)
 """`targets/`: every link target with its type, in each part the most linked first."""
 
 
@@ -331,7 +363,16 @@ def _sentence(row: Mapping[str, Any]) -> Sentence:
     words = tuple((word["start"], word["end"]) for word in row["words"])
     unknown = tuple((cells["start"], cells["end"], cells["reason"]) for cells in row["unknown"])
     return Sentence(
-        wiki=row["wiki"], page_id=row["page_id"], revision=row["revision"], title=row["title"], start=row["start"],
-        text=row["text"], words=words, mentions=mentions, unknown=unknown, split=row["split"],
-        copies=row["copies"], expected_copies=row["expected_copies"],
-    )  # fmt: skip
+        wiki=row["wiki"],
+        page_id=row["page_id"],
+        revision=row["revision"],
+        title=row["title"],
+        start=row["start"],
+        text=row["text"],
+        words=words,
+        mentions=mentions,
+        unknown=unknown,
+        split=row["split"],
+        copies=row["copies"],
+        expected_copies=row["expected_copies"],
+    )

@@ -182,9 +182,11 @@ def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
 
 
 def _map_part(
-    part: Path, task: Callable[[Path, Iterator[pa.RecordBatch]], Result], steps: Sequence[Step | PartStep],
+    part: Path,
+    task: Callable[[Path, Iterator[pa.RecordBatch]], Result],
+    steps: Sequence[Step | PartStep],
     columns: Sequence[str] | None,
-) -> Result:  # fmt: skip
+) -> Result:
     opened = _open_steps(steps, part)
     return task(part, (apply_steps(batch, opened) for batch in read_batches(part, columns)))
 

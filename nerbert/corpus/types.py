@@ -75,9 +75,13 @@ class TargetReport:
 
 
 def write_targets(
-    folder: Path, titles: Titles, knowledge: Knowledge, executor: Executor = HERE,
-    evidence: Sequence[str] = (), least_precision: float = 0.0,
-) -> TargetReport:  # fmt: skip
+    folder: Path,
+    titles: Titles,
+    knowledge: Knowledge,
+    executor: Executor = HERE,
+    evidence: Sequence[str] = (),
+    least_precision: float = 0.0,
+) -> TargetReport:
     """Write `targets/`, every target with its type, and each part's link targets in the folder SCRATCH.
 
     `evidence` are the kinds that type what the knowledge doesn't, by features of at least `least_precision`.
@@ -104,8 +108,9 @@ def write_targets(
             write_grouped(tables, scratch / part.name, TARGETS, scratch=True)
         targets, typed = database.execute("SELECT count(*), count(class) FROM linked").fetchall()[0]
         most = database.execute(_MOST_LINKED, {"most": _MOST_UNTYPED}).fetchall()
-        return TargetReport(targets, typed, [{"title": title, "links": links} for title, links in most],
-                            bad_redirects, learnt)  # fmt: skip
+        return TargetReport(
+            targets, typed, [{"title": title, "links": links} for title, links in most], bad_redirects, learnt
+        )
 
 
 def write_redirects(database: Database, redirects: Iterable[tuple[str, str]]) -> int:

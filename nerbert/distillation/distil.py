@@ -110,11 +110,13 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     excluded = read_excluded(plan.exclude, SHARED_WORDS) if plan.exclude else Excluded()
     teacher = _load_teacher(plan, settings, gold)
     teacher_facts = {  # with this, everything but the texts that affects silver tags; no local folder's name
-        "name": None if Path(plan.teacher).exists() else plan.teacher, "sha256": teacher.fingerprint,
-        "backend": teacher.head.name, "decoding": teacher.decoding,
+        "name": None if Path(plan.teacher).exists() else plan.teacher,
+        "sha256": teacher.fingerprint,
+        "backend": teacher.head.name,
+        "decoding": teacher.decoding,
         "labels": [label.text for label in teacher.labels] or teacher.types,
         "thresholds": {name: bound for name, bound in teacher.thresholds.items() if name in teacher.types},
-    }  # fmt: skip
+    }
     key = {"format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": teacher_facts, **sources.facts}
     with publish_job(plan.output, key, overwrite=plan.overwrite) as draft:
         parts = _tag_all(plan, teacher, sources, draft.work)
@@ -155,8 +157,10 @@ def _read_held_out(plan: DistilPlan, gold: DataSet) -> dict[str, tuple[frozenset
     """Return the word n-grams of dev and test, with the file of each; the test split is read only for this."""
     test = read_data(plan.data, ("test",), _choose_reading(plan)) if isinstance(plan.data, str | Path) else gold
     files = gold.files | test.files
-    runs = {split: frozenset(run for example in examples for run in ngrams(example.text, SHARED_WORDS))
-            for split, examples in (("dev", gold.dev), ("test", test.test))}  # fmt: skip
+    runs = {
+        split: frozenset(run for example in examples for run in ngrams(example.text, SHARED_WORDS))
+        for split, examples in (("dev", gold.dev), ("test", test.test))
+    }
     return {split: (words, files.get(split, "FILE")) for split, words in runs.items()}
 
 
@@ -171,8 +175,10 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
     types = types_of_examples(gold.train) if gold else []
     names = types if labels is None else [label.name for label in labels]
     if gold and (lacking := [name for name in names if name not in types]):
-        raise InputError(f"{gold.folder}: no training sentence has an entity of {lacking[0]!r:.80}, so the student "
-                         "would unlearn it there; add one, or leave the label or the data out")  # fmt: skip
+        raise InputError(
+            f"{gold.folder}: no training sentence has an entity of {lacking[0]!r:.80}, so the student "
+            "would unlearn it there; add one, or leave the label or the data out"
+        )
     if names:
         check_thresholds(plan.min_confidence, names)
     teacher = Tagger.load(plan.teacher, thresholds=plan.min_confidence, threads=settings.threads, **plan.loading)
@@ -182,8 +188,10 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
     if labels is None and teacher.types and gold:
         names = [name for name in types if name in teacher.types]
         if not names:
-            raise InputError(f"{plan.teacher}: knows none of the types of {gold.folder} ({', '.join(types):.200}), "
-                             f"only {', '.join(teacher.types):.200}; take another teacher")  # fmt: skip
+            raise InputError(
+                f"{plan.teacher}: knows none of the types of {gold.folder} ({', '.join(types):.200}), "
+                f"only {', '.join(teacher.types):.200}; take another teacher"
+            )
     teacher = teacher.with_labels(labels or names) if names else teacher.with_default_labels()
     if not teacher.types:
         raise InputError(f"{plan.teacher}: {NEEDS_LABELS}")
@@ -226,16 +234,22 @@ def _draw(
     counts.kept, counts.kept_empty = len(drawn), sum(not example.spans for example in drawn)
     counts.entities = Counter(span.type for example in drawn for span in example.spans)
     if not counts.entities:
-        raise InputError(f"{plan.teacher}: no sentence with an entity is left: of {counts.sentences:,}, "
-                         f"{counts.excluded:,} share words with --exclude, and {counts.lost:,} entities reach over the "
-                         "end of a sentence; give other texts")  # fmt: skip
+        raise InputError(
+            f"{plan.teacher}: no sentence with an entity is left: of {counts.sentences:,}, "
+            f"{counts.excluded:,} share words with --exclude, and {counts.lost:,} entities reach over the "
+            "end of a sentence; give other texts"
+        )
     return drawn, apart, counts
 
 
 def _check_student(
-    plan: DistilPlan, settings: DistilSettings, student: Head, teacher: Tagger, examples: Sequence[Example],
+    plan: DistilPlan,
+    settings: DistilSettings,
+    student: Head,
+    teacher: Tagger,
+    examples: Sequence[Example],
     scores: Mapping[str, Any],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Return and print F1 of student (as in `scores`) and teacher; raise InputError if the student is too bad."""
     gold = [word_spans(example) for example in examples]
     if not any(gold):
@@ -248,8 +262,10 @@ def _check_student(
     where = f"{len(gold):,} {'held-out silver sentences' if answers is gold else 'sentences of dev'}"
     figures = f"F1 of the student {percent(f1)}, of the teacher {percent(best)}, on {where}"
     if f1 < settings.min_f1_share * best:
-        raise InputError(f"{plan.output}: {figures}: too low, so it isn't kept; give more texts, or more passes over "
-                         "them (source_epochs); --set min_f1_share=0 takes it all the same")  # fmt: skip
+        raise InputError(
+            f"{plan.output}: {figures}: too low, so it isn't kept; give more texts, or more passes over "
+            "them (source_epochs); --set min_f1_share=0 takes it all the same"
+        )
     tell(f"{plan.output}: {figures}")
     return {"f1": f1, "teacher_f1": best, "scored_sentences": len(gold)}
 
@@ -258,14 +274,18 @@ def _tell_leaks(held_out: Mapping[str, tuple[frozenset[str], object]], silver: S
     """Warn about silver sentences that are also held out."""
     for split, (runs, path) in held_out.items():
         if count := sum(shares_words(example, runs) for example in silver):
-            tell(f"warning: {count:,} of {len(silver):,} silver sentences share {SHARED_WORDS} words in a row with the "
-                 f"{split} split, so scores there will be too high; --exclude {path} leaves them out")  # fmt: skip
+            tell(
+                f"warning: {count:,} of {len(silver):,} silver sentences share {SHARED_WORDS} words in a row with the "
+                f"{split} split, so scores there will be too high; --exclude {path} leaves them out"
+            )
 
 
 def _tell_counts(plan: DistilPlan, teacher: Tagger, counts: SilverCounts) -> None:
     types = ", ".join(f"{name} {count:,}" for name, count in counts.entities.most_common(_TOLD))
-    tell(f"{plan.output}: trained on {counts.kept:,} of {counts.sentences:,} sentences, "
-         f"{counts.kept - counts.kept_empty:,} of them with entities ({types})")  # fmt: skip
+    tell(
+        f"{plan.output}: trained on {counts.kept:,} of {counts.sentences:,} sentences, "
+        f"{counts.kept - counts.kept_empty:,} of them with entities ({types})"
+    )
     if sum(counts.entities.values()) < _FEW:
         tell(f"warning: with fewer than {_FEW} entities a student may learn to find nothing; give more texts")
     if never := [name for name in teacher.types if name not in counts.entities]:

@@ -157,8 +157,10 @@ def read_label_set(
         labels = CorpusLabels({"name": other.name, "sha256": other.digest}, tuple(sorted(kept | {ENTITY})), other)
     else:
         if strange := sorted({category for _, category in mentions}.difference(categories)):
-            raise InputError(f"{settings.corpus_folder}: its shards have the category {strange[0]!r}, which "
-                             "manifest.json doesn't list: they changed since; build the corpus again")  # fmt: skip
+            raise InputError(
+                f"{settings.corpus_folder}: its shards have the category {strange[0]!r}, which "
+                "manifest.json doesn't list: they changed since; build the corpus again"
+            )
         labels = CorpusLabels({"name": corpus_set["name"], "sha256": corpus_set["sha256"]}, categories)
     typed = {pair: count for pair, count in mentions.items() if pair[0]}
     without_label = sum(count for pair, count in typed.items() if labels.category(*pair) == ENTITY)
@@ -202,9 +204,12 @@ def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: Pretra
     shards = shard_hashes(settings.corpus_folder, manifest)
     origin = {"version": _VERSION, "shards": shards, "seed": settings.seed, "at_most": settings.max_eval_samples}
     sentences = load_cached(
-        settings.cache, "validation", origin, lambda folder: write_table(_draw(manifest, settings), folder / _TABLE),
+        settings.cache,
+        "validation",
+        origin,
+        lambda folder: write_table(_draw(manifest, settings), folder / _TABLE),
         lambda folder: [*typed_sentences(folder / _TABLE)],
-    )  # fmt: skip
+    )
     return list(map(labels.relabel, sentences))
 
 
@@ -249,8 +254,10 @@ def _find_frequent(mentions: MentionCounts, label_set: LabelSet, at_least: int) 
     kept = frequent_categories(counts, at_least)
     if label_set.typed and not kept:
         named = ", ".join(name for name, _ in classes.most_common(5))
-        raise InputError(f"label_set = {label_set.name!r}: no label of it has {at_least} mentions in the corpus; does "
-                         f"it name classes as the corpus does, {named}?")  # fmt: skip
+        raise InputError(
+            f"label_set = {label_set.name!r}: no label of it has {at_least} mentions in the corpus; does "
+            f"it name classes as the corpus does, {named}?"
+        )
     return kept
 
 
@@ -264,8 +271,9 @@ def _draw(manifest: Mapping[str, Any], settings: PretrainSettings) -> pa.Table:
             if settings.max_eval_samples and len(drawn) > 2 * settings.max_eval_samples:
                 drawn = _take_lowest(drawn, settings)
     if drawn is None or not len(drawn):
-        raise InputError(f"{settings.corpus_folder}: its validation split is empty; build it with a larger "
-                         "validation_ratio")  # fmt: skip
+        raise InputError(
+            f"{settings.corpus_folder}: its validation split is empty; build it with a larger validation_ratio"
+        )
     return _take_lowest(drawn, settings)
 
 

@@ -185,8 +185,12 @@ class PretrainSources:
     def open_unlabelled(self, texts: Sequence[Path] = ()) -> PretrainData:
         """Return texts or the corpus; raise SettingsError for both, or a label set, which nothing would read."""
         settings = self.settings
-        refuse(bool(settings.label_set), "label_set", settings.label_set,
-               f"left out with objective = {settings.objective!r}")  # fmt: skip
+        refuse(
+            bool(settings.label_set),
+            "label_set",
+            settings.label_set,
+            f"left out with objective = {settings.objective!r}",
+        )
         if not texts:
             return replace(self.open_labelled(), reads_labels=False)
         refuse(bool(settings.corpus), "corpus", [*map(str, settings.corpus)], "left out with texts; name it among them")
@@ -199,8 +203,10 @@ class PretrainSources:
         if not settings.corpus and not files:
             _ = settings.corpus_folder
         several = len(settings.corpus) + files > 1
-        corpora = tuple(LabelledCorpus(replace(settings, corpus=(path,), shares=()), index if several else None, True,
-                                       descriptions) for index, path in enumerate(settings.corpus))  # fmt: skip
+        corpora = tuple(
+            LabelledCorpus(replace(settings, corpus=(path,), shares=()), index if several else None, True, descriptions)
+            for index, path in enumerate(settings.corpus)
+        )
         return PretrainData(settings, corpora, self.executor, named=True, descriptions=descriptions)
 
 
@@ -222,8 +228,10 @@ def _joined_concepts(data: PretrainData) -> ConceptTable:
     joined.synonyms, joined.reworded = read_synonyms(), data.settings.wordings
     if (pairs := joined.contradictions) and is_first_process():
         name, other = pairs[0]
-        tell(f"the sources disagree about which type is broader in {len(pairs):,} cases, such as {name!r} and "
-             f"{other!r}: neither counts as absent where the other is")  # fmt: skip
+        tell(
+            f"the sources disagree about which type is broader in {len(pairs):,} cases, such as {name!r} and "
+            f"{other!r}: neither counts as absent where the other is"
+        )
     return joined
 
 

@@ -77,9 +77,14 @@ class Gazetteers:
         hashes = np.array([hash64(span.text) for example in examples for span in example.spans], np.uint64)
         rows = np.minimum(np.searchsorted(table, hashes), len(table) - 1)
         numbers = iter(np.where(table[rows] == hashes, types[rows].astype(int), -1).tolist())
-        typed = ([replace(span, type=self.types[number])
-                  for span, number in zip(example.spans, numbers, strict=False) if number >= 0]
-                 for example in examples)  # fmt: skip
+        typed = (
+            [
+                replace(span, type=self.types[number])
+                for span, number in zip(example.spans, numbers, strict=False)
+                if number >= 0
+            ]
+            for example in examples
+        )
         return [replace(example, spans=tuple(spans)) for example, spans in zip(examples, typed, strict=True)]
 
 
@@ -98,8 +103,13 @@ def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
             with refused(f"{path}: can't be read", of=OSError):
                 files.append([path.name, sha256_of(path)])
         origin = {"version": _VERSION, "match": "anchors", "files": files}
-        folder, facts = load_cached(settings.cache, "gazetteers", origin, partial(_write, paths=lists.files),
-                               lambda folder: (folder, read_json(folder / _FACTS, GazetteerFacts)))  # fmt: skip
+        folder, facts = load_cached(
+            settings.cache,
+            "gazetteers",
+            origin,
+            partial(_write, paths=lists.files),
+            lambda folder: (folder, read_json(folder / _FACTS, GazetteerFacts)),
+        )
     digest = sha256(json.dumps([origin, lists.max_words]).encode()).hexdigest()
     counts = {name: count for name, count in asdict(facts).items() if name != "types"}
     return Gazetteers(folder, facts.types, lists.max_words, digest, counts)
@@ -113,8 +123,9 @@ def _write(folder: Path, paths: Sequence[Path]) -> None:
             if len(entry) < 2:
                 one_letter += 1
             elif types.setdefault(type_, len(types)) == _MOST_TYPES:
-                raise InputError(f"the lists name more than {_MOST_TYPES:,} types, at last {type_!r:.60}: are these "
-                                 "types?")  # fmt: skip
+                raise InputError(
+                    f"the lists name more than {_MOST_TYPES:,} types, at last {type_!r:.60}: are these types?"
+                )
             else:
                 hashes.append(hash64(entry))
                 numbers.append(types[type_])
@@ -124,8 +135,10 @@ def _write(folder: Path, paths: Sequence[Path]) -> None:
     kept.tofile(folder / _HASHES)
     np.frombuffer(numbers, np.uint16)[first].tofile(folder / _TYPES)
     facts = GazetteerFacts(tuple(types), len(first), one_letter, len(hashes) - len(first))
-    tell(f"gazetteers: {facts.entries:,} entries of {len(types)} types; left out: {one_letter:,} of one letter, "
-         f"{facts.repeated:,} repeated")  # fmt: skip
+    tell(
+        f"gazetteers: {facts.entries:,} entries of {len(types)} types; left out: {one_letter:,} of one letter, "
+        f"{facts.repeated:,} repeated"
+    )
     write_json(folder / _FACTS, asdict(facts))
 
 

@@ -63,8 +63,12 @@ class OpenTypesSettings(Section):
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
-        refuse(bool(self.dev) and not self.files, "open_types.dev", [path.name for path in self.dev],
-               "left out without open_types.files, which they are held out for")  # fmt: skip
+        refuse(
+            bool(self.dev) and not self.files,
+            "open_types.dev",
+            [path.name for path in self.dev],
+            "left out without open_types.files, which they are held out for",
+        )
 
 
 class OpenExample(Example):
@@ -136,10 +140,16 @@ class OpenTexts:
         """Return what the files hold; raise InputError where there is no entity."""
         files, dev_files = (_hash_files(getattr(self.settings, name), name) for name in ("files", "dev"))
         origin = {
-            "version": VERSION, "words": check_splitter(self.splitter), "files": [file["sha256"] for file in files],
-            "seed": self.seed, "descriptions": self.descriptions, "asked": self.settings.asked, "at_most": self.most,
-            "sample": self.settings.sample, "most_types": self.settings.most_types,
-        } | ({"dev": [file["sha256"] for file in dev_files]} if dev_files else {})  # fmt: skip
+            "version": VERSION,
+            "words": check_splitter(self.splitter),
+            "files": [file["sha256"] for file in files],
+            "seed": self.seed,
+            "descriptions": self.descriptions,
+            "asked": self.settings.asked,
+            "at_most": self.most,
+            "sample": self.settings.sample,
+            "most_types": self.settings.most_types,
+        } | ({"dev": [file["sha256"] for file in dev_files]} if dev_files else {})
 
         def read(folder: Path) -> OpenTypes:
             stored = read_json(folder / _TABLE, _Table, limit=_LARGEST)

@@ -74,8 +74,10 @@ class PlainTexts:
         """Return the lines of held-out documents, drawn by the seed; raise InputError if there are none."""
         lines = [line for document in self.documents(held_out=True) for line in document]
         if not lines:
-            raise InputError(f"{self.name}: too few documents: none of them is held out (one in twenty is); give more "
-                             "files, or put empty lines between documents")  # fmt: skip
+            raise InputError(
+                f"{self.name}: too few documents: none of them is held out (one in twenty is); give more "
+                "files, or put empty lines between documents"
+            )
         drawn = nsmallest(self.most or len(lines), lines, key=lambda line: uniform(self.seed, "validation part", line))
         return [Example(line, split_words(line)) for line in drawn]
 
@@ -106,8 +108,13 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
 
     Raise InputError where there is nothing to read, or the tokenizer knows too little of it.
     """
-    origin = {"version": _VERSION, "windows": WINDOWS_FORMAT, "texts": texts.digests, "pieces": pieces.key(),
-              "tokenizer": tokenizer_hash(pieces.tokenizer)}  # fmt: skip
+    origin = {
+        "version": _VERSION,
+        "windows": WINDOWS_FORMAT,
+        "texts": texts.digests,
+        "pieces": pieces.key(),
+        "tokenizer": tokenizer_hash(pieces.tokenizer),
+    }
 
     def make(folder: Path) -> None:
         with progress("cutting texts into blocks") as bar:
@@ -126,8 +133,10 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
     unknown = pieces.tokenizer.unk_token_id
     share = float((windows.ids == unknown).mean()) if unknown is not None else 0.0
     if share > _UNKNOWN:
-        raise InputError(f"{texts.name}: the tokenizer doesn't know {100 * share:.0f} % of the subwords: are the texts "
-                         "of another language? take an encoder of theirs")  # fmt: skip
+        raise InputError(
+            f"{texts.name}: the tokenizer doesn't know {100 * share:.0f} % of the subwords: are the texts "
+            "of another language? take an encoder of theirs"
+        )
     return TrainingData.each_once(windows, pieces.pad_id)
 
 

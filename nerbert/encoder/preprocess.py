@@ -93,8 +93,10 @@ def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:
     """Yield rows of the corpus as `labels.sentence_example` gives them, from the columns that it needs."""
     mentions = batch["mentions"]
     types_by_row = _by_row(mentions, list(map(category, _field(mentions, "class_path"), _field(mentions, "category"))))
-    columns = (_by_row(column, list(zip(_field(column, "start"), _field(column, "end"), strict=True)))
-               for column in (batch["words"], batch["unknown"], mentions))  # fmt: skip
+    columns = (
+        _by_row(column, list(zip(_field(column, "start"), _field(column, "end"), strict=True)))
+        for column in (batch["words"], batch["unknown"], mentions)
+    )
     for text, words, unknown, edges, types in zip(batch["text"].to_pylist(), *columns, types_by_row, strict=True):
         spans = tuple(Span(start, end, name, text[start:end]) for (start, end), name in zip(edges, types, strict=True))
         yield Example(text, tuple(words), spans, unknown=tuple(unknown), partial=True)
@@ -111,9 +113,13 @@ def _field(column: pa.ListArray, name: str) -> list[Any]:
 
 
 def open_training_data(
-    corpora: Sequence[LabelledCorpus], pieces: SubwordTokenizer, settings: PretrainSettings,
-    executor: Executor | None = None, word_labels: WordLabels | None = None, open_texts: OpenTexts | None = None,
-) -> TrainingData:  # fmt: skip
+    corpora: Sequence[LabelledCorpus],
+    pieces: SubwordTokenizer,
+    settings: PretrainSettings,
+    executor: Executor | None = None,
+    word_labels: WordLabels | None = None,
+    open_texts: OpenTexts | None = None,
+) -> TrainingData:
     """Open the train parts' windows in the cache; an `executor` (None: processes on all cores) makes missing ones.
 
     `word_labels` are those of an objective that reads some; others, of one corpus, share the windows of BIO tags. Each
@@ -125,12 +131,15 @@ def open_training_data(
 
     labels = word_labels or BioLabels(tag_names([name for corpus in corpora for name in corpus.labels.categories]))
     origin: dict[str, Any] = {
-        "version": _VERSION, "windows": WINDOWS_FORMAT,
+        "version": _VERSION,
+        "windows": WINDOWS_FORMAT,
         "shards": [shard_hashes(corpus.folder, corpus.manifest) for corpus in corpora],
-        "tokenizer": tokenizer_hash(pieces.tokenizer), "tokenizers": tokenizers.__version__, "pieces": pieces.key(),
+        "tokenizer": tokenizer_hash(pieces.tokenizer),
+        "tokenizers": tokenizers.__version__,
+        "pieces": pieces.key(),
         "label_sets": [str(corpus.labels.facts["sha256"]) for corpus in corpora],
         "labels": [type(labels).__module__, type(labels).__qualname__, labels.key()],
-    }  # fmt: skip
+    }
     if len(corpora) > 1:  # the key of an objective's labels has those of one corpus
         origin["types"] = [sorted(corpus.labels.concept_texts.items()) for corpus in corpora]
     if open_texts:
@@ -144,8 +153,9 @@ def open_training_data(
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
     lists = corpora[0].labels.gazetteers if corpora else None
     if lists and word_labels and not (windows.labels > 0).any():
-        raise InputError("setting gazetteers.files: no link of the corpus is in the lists: do they have its language "
-                         "and spelling?")  # fmt: skip
+        raise InputError(
+            "setting gazetteers.files: no link of the corpus is in the lists: do they have its language and spelling?"
+        )
     if not settings.shares:
         return TrainingData(windows, lambda _: numbers, pieces.pad_id)
     ends = np.searchsorted(numbers, np.searchsorted(windows.sentences, np.cumsum(counts)))
@@ -156,9 +166,13 @@ def open_training_data(
 
 
 def _make(
-    folder: Path, corpora: Sequence[LabelledCorpus], pieces: SubwordTokenizer, labels: WordLabels,
-    executor: Executor | None, open_texts: OpenTexts | None,
-) -> None:  # fmt: skip
+    folder: Path,
+    corpora: Sequence[LabelledCorpus],
+    pieces: SubwordTokenizer,
+    labels: WordLabels,
+    executor: Executor | None,
+    open_texts: OpenTexts | None,
+) -> None:
     rows = sum(count for corpus in corpora for count in corpus.manifest["shards"].values())
     opened = given_or_local(executor, 1 if rows < _FEW else cores())
     counts, too_long = [0] * (len(corpora) + bool(open_texts)), 0
@@ -188,8 +202,10 @@ def _make(
         write_windows(folder, number_windows(cutting))
     write_json(folder / _COUNTS, counts)
     if too_long:
-        tell(f"{too_long:,} sentences have more words than gazetteers.max_words and are left out; {sum(counts):,} are "
-             "there")  # fmt: skip
+        tell(
+            f"{too_long:,} sentences have more words than gazetteers.max_words and are left out; {sum(counts):,} are "
+            "there"
+        )
 
 
 def _read(folder: Path) -> tuple[Windows, Array, tuple[int, ...]]:
@@ -214,8 +230,10 @@ def draw_by_shares(parts: Mapping[str, Array], shares: Sequence[float], seed: in
     drawn = []
     for source, ((name, numbers), share) in enumerate(zip(parts.items(), shares, strict=True)):
         if not len(numbers):
-            raise InputError(f"setting shares: {name} has nothing to train on: no text with copies and a word that the "
-                             "tokenizer knows; leave it out")  # fmt: skip
+            raise InputError(
+                f"setting shares: {name} has nothing to train on: no text with copies and a word that the "
+                "tokenizer knows; leave it out"
+            )
         count = max(1, round(total * share / sum(shares)))
         repeats, remainder = divmod(count, len(numbers))
         chances = uniforms(seed, f"share {source} of epoch {epoch}", np.arange(len(numbers)))

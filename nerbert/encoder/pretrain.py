@@ -43,10 +43,19 @@ LOG = "log.jsonl"
 FRESH = "fresh"
 FREE = frozenset(
     {
-        "corpus", "backbone", "label_set", "precision", "cache", "tensorboard", "threads", "max_tokens_per_batch",
-        "save_minutes", "save_steps", "save_total_limit",
+        "corpus",
+        "backbone",
+        "label_set",
+        "precision",
+        "cache",
+        "tensorboard",
+        "threads",
+        "max_tokens_per_batch",
+        "save_minutes",
+        "save_steps",
+        "save_total_limit",
     }
-)  # fmt: skip
+)
 """Settings that may differ when a run resumes: their effect is compared instead, or they change only rounding and
 (`max_tokens_per_batch`, with dropout) random variation. The same holds for files and models of a section."""
 
@@ -73,19 +82,28 @@ class Preparation:
 
 
 def begin(
-    settings: PretrainSettings, output: Path, *, overwrite: bool, processes: ProcessGroup | None = None,
+    settings: PretrainSettings,
+    output: Path,
+    *,
+    overwrite: bool,
+    processes: ProcessGroup | None = None,
     executor: Executor | None = None,
-) -> tuple[ProcessGroup, Preparation]:  # fmt: skip
+) -> tuple[ProcessGroup, Preparation]:
     """Join the other processes and prepare the training.
 
     Raise OutputExists first for an output that is taken, or that lies in or around what is read.
     """
     check_free(output, overwrite=overwrite)
     target = output.resolve()
-    models = [(section.full_name(name), getattr(section, name)) for section in settings.sections
-              for name in section.models]  # fmt: skip
-    files = [(section.full_name(name), path) for section in settings.sections for name in section.reads
-             for path in getattr(section, name)]  # fmt: skip
+    models = [
+        (section.full_name(name), getattr(section, name)) for section in settings.sections for name in section.models
+    ]
+    files = [
+        (section.full_name(name), path)
+        for section in settings.sections
+        for name in section.reads
+        for path in getattr(section, name)
+    ]
     corpora = [("corpus", folder) for folder in settings.corpus]
     for name, read in [*corpora, ("backbone", settings.backbone), *models, *files]:
         there = Path(read or "").resolve()
@@ -129,11 +147,17 @@ def _tell_unreadable(names: Sequence[str], tokenizer: Any, settings: PretrainSet
         tokenizer = Backbone.of(model, settings.seed).tokenizer or tokenizer
     # a name is unreadable if all of its subwords are unknown; a mark of a word's beginning doesn't count
     unknown = {"", tokenizer.unk_token}
-    unreadable = [name for name in names if tokenizer.unk_token is not None
-                  and unknown.issuperset(piece.strip("▁") for piece in tokenizer.tokenize(name))]  # fmt: skip
+    unreadable = [
+        name
+        for name in names
+        if tokenizer.unk_token is not None
+        and unknown.issuperset(piece.strip("▁") for piece in tokenizer.tokenize(name))
+    ]
     if unreadable:
-        tell(f"warning: {len(unreadable):,} of {len(names):,} names of types, such as {unreadable[0]!r:.80}: the "
-             "encoder's tokenizer knows none of their subwords; use an encoder of their language")  # fmt: skip
+        tell(
+            f"warning: {len(unreadable):,} of {len(names):,} names of types, such as {unreadable[0]!r:.80}: the "
+            "encoder's tokenizer knows none of their subwords; use an encoder of their language"
+        )
 
 
 def _open_backbone(source: PretrainData, settings: PretrainSettings, *, cut: bool) -> Backbone:
@@ -152,8 +176,11 @@ def _identity(settings: PretrainSettings, model: Any, tokenizer: Any, processes:
         weights.update(f"{name} {tuple(tensor.shape)}\n".encode())
         weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     config = {name: value for name, value in model.config.to_dict().items() if name not in _NAMES}
-    files = {section.full_name(name): [data_sum(path) for path in getattr(section, name)]
-             for section in settings.sections for name in section.reads}  # fmt: skip
+    files = {
+        section.full_name(name): [data_sum(path) for path in getattr(section, name)]
+        for section in settings.sections
+        for name in section.reads
+    }
     return {
         "loop": VERSION,
         "files": files,
@@ -184,10 +211,14 @@ class EncoderFacts:
 
 
 def pretrain(
-    settings: PretrainSettings, output: Path, *, overwrite: bool = False,
-    card: Callable[[Path, EncoderFacts], None] | None = None, processes: ProcessGroup | None = None,
+    settings: PretrainSettings,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    card: Callable[[Path, EncoderFacts], None] | None = None,
+    processes: ProcessGroup | None = None,
     executor: Executor | None = None,
-) -> TrainLog:  # fmt: skip
+) -> TrainLog:
     """Pre-train an encoder and write it to `output`, a Hugging Face folder; return the log.
 
     A run that was killed resumes from its last checkpoint. `card` writes the model card. The group of `processes` ends
@@ -201,13 +232,23 @@ def pretrain(
         keep = partial(_keep_best, run_folder, work.pieces.tokenizer) if first else lambda *_: None
         best = BestCheckpoint(work.score, keep, last=settings.select == "last")
         checkpoints = Checkpoints(
-            run_folder, settings.save_total_limit, minutes=settings.save_minutes,
-            steps=settings.save_steps, tokenizer=work.pieces.tokenizer,
-        )  # fmt: skip
+            run_folder,
+            settings.save_total_limit,
+            minutes=settings.save_minutes,
+            steps=settings.save_steps,
+            tokenizer=work.pieces.tokenizer,
+        )
         run = Run(
-            work.model, work.data, work.objective, work.settings, group, evaluate=best, checkpoints=checkpoints,
-            steps=StepLog(run_folder / LOG, settings.tensorboard), evaluation_steps=settings.evaluation_steps,
-        )  # fmt: skip
+            work.model,
+            work.data,
+            work.objective,
+            work.settings,
+            group,
+            evaluate=best,
+            checkpoints=checkpoints,
+            steps=StepLog(run_folder / LOG, settings.tensorboard),
+            evaluation_steps=settings.evaluation_steps,
+        )
         with progress("pre-training", run.total) if first else nullcontext(Progress()) as run.bar:
             log = train(run)
         if first:
@@ -242,12 +283,21 @@ def _write_json_card(folder: Path, settings: PretrainSettings, work: Preparation
     """Write nerbert.json: the settings, the corpus and the figures of the encoder, for programs."""
     facts = {"word_splitter": work.source.word_splitter} | work.facts | (log.best.facts if log.best else {})
     write_card(
-        folder, "encoder", **facts, language=work.source.language, objective=settings.objective,
-         description=asdict(work.objective.describe()), **work.source.facts(),
-        settings=_plain(work.settings), changed=changed_names(settings), num_frozen_layers=work.num_frozen_layers,
-        precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
-        best_step=log.best_step, validation=log.best.figures if log.best else {},
-    )  # fmt: skip
+        folder,
+        "encoder",
+        **facts,
+        language=work.source.language,
+        objective=settings.objective,
+        description=asdict(work.objective.describe()),
+        **work.source.facts(),
+        settings=_plain(work.settings),
+        changed=changed_names(settings),
+        num_frozen_layers=work.num_frozen_layers,
+        precision=precision_on(work.model.device.type, settings.precision),
+        log=log.entries,
+        best_step=log.best_step,
+        validation=log.best.figures if log.best else {},
+    )
 
 
 def _plain(settings: PretrainSettings) -> dict[str, Any]:
@@ -324,14 +374,19 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     scoring = _seconds(device, lambda: work.score(model))
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return DryRun(
-        steps=run.total, tokens=round(int(lengths.sum()) * run.total / len(steps)),
+        steps=run.total,
+        tokens=round(int(lengths.sum()) * run.total / len(steps)),
         evaluations=math.ceil(run.total / run.every),
-        parameters=sum(size for size, _ in sizes), trained=sum(size for size, trained in sizes if trained),
-        device=device.type, precision=precision_on(device.type, settings.precision), processes=processes.count,
+        parameters=sum(size for size, _ in sizes),
+        trained=sum(size for size, trained in sizes if trained),
+        device=device.type,
+        precision=precision_on(device.type, settings.precision),
+        processes=processes.count,
         peak_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process.peak_memory(),
         speed=sum(int(windows.lengths_of(step).sum()) for step in timed) / training,
-        scoring=scoring, max_tokens_per_batch=int(min(fitted, default=0)),
-    )  # fmt: skip
+        scoring=scoring,
+        max_tokens_per_batch=int(min(fitted, default=0)),
+    )
 
 
 def _seconds(device: torch.device, run: Callable[[], Any]) -> float:

@@ -18,8 +18,9 @@ class PretrainSettings(TrainSettings):
     """How an encoder is pre-trained as a tagger on a corpus (NER-BERT §3)."""
 
     removed: ClassVar[Mapping[str, str]] = {
-        **TrainSettings.removed, "resample_each_epoch": "copies are drawn once, with the corpus"
-    }  # fmt: skip
+        **TrainSettings.removed,
+        "resample_each_epoch": "copies are drawn once, with the corpus",
+    }
 
     corpus: tuple[Path, ...] = ()
     """Folder that `nerbert corpus build` made; optional with `open_types.files`. Objectives that learn from names of
@@ -88,5 +89,9 @@ class PretrainSettings(TrainSettings):
         corpora, files = [*map(str, self.corpus)], bool(self.of(OpenTypesSettings).files)
         refuse(len({*corpora}) < len(corpora), "corpus", corpora, "different folders")
         named = f"the corpora in order{', then open_types.files' if files else ''}"
-        refuse(bool(self.shares) and len(self.shares) != len(corpora) + files, "shares", list(self.shares),
-               f"a number for each source, {len(corpora) + files}: {named}")  # fmt: skip
+        refuse(
+            bool(self.shares) and len(self.shares) != len(corpora) + files,
+            "shares",
+            list(self.shares),
+            f"a number for each source, {len(corpora) + files}: {named}",
+        )

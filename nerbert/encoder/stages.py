@@ -44,8 +44,10 @@ class PretrainStage:
             return False
         other = difference(read_json(self.folder / _FILE, dict), self.made_from)
         if other:
-            raise StaleOutput(f"{self.folder}: made already, but from something else ({other}); run as before, pass "
-                              "--overwrite, or choose another output")  # fmt: skip
+            raise StaleOutput(
+                f"{self.folder}: made already, but from something else ({other}); run as before, pass "
+                "--overwrite, or choose another output"
+            )
         return True
 
 
@@ -106,9 +108,12 @@ def _check_read(tables: set[str], of_all: Mapping[str, Any], read: set[str], nam
 
 
 def pretrain_stages(
-    stages: Sequence[PretrainStage], *, overwrite: bool = False, card: Card | None = None,
+    stages: Sequence[PretrainStage],
+    *,
+    overwrite: bool = False,
+    card: Card | None = None,
     executor: Executor | None = None,
-) -> Iterator[tuple[PretrainStage, TrainLog]]:  # fmt: skip
+) -> Iterator[tuple[PretrainStage, TrainLog]]:
     """Make the encoders of the stages that aren't done; yield each one with its log. `card` writes model cards.
 
     What later stages need is checked before the first one begins: raise InputError for a list that can't be read, and
@@ -132,8 +137,17 @@ def pretrain_stages(
                 if card:
                     card(folder, facts)
 
-            yield stage, pretrain(stage.settings, stage.folder, overwrite=overwrite, card=write, processes=processes,
-                                  executor=executor)  # fmt: skip
+            yield (
+                stage,
+                pretrain(
+                    stage.settings,
+                    stage.folder,
+                    overwrite=overwrite,
+                    card=write,
+                    processes=processes,
+                    executor=executor,
+                ),
+            )
     processes.end()
 
 
@@ -143,8 +157,10 @@ def _read_names(tables: Any) -> list[str]:
     names = [table.get("name") for table in tables]
     for index, name in enumerate(names):
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in names[:index]:
-            raise SettingsError(f"stages: name = {name!r:.80}: must be unique, of letters, digits, - and _: it is a "
-                                "folder", setting=_STAGES)  # fmt: skip
+            raise SettingsError(
+                f"stages: name = {name!r:.80}: must be unique, of letters, digits, - and _: it is a folder",
+                setting=_STAGES,
+            )
     return names
 
 
@@ -158,5 +174,6 @@ def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict
         with refused(f"{path}: can't be read", of=OSError, remedy="name a file"):
             sums[f"{number} {path.name}"] = data_sum(path)
     start = {"before": before.made_from} if before else {"backbone": settings.backbone}
-    return dict(to_plain({"settings": compared_settings(settings), "label_set": settings.label_set, "files": sums}
-                         | start))  # fmt: skip
+    return dict(
+        to_plain({"settings": compared_settings(settings), "label_set": settings.label_set, "files": sums} | start)
+    )

@@ -87,8 +87,11 @@ class Evaluation:
 
     def __repr__(self) -> str:
         scores, how = self.scores.values(), " / ".join(dict.fromkeys(map(str, self.answering.values())))
-        means = {"F1": self.f1_mean, "precision": mean(score.precision for score in scores),
-                 "recall": mean(score.recall for score in scores)}  # fmt: skip
+        means = {
+            "F1": self.f1_mean,
+            "precision": mean(score.precision for score in scores),
+            "recall": mean(score.recall for score in scores),
+        }
         figures = ", ".join(f"{name} {percent(share)}" for name, share in means.items())
         seeds = f" (means over {len(scores)} seeds)" if len(scores) > 1 else ""
         return f"<Evaluation on {self.file}, {self.sentences:,} sentences: {figures}{seeds}{how and f'; {how}'}>"
@@ -282,9 +285,12 @@ def holds_predictions(source: str | Path) -> bool:
 
 
 def open_tagger(
-    tagger: str | Path | Tagger, *, thresholds: float | Mapping[str, float] | None = None,
-    reading: Reading | None = None, **loading: Any,
-) -> Tagger:  # fmt: skip
+    tagger: str | Path | Tagger,
+    *,
+    thresholds: float | Mapping[str, float] | None = None,
+    reading: Reading | None = None,
+    **loading: Any,
+) -> Tagger:
     """Return a loaded tagger as it is, load a folder, or wrap a file's predictions; raise SettingsError for options
     that apply only to a folder.
     """
@@ -313,8 +319,9 @@ class PredictionFile(Head):
         letters, self._spans, size = list[str](), list[Span](), 0
         for document in read_documents(path, self._reading):
             offsets = [*accumulate((not char.isspace() for char in document.text), initial=size)]
-            self._spans += [replace(span, start=offsets[span.start], end=offsets[span.end], text="")
-                            for span in document.spans]  # fmt: skip
+            self._spans += [
+                replace(span, start=offsets[span.start], end=offsets[span.end], text="") for span in document.spans
+            ]
             letters += document.text.split()
             size = offsets[-1]
         self._letters = "".join(letters)
@@ -331,8 +338,10 @@ class PredictionFile(Head):
         if gold != self._letters:
             same = [*starmap(ne, zip_longest(gold, self._letters))].index(True)
             here, there = (text[max(0, same - 20) : same + 20] for text in (self._letters, gold))
-            raise InputError(f"{self._path}: holds other texts than the gold data, or in another order: {here!r} in "
-                             f"place of {there!r} (white space aside)")  # fmt: skip
+            raise InputError(
+                f"{self._path}: holds other texts than the gold data, or in another order: {here!r} in "
+                f"place of {there!r} (white space aside)"
+            )
         waiting, begin, by_example = deque(self._spans), 0, list[Example]()
         for number, example in enumerate(examples, 1):
             indices, spans = [index for index, char in enumerate(example.text) if not char.isspace()], list[Span]()
@@ -347,25 +356,33 @@ class PredictionFile(Head):
                 by_example += sentences_of(Document(example.text, tuple(spans), example.words), self._reading)
             begin = end
         with np.errstate(divide="ignore"):
-            return Entities.of([
-                [(words, float(np.log(span.confidence) - np.log1p(-span.confidence)))
-                 for words, span in zip(word_spans(example), example.spans, strict=True)]
-                for example in by_example
-            ])  # fmt: skip
+            return Entities.of(
+                [
+                    [
+                        (words, float(np.log(span.confidence) - np.log1p(-span.confidence)))
+                        for words, span in zip(word_spans(example), example.spans, strict=True)
+                    ]
+                    for example in by_example
+                ]
+            )
 
 
 def _ask_for(
-    tagger: Tagger, asked: Mapping[str, EntityLabel], given: Mapping[str, str],
+    tagger: Tagger,
+    asked: Mapping[str, EntityLabel],
+    given: Mapping[str, str],
     thresholds: float | Mapping[str, float] | None,
-) -> Tagger:  # fmt: skip
+) -> Tagger:
     """Return a tagger that predicts these labels (one with fixed types unchanged); raise InputError for a clash."""
     if tagger.types:
         if given:
             tagger.with_labels(asked[type_] for type_ in given)
         taken = {label.name for label in asked.values()}
         if type_ := next((type_ for type_ in given if type_ in tagger.types and type_ not in taken), None):
-            raise InputError(f"labels: the tagger has a type {type_!r:.80} itself, which would be scored as "
-                             f"{asked[type_].name!r:.80} is; leave {type_!r:.80} out")  # fmt: skip
+            raise InputError(
+                f"labels: the tagger has a type {type_!r:.80} itself, which would be scored as "
+                f"{asked[type_].name!r:.80} is; leave {type_!r:.80} out"
+            )
         return tagger
     check_thresholds(thresholds, (label.name for label in asked.values()))
     return tagger.with_labels(asked.values()) if asked else tagger

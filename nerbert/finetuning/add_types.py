@@ -48,9 +48,14 @@ class Prepared:
 
 
 def add_types(
-    tagger: str, data: Domains[AnyData], output: TaggerOutput, settings: FinetuneSettings, *,
-    old: AnyData | None = None, same_types: bool = False,
-) -> list[Path]:  # fmt: skip
+    tagger: str,
+    data: Domains[AnyData],
+    output: TaggerOutput,
+    settings: FinetuneSettings,
+    *,
+    old: AnyData | None = None,
+    same_types: bool = False,
+) -> list[Path]:
     """Fine-tune a tagger on sentences of new types so that it keeps its own; return the folders, as `finetune` does.
 
     `old` are sentences with its own types to train on again, which requires training twice. With `same_types`, types of
@@ -75,9 +80,13 @@ def add_types(
 
 
 def prepare(
-    tagger: str, domains: Domains[DataSet], settings: FinetuneSettings, old: AnyData | None = None, *,
+    tagger: str,
+    domains: Domains[DataSet],
+    settings: FinetuneSettings,
+    old: AnyData | None = None,
+    *,
     same_types: bool = False,
-) -> Prepared:  # fmt: skip
+) -> Prepared:
     """Return the sentences to train on; raise InputError if it isn't a tagger, and for types that clash."""
     settings, card = objective_for(tagger, settings, SOFT), read_card(tagger)
     data, labels, words = domains.target, domains.labels, dict[str, str]()
@@ -109,8 +118,10 @@ def prepare(
         lost = sorted(kept - set(types_of_examples(train)))
         risk = f": of {few(lost)} none was found, so they will probably be forgotten" if lost else ""
         tell(f"without --old-data, nothing here measures what is forgotten of its own types{risk}")
-    facts = {"added_types": {"own": types, "found": count, "old_sentences": len(again)},
-             **({SIGNS: True} if card.get(SIGNS) else {})}  # fmt: skip
+    facts = {
+        "added_types": {"own": types, "found": count, "old_sentences": len(again)},
+        **({SIGNS: True} if card.get(SIGNS) else {}),
+    }
     if set(types_of_examples(data.train)) <= set(types):  # nothing to look for in the old sentences
         train, again = [*train, *again], []
     return Prepared(Domains(replace(data, train=train, dev=dev), None, words, types), again, settings, facts)
@@ -166,6 +177,8 @@ def _old_sentences(data: AnyData, types: Sequence[str], new: DataSet) -> list[Ex
     old = read_data(data, reading=new.reading)
     others = set(types_of_examples(old.train)) - set(types)
     if others:
-        raise InputError(f"{old.folder}: has types that the tagger lacks ({few(sorted(others))}); leave them out, or "
-                         "add them as new ones")  # fmt: skip
+        raise InputError(
+            f"{old.folder}: has types that the tagger lacks ({few(sorted(others))}); leave them out, or "
+            "add them as new ones"
+        )
     return old.train

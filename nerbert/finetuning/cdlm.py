@@ -56,8 +56,12 @@ _LONGEST = 250
 """Maximum number of words read from a raw text (the public code's longest sentence)."""
 PARTS = ("source_tags", "target_tags", "source_words", "target_words")
 """Names of the losses."""
-_WEIGHTS = {"supervised": (1.0, 2.0, 1.0, 1.0), "unsupervised": (1.0, 0.0, 1.0, 1.0), "combined": (0.8, 1.0, 0.5, 0.5),
-          "target": (0.0, 1.0, 0.0, 0.0)}  # fmt: skip
+_WEIGHTS = {
+    "supervised": (1.0, 2.0, 1.0, 1.0),
+    "unsupervised": (1.0, 0.0, 1.0, 1.0),
+    "combined": (0.8, 1.0, 0.5, 0.5),
+    "target": (0.0, 1.0, 0.0, 0.0),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +72,9 @@ class CdlmSettings(Section):
     reads: ClassVar[tuple[str, ...]] = ("texts", "source_texts", "vectors")
     commands: ClassVar[tuple[str, ...]] = ("finetune",)
     removed: ClassVar[Mapping[str, str]] = {
-        "weights": "each mode has those of the public code", "optimizer": "all modes train by plain SGD",
-    }  # fmt: skip
+        "weights": "each mode has those of the public code",
+        "optimizer": "all modes train by plain SGD",
+    }
     mode: Literal["supervised", "unsupervised", "combined", "target"] = "supervised"
     """`supervised`: tags and neighbouring words of both domains' sentences. `unsupervised`: without the target's tags;
     it gets the source's, and raw texts are read, too. `combined`: tags of both domains' sentences, neighbouring words
@@ -145,8 +150,12 @@ class JointSentences(FinetuneData):
         """Return the sentences; raise SettingsError if the mode lacks required data, or doesn't use given data."""
         cdlm, source = sources.settings.of(CdlmSettings), sources.domains.source or DataSet(Path(), [])
         target, tagged, held_out, mode = sources.domains.target, source.train, source.dev, cdlm.mode
-        refuse(cdlm.joined and not any(example.spans for example in tagged), "cdlm.mode", mode,
-               "with annotated sentences of a source domain (--source), or 'target'")  # fmt: skip
+        refuse(
+            cdlm.joined and not any(example.spans for example in tagged),
+            "cdlm.mode",
+            mode,
+            "with annotated sentences of a source domain (--source), or 'target'",
+        )
         refuse(not cdlm.joined and bool(tagged), "cdlm.mode", mode, "another one: with a source domain they are two")
         for name in ("texts", "source_texts"):
             unread = mode in ("supervised", "target") and bool(getattr(cdlm, name))
@@ -248,11 +257,15 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
             vectors = subword_means(backbone.tokenizer, table, names)
         separate = cdlm.joined and cdlm.mode != "unsupervised"
         shape = CdlmShape(
-            words=words, fixed_words=words - self._learnt, pieces=len(self._vocabulary), tags=self._tags,
-            generated=cdlm.joined, dropout=cdlm.dropout,
+            words=words,
+            fixed_words=words - self._learnt,
+            pieces=len(self._vocabulary),
+            tags=self._tags,
+            generated=cdlm.joined,
+            dropout=cdlm.dropout,
             source_tags=tag_names(types_of_examples(self._data.source.train)) if separate else [],
             word_width=_WIDTH if vectors is None else vectors.shape[1],
-        )  # fmt: skip
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._settings.seed)
             return CdlmModel(shape, vectors)
@@ -310,8 +323,9 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
 
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the weighted sums of sentences' losses, computed in fp32."""
-        rows = {part: torch.from_numpy(rows.nonzero()[0]).to(batch.ids.device)
-                for part, rows in self._rows(batch).items()}  # fmt: skip
+        rows = {
+            part: torch.from_numpy(rows.nonzero()[0]).to(batch.ids.device) for part, rows in self._rows(batch).items()
+        }
         weights, losses = self._weights, dict[str, torch.Tensor]()
         with torch.autocast(batch.ids.device.type, enabled=False):
             words = model.read(batch.ids, batch.mask)

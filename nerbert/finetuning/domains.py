@@ -64,5 +64,6 @@ class Domains(Generic[_Data_co]):
             facts[SIGNS] = True
         return facts | {
             key: {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256, **cut_of(data.reading)}
-            for key, data in data_sets.items() if data
-        }  # fmt: skip
+            for key, data in data_sets.items()
+            if data
+        }

@@ -148,7 +148,7 @@ def finetune_domains(encoder: str, domains: Domains[DataSet], settings: Finetune
 
 def train_tagger(
     encoder: str, domains: Domains[DataSet], settings: FinetuneSettings, title: str = "fine-tuning"
-) -> Finetuned:  # fmt: skip
+) -> Finetuned:
     """Return an encoder fine-tuned on the target, or on both domains; the progress bar shows `title`."""
     changed = changed_names(settings)
     start = Start.of(encoder, domains, settings)
@@ -161,13 +161,24 @@ def train_tagger(
     if average:
         facts["trained_share"] = _use_average(average, start, domains.target.train)
     start.pieces.window = max(_SHORTEST, int(np.quantile(data.windows.lengths, _SHARE)))
-    card = start.facts | start.source.facts | {
-        "word_splitter": domains.word_splitter(encoder), "max_length": settings.max_length,
-        "window_length": start.pieces.window, "on_too_long": settings.on_too_long, "head": objective.head_name,
-        "types": list(start.source.types), "settings": plain_settings(settings, objective.settings), "changed": changed,
-        "precision": precision_on(start.model.device.type, settings.precision), "log": log.entries,
-        "best_step": log.best_step or None, **facts,
-    }  # fmt: skip
+    card = (
+        start.facts
+        | start.source.facts
+        | {
+            "word_splitter": domains.word_splitter(encoder),
+            "max_length": settings.max_length,
+            "window_length": start.pieces.window,
+            "on_too_long": settings.on_too_long,
+            "head": objective.head_name,
+            "types": list(start.source.types),
+            "settings": plain_settings(settings, objective.settings),
+            "changed": changed,
+            "precision": precision_on(start.model.device.type, settings.precision),
+            "log": log.entries,
+            "best_step": log.best_step or None,
+            **facts,
+        }
+    )
     return Finetuned(start.model, start.pieces.tokenizer, start.head(), log, card)
 
 
@@ -187,9 +198,11 @@ def _train(start: Start, data: TrainingData, title: str) -> TrainLog:
     """Train the model, and restore its best step on dev if the settings select it."""
     model, objective, settings = start.model, start.objective, start.settings
     score = SpanScore(
-        lambda model: objective.choosing_head(model, start.pieces, settings), start.source.held_out(),
-        lambda gold, predicted: {"dev_f1": score_spans(gold, predicted).f1}, "dev_f1",
-    )  # fmt: skip
+        lambda model: objective.choosing_head(model, start.pieces, settings),
+        start.source.held_out(),
+        lambda gold, predicted: {"dev_f1": score_spans(gold, predicted).f1},
+        "dev_f1",
+    )
     kept = dict[str, Any]()
 
     def keep(model: Any, *_: object) -> None:
@@ -210,10 +223,15 @@ def _train(start: Start, data: TrainingData, title: str) -> TrainLog:
 def source_settings(settings: FinetuneSettings) -> FinetuneSettings:
     """Return the settings for the source domain: a separate number of epochs, and no selection on dev."""
     return replace(
-        settings, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last", patience=0,
+        settings,
+        epochs=settings.source_epochs,
+        min_steps=0,
+        max_steps=0,
+        select="last",
+        patience=0,
         trained_share="auto",
         sections=tuple(section for section in settings.sections if section.section != "replay"),
-    )  # fmt: skip
+    )
 
 
 def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:

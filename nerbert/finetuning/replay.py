@@ -161,6 +161,8 @@ def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str,
     by_text: dict[str, str] = {}
     for type_, text in words.items():
         if (other := by_text.setdefault(text, type_)) != type_:
-            raise InputError(f"types {other!r:.80} and {type_!r:.80} are both read as {text!r:.80}; rename one, or "
-                             f'give it another label: --labels "{type_:.80}=…"')  # fmt: skip
+            raise InputError(
+                f"types {other!r:.80} and {type_!r:.80} are both read as {text!r:.80}; rename one, or "
+                f'give it another label: --labels "{type_:.80}=…"'
+            )
     return words

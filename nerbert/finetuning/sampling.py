@@ -48,10 +48,13 @@ class Size:
     def __str__(self) -> str:
         queries = "" if self.queries == usual_queries(self.ways, self.shots) else f" {self.queries} queries"
         return {
-            SizeUnit.ALL: "all", SizeUnit.ZERO: "0", SizeUnit.SENTENCES: f"{self.number}",
-            SizeUnit.PERCENT: f"{self.number.normalize():f}%", SizeUnit.EACH: f"k={self.number}",
+            SizeUnit.ALL: "all",
+            SizeUnit.ZERO: "0",
+            SizeUnit.SENTENCES: f"{self.number}",
+            SizeUnit.PERCENT: f"{self.number.normalize():f}%",
+            SizeUnit.EACH: f"k={self.number}",
             SizeUnit.EPISODE: f"{self.ways} way {self.shots} shot{queries}",
-        }[self.unit]  # fmt: skip
+        }[self.unit]
 
     @property
     def order(self) -> tuple[bool, bool, Decimal]:
@@ -207,9 +210,11 @@ def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: in
             return Episode(draw, types, support, query, *reached)
         tried += 1
     form = f"{plural(ways, 'way')}, {plural(shots, 'shot')} and {plural(queries, 'query', 'queries')}"
-    raise InputError(f"no episode of {form}: {len(frequent)} of {plural(len(there), 'type')} have the "
-                     f"{shots + queries} entities that both parts need, and none of {plural(tried, 'order')} of "
-                     "sentences gave K to 2K of each; ask for fewer ways, or other shots")  # fmt: skip
+    raise InputError(
+        f"no episode of {form}: {len(frequent)} of {plural(len(there), 'type')} have the "
+        f"{shots + queries} entities that both parts need, and none of {plural(tried, 'order')} of "
+        "sentences gave K to 2K of each; ask for fewer ways, or other shots"
+    )
 
 
 def _attempts(

@@ -15,8 +15,9 @@ class FinetuneSettings(TrainSettings):
     """Settings for fine-tuning an encoder on annotated sentences (NER-BERT §4.4)."""
 
     removed: ClassVar[Mapping[str, str]] = {
-        **TrainSettings.removed, "compare_parts": "nerbert report TAGGER DATA --against START compares both"
-    }  # fmt: skip
+        **TrainSettings.removed,
+        "compare_parts": "nerbert report TAGGER DATA --against START compares both",
+    }
 
     objective: str = ""
     """Training objective, as in pre-training. Empty: `zero_shot` for a GLiNER folder, else `tagging`. Source: ours."""

@@ -40,9 +40,11 @@ class Brat:
 
     suffixes: ClassVar[tuple[str, ...]] = ()
     holds: ClassVar[Abilities] = replace(
-        LEAST, nested=True, text="whole",
+        LEAST,
+        nested=True,
+        text="whole",
         fields=lambda document: {name: value for name, value in document.fields.items() if name == "id"},
-    )  # fmt: skip
+    )
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder holds an `.ann` file, or a file is one."""

@@ -42,7 +42,7 @@ class Conversion:
 
 def convert_data(
     source: Path, output: Path, *, to: str = "", reading: Reading | None = None, overwrite: bool = False
-) -> Conversion:  # fmt: skip
+) -> Conversion:
     """Convert a file or folder of annotated data to the format `to`; by default the output's name decides.
 
     Splits become a folder with a file (or folder) each. If something can't be read or written, raise InputError that
@@ -72,10 +72,16 @@ def convert_data(
                 suffix = format_.suffixes[0] if format_.suffixes else ""
                 work.write(split, "all" if is_single else split, folder if is_single else folder / f"{split}{suffix}")
             manifest = {
-                "kind": "converted", "format": name, "source": source.name, "source_sha256": stream.sums(),
-                "split": reading.split, "split_seed": reading.split_seed,
-                "documents": dict(result.documents), "entities": dict(result.entities), "repairs": dict(+result.repairs)
-            }  # fmt: skip
+                "kind": "converted",
+                "format": name,
+                "source": source.name,
+                "source_sha256": stream.sums(),
+                "split": reading.split,
+                "split_seed": reading.split_seed,
+                "documents": dict(result.documents),
+                "entities": dict(result.entities),
+                "repairs": dict(+result.repairs),
+            }
             write_json(folder / "manifest.json", manifest)
     result.losses = list(work.losses.lines())
     return result

@@ -27,9 +27,19 @@ from nerbert.terminal import tell
 SPLITS = ("train", "dev", "test")
 """The splits of a data set."""
 _USUAL = {
-    "train": "train", "training": "train", "dev": "dev", "devel": "dev", "development": "dev", "valid": "dev",
-    "validation": "dev", "val": "dev", "testa": "dev", "test": "test", "testing": "test", "testb": "test",
-}  # fmt: skip
+    "train": "train",
+    "training": "train",
+    "dev": "dev",
+    "devel": "dev",
+    "development": "dev",
+    "valid": "dev",
+    "validation": "dev",
+    "val": "dev",
+    "testa": "dev",
+    "test": "test",
+    "testing": "test",
+    "testb": "test",
+}
 """Words in file names that denote a split."""
 _WORD = re.compile(r"[a-z]+")
 _SHARES = re.compile(r"\d{1,3}(?:/\d{1,3}){1,2}")
@@ -298,8 +308,9 @@ def cut_documents(keys: Iterable[str], split: str, seed: int, path: Path | str =
     chosen = np.searchsorted(list(accumulate(shares.values()))[:-1], middles, side="right")
     if empty := {name for number, name in enumerate(shares) if number not in chosen}:
         with at(path):
-            raise InputError(f"{len(sizes)} documents are too few for {split}: none would be "
-                             f"{' or '.join(sorted(empty))}")  # fmt: skip
+            raise InputError(
+                f"{len(sizes)} documents are too few for {split}: none would be {' or '.join(sorted(empty))}"
+            )
     names = list(shares)
     return [names[number] for number in chosen[parts]]
 

@@ -98,9 +98,11 @@ def parse_labels(text: str) -> tuple[EntityLabel, ...]:
         labels = [part.strip() for part in text.replace("\t", ": ").split(",") if part.strip()]
         for label, other in pairwise(labels):
             if ": " in label and ": " not in other:
-                raise InputError(f"labels {f'{label}, {other}'!r:.160}: the comma may be part of the description, or "
-                                 "end it; put labels without a description first; if the comma belongs to the "
-                                 "description, write one label per line in a file, and give its name")  # fmt: skip
+                raise InputError(
+                    f"labels {f'{label}, {other}'!r:.160}: the comma may be part of the description, or "
+                    "end it; put labels without a description first; if the comma belongs to the "
+                    "description, write one label per line in a file, and give its name"
+                )
         return entity_labels(labels)
     with at(text if is_file else ""):
         return entity_labels(line.replace("\t", ": ", 1) for line in _lines(text, is_file=is_file))
@@ -156,8 +158,10 @@ def _label(label: str | EntityLabel) -> EntityLabel:
         not part.isprintable() and visible(part) != part for part in (name, description, label.reads)
     ):
         raise InputError(f"label {label.text!r:.80}: must be printable, and its name not empty")
-    for part, text, most in (("name", label.name, LONGEST_NAME),
-                             ("description", label.description, LONGEST_DESCRIPTION)):  # fmt: skip
+    for part, text, most in (
+        ("name", label.name, LONGEST_NAME),
+        ("description", label.description, LONGEST_DESCRIPTION),
+    ):
         if len(text) > most:
             raise InputError(f"label {label.name!r:.60}: its {part} has {len(text):,} characters, more than {most:,}")
     return label

@@ -58,8 +58,9 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
             )
         judged = Counter(by_ngram=0, by_equality=0, not_judged=0)
         sizes = (len(normalised_words(text)) for text in texts)
-        judged.update("by_ngram" if size >= length else "by_equality" if size >= _MIN_WORDS else "not_judged"
-                      for size in sizes)  # fmt: skip
+        judged.update(
+            "by_ngram" if size >= length else "by_equality" if size >= _MIN_WORDS else "not_judged" for size in sizes
+        )
         share = round(judged["not_judged"] / len(texts), 4)
         files.append({"file": name, "sha256": data_sum(path), "ngrams": len(runs), **judged, "not_judged_share": share})
         grams |= runs

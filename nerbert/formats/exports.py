@@ -49,8 +49,10 @@ def export_span(value: ExportPlace, label: str, *, tagged: bool) -> Span:
     sure, text = value.get("score" if tagged else "confidence"), value.get("text") or ""
     confidence = share_of(sure)
     if tagged and sure is not None and confidence is None:
-        raise InputError(f"entity {value['start']}–{value['end']} of type {label!r:.60}: score {sure!r:.40}: must be a "
-                         "number from 0 to 1")  # fmt: skip
+        raise InputError(
+            f"entity {value['start']}–{value['end']} of type {label!r:.60}: score {sure!r:.40}: must be a "
+            "number from 0 to 1"
+        )
     return Span(value["start"], value["end"], label, text, 1.0 if confidence is None else confidence)
 
 
@@ -216,11 +218,14 @@ class Prodigy(JsonFormat):
         firsts, lasts = ({word[side]: number for number, word in enumerate(words)} for side in (0, 1))
         task[SPANS] = [
             {"start": span.start, "end": span.end, _LABEL: span.type}
-            | ({"token_start": firsts[span.start], "token_end": lasts[span.end]}
-               if span.start in firsts and span.end in lasts else {})
+            | (
+                {"token_start": firsts[span.start], "token_end": lasts[span.end]}
+                if span.start in firsts and span.end in lasts
+                else {}
+            )
             | score_json(span, tagged=tagged)
             for span in document.spans
-        ]  # fmt: skip
+        ]
         return task if tagged else {**task, _ANSWER: _ACCEPTED}
 
 
@@ -260,9 +265,12 @@ class Argilla(JsonFormat):
 
     suffixes, keys = (".json", ".jsonl", ".ndjson"), "argilla"
     holds = Abilities(
-        nested=True, words=False, groups=False, confidences="tagged",
+        nested=True,
+        words=False,
+        groups=False,
+        confidences="tagged",
         fields=lambda document: fields_but(document.fields, *(() if document.fields.get(_ID) is not None else (_ID,))),
-    )  # fmt: skip
+    )
 
     def matches(self, value: Any) -> bool:
         """Return whether an object is a record."""
@@ -294,13 +302,13 @@ class Argilla(JsonFormat):
             **{name: value for name, value in fields.items() if name == _ID},
             "fields": {TEXT: document.text},
             "metadata": fields_but(fields, _ID),
-            "responses": {} if document.tagged else {
-                _QUESTION: [{"value": spans, "user_id": _NOBODY, "status": "submitted"}]
-            },
-            "suggestions": {
-                _QUESTION: {"value": spans, "score": scores or None, "agent": "nerbert"}
-            } if document.tagged else {},
-        }  # fmt: skip
+            "responses": {}
+            if document.tagged
+            else {_QUESTION: [{"value": spans, "user_id": _NOBODY, "status": "submitted"}]},
+            "suggestions": {_QUESTION: {"value": spans, "score": scores or None, "agent": "nerbert"}}
+            if document.tagged
+            else {},
+        }
 
 
 def _is_discarded(answer: _Response) -> bool:

@@ -25,8 +25,17 @@ _DECODER, _SPACE = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
 _STARTS = ("start", "start_offset", "start_char", "begin", "offset", "start_pos", "start_position")
 _ENDS = ("end", "end_offset", "end_char", "stop", "end_pos", "end_position")
 _TYPES = (
-    "type", "label", "tag", "entity_type", "entity_group", "entity_label", "class", "category", "entity", "labels",
-)  # fmt: skip
+    "type",
+    "label",
+    "tag",
+    "entity_type",
+    "entity_group",
+    "entity_label",
+    "class",
+    "category",
+    "entity",
+    "labels",
+)
 _POINTS, _ENTITIES, _LABELS = "points", "entities", "labels"
 _SCORE, _CONFIDENCE = "score", "confidence"
 

@@ -24,8 +24,18 @@ from nerbert.schema import check_value
 _TEXTS = (TEXT, "sentence", "content", "document", "full_text", "input")
 _WORDS = (TOKENS, "words")
 ANNOTATIONS = (
-    SPANS, "ner_tags", "tags", "bio_tags", "entities", "ents", "labels", "label", "ner", "annotations", "output",
-)  # fmt: skip
+    SPANS,
+    "ner_tags",
+    "tags",
+    "bio_tags",
+    "entities",
+    "ents",
+    "labels",
+    "label",
+    "ner",
+    "annotations",
+    "output",
+)
 """Names of spans or tags; the first that isn't empty counts (or `spans`, even if empty); the others are fields."""
 _PARAGRAPHS, _ENTS = "paragraphs", "ents"
 """Fields of spaCy 2's JSON, and of spaCy's `Doc.to_json`, which omits the entities of a text without any."""
@@ -126,9 +136,7 @@ class JsonLines(json_files.JsonFormat):
         return {TEXT: text, **tokens, SPANS: [span_json(span) for span in document.spans], **fields}
 
 
-def in_iob2(
-    path: Path, rows: Callable[[], Iterator[tuple[int, Any]]], repairs: Repairs
-) -> Iterator[tuple[int, Any]]:  # fmt: skip
+def in_iob2(path: Path, rows: Callable[[], Iterator[tuple[int, Any]]], repairs: Repairs) -> Iterator[tuple[int, Any]]:
     """Yield numbered rows with tags in IOB2, by the scheme of all rows; the first rows determine the field of tags."""
     name = next((field for _, row in islice(rows(), _FIRST_ROWS) if (field := _tags_field(row))), "")
     if not name:

@@ -107,7 +107,7 @@ def unpacked_name(path: PurePath) -> PurePath:
 
 def write_rows(
     path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns: Sequence[str], like: IO[bytes] | None = None
-) -> None:  # fmt: skip
+) -> None:
     """Write rows without entities as one of ROW_KINDS; Parquet calls `rows` twice, CSV needs the names of `columns`.
 
     Text gets a byte order mark, and a line break after the last line, only if the text `like` has them.

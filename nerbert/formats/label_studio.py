@@ -98,11 +98,21 @@ class LabelStudio(JsonFormat):
     def value(self, document: Document) -> Any:
         """Return a document as a task with an annotation or, if a model tagged the text, a prediction."""
         regions = [
-            {"id": f"entity-{number}", "from_name": "label", "to_name": TEXT, "type": _LABELS,
-             "value": {"start": span.start, "end": span.end, "text": document.text[span.start : span.end],
-                       _LABELS: [span.type]}} | score_json(span, tagged=document.tagged)
+            {
+                "id": f"entity-{number}",
+                "from_name": "label",
+                "to_name": TEXT,
+                "type": _LABELS,
+                "value": {
+                    "start": span.start,
+                    "end": span.end,
+                    "text": document.text[span.start : span.end],
+                    _LABELS: [span.type],
+                },
+            }
+            | score_json(span, tagged=document.tagged)
             for number, span in enumerate(document.spans)
-        ]  # fmt: skip
+        ]
         data = {**self.holds.fields(document), TEXT: document.text}
         if not document.tagged:
             return {_DATA: data, "annotations": [{"result": regions}]}
@@ -153,8 +163,9 @@ def _readable(span: Span, text: str) -> Span:
 def _task_of(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return an annotation of JSON-MIN as a task of the full export."""
     regions = {
-        name: rows for name, rows in value.items()
+        name: rows
+        for name, rows in value.items()
         if isinstance(rows, list) and any(isinstance(part, dict) and {"start", _LABELS} <= part.keys() for part in rows)
-    }  # fmt: skip
+    }
     result = [{"type": _LABELS, "value": region} for rows in regions.values() for region in rows]
     return {_DATA: fields_but(value, *regions), "annotations": [{"result": result}]}

@@ -288,8 +288,10 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         names = batch.schema.names
         columns = next((needed for needed in _COLUMNS if {*needed} <= {*names}), None)
         if columns is None:
-            raise InputError(f"{path}: has the columns {', '.join(map(repr, names)):.200}; open types in Parquet have "
-                             f"{_INPUT} and {_OUTPUT} (NuNER), or {_CONVERSATIONS} (Pile-NER)")  # fmt: skip
+            raise InputError(
+                f"{path}: has the columns {', '.join(map(repr, names)):.200}; open types in Parquet have "
+                f"{_INPUT} and {_OUTPUT} (NuNER), or {_CONVERSATIONS} (Pile-NER)"
+            )
         selected = batch.select(list(columns))
         with at(path):
             for name in columns:  # some writers don't declare their bytes as UTF-8

@@ -22,10 +22,15 @@ from nerbert.records import Document
 _BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
 SPAN_LIST = pa.list_(
     pa.struct(
-        [("text", pa.string()), ("type", pa.string()), ("start", pa.int32()), ("end", pa.int32()),
-         ("confidence", pa.float64())]
+        [
+            ("text", pa.string()),
+            ("type", pa.string()),
+            ("start", pa.int32()),
+            ("end", pa.int32()),
+            ("confidence", pa.float64()),
+        ]
     )
-)  # fmt: skip
+)
 """The type of the column `spans`."""
 _SPANS = pa.field(SPANS, SPAN_LIST)
 
@@ -72,7 +77,7 @@ def parquet_texts(path: Path, source: Stream) -> Iterator[Document]:
 
 def batch_texts(
     batch: pa.RecordBatch, name: str, field: str, errors: str = ERRORS[0], first: int = 1, size: int = 0
-) -> list[Document]:  # fmt: skip
+) -> list[Document]:
     """Return the rows of a batch; `name` and `first`, the number of the first row, are for messages.
 
     With `errors` = `replace`, bytes that aren't UTF-8 become U+FFFD in the texts, and in their column. Other columns

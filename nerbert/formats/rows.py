@@ -166,9 +166,12 @@ def checked_words(value: object, field: str) -> list[str]:
 def span_json(span: Span) -> dict[str, str | int | float]:
     """Return a span as JSON: text, type, character start and end, confidence."""
     return {
-        "text": span.text, "type": span.type, "start": span.start, "end": span.end,
+        "text": span.text,
+        "type": span.type,
+        "start": span.start,
+        "end": span.end,
         "confidence": round(span.confidence, 4),
-    }  # fmt: skip
+    }
 
 
 @contextmanager

@@ -18,9 +18,17 @@ from nerbert.records import Repair, Repairs
 _TYPE_OUTSIDE = "-O"
 """The prefix of tags such as B-O."""
 _ROLES = {
-    OUTSIDE: OUTSIDE, _TYPE_OUTSIDE: OUTSIDE, "B": "B", "I": "I", "M": "I", "E": "E", "L": "E",
-    "S": "S", "U": "S", "W": "S",
-}  # fmt: skip
+    OUTSIDE: OUTSIDE,
+    _TYPE_OUTSIDE: OUTSIDE,
+    "B": "B",
+    "I": "I",
+    "M": "I",
+    "E": "E",
+    "L": "E",
+    "S": "S",
+    "U": "S",
+    "W": "S",
+}
 """The role of a word with each prefix: O outside entities, B begins, I continues, E ends an entity, S is one."""
 _BEGIN, _END = ("B", "S"), ("E", "S", OUTSIDE)
 _PLAIN, _I_ALONE, _IOB1, _IOE = "IO", "IO or IOB1", "IOB1", "IOE"
@@ -30,9 +38,12 @@ _SHOWN = 5
 """Maximum number of broken tags that are shown."""
 _SPELLINGS = tuple(
     re.compile(spelling.replace("ROLE", "(?P<role>[BIMELSUW])").replace("TYPE", "(?P<type>.+)"))
-    for spelling in (*(f"ROLE{mark}TYPE" for mark in ("-", "_", ":", "/", r"\.", " ")),
-                     *(f"TYPE{mark}ROLE" for mark in ("-", "_", ":", "/", r"\.", " ")), "ROLE(?P<type>)")
-)  # fmt: skip
+    for spelling in (
+        *(f"ROLE{mark}TYPE" for mark in ("-", "_", ":", "/", r"\.", " ")),
+        *(f"TYPE{mark}ROLE" for mark in ("-", "_", ":", "/", r"\.", " ")),
+        "ROLE(?P<type>)",
+    )
+)
 """Spellings of tags: any separator, the role after the type, or a role without a type."""
 _NO_TYPE = " "
 """The type of tags that are only a role; `Reading.type_` replaces it."""

@@ -40,7 +40,7 @@ _NAMES = {
     _SENTENCE: "sentence sentenceid sentid sentenceidx sentencenumber sentenceno",
     _WORD: "word token form words tokens text sentence",
     _TAG: "tag nertag biotag label ner entity labels nerlabel tags nertags",
-}  # fmt: skip
+}
 """Usual names of columns, the most common first; in lower case, only letters and digits."""
 _FORMS = {
     (_TEXT, _START, _END, _LABEL): (_ID, _DOCUMENT, _CONFIDENCE, _MENTION),
@@ -102,9 +102,11 @@ class Tables:
     suffixes = (".csv", ".tsv", ".tab")
     streams = True
     holds = Abilities(
-        nested=True, words=False, tagged=False,
+        nested=True,
+        words=False,
+        tagged=False,
         fields=lambda document: {name: cell for name, value in _with_group(document).items() if (cell := _cell(value))},
-    )  # fmt: skip
+    )
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first row names the columns of a form, and lists are in the column that requires them."""

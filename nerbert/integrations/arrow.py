@@ -25,13 +25,26 @@ class Tagging:
     """
 
     def __init__(
-        self, tagger: str | Path, field: str = TEXT, *, labels: str = "", min_confidence: str = "",
-        offsets: str = OFFSETS[0], errors: str = ERRORS[0], **loading: Any,
-    ) -> None:  # fmt: skip
+        self,
+        tagger: str | Path,
+        field: str = TEXT,
+        *,
+        labels: str = "",
+        min_confidence: str = "",
+        offsets: str = OFFSETS[0],
+        errors: str = ERRORS[0],
+        **loading: Any,
+    ) -> None:
         self._job = TagJob(
-            tagger=str(tagger), field=field, labels=labels, min_confidence=min_confidence, offsets=offsets,
-            errors=errors, output=Path("spans.parquet"), loading={"threads": 1, **loading},
-        )  # fmt: skip
+            tagger=str(tagger),
+            field=field,
+            labels=labels,
+            min_confidence=min_confidence,
+            offsets=offsets,
+            errors=errors,
+            output=Path("spans.parquet"),
+            loading={"threads": 1, **loading},
+        )
         self._job.find()  # raises for a wrong option before the model is loaded
         self._tagger = self._job.load()
 
@@ -52,8 +65,10 @@ class Tagging:
             )
         names, field = batch.column_names, self._job.field
         if len(batch) and field not in names and not (field == TEXT and TOKENS in names):
-            raise InputError(f"batch: no column {field!r} (there are: {few(names)}); name the text's: "
-                             f"Tagging(TAGGER, {names[0] if names else 'body'!r})")  # fmt: skip
+            raise InputError(
+                f"batch: no column {field!r} (there are: {few(names)}); name the text's: "
+                f"Tagging(TAGGER, {names[0] if names else 'body'!r})"
+            )
         if SPANS in batch.column_names and not pa.types.is_nested(batch.schema.field(SPANS).type):
             raise InputError(f"column {SPANS!r} holds no entities, and would be replaced; rename it")
         first, done = next(iter(indices), 0) + 1, list[pa.Table]()

@@ -36,9 +36,14 @@ class TaggingStep(PipelineStep):  # type: ignore[misc]
     name, type = "🏷 nerbert", "🏷 - TAGGER"
 
     def __init__(
-        self, tagger: str | Path, labels: list[str] | None = None, *, batch_size: int = 1000, errors: str = ON_ERROR[0],
+        self,
+        tagger: str | Path,
+        labels: list[str] | None = None,
+        *,
+        batch_size: int = 1000,
+        errors: str = ON_ERROR[0],
         **loading: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.tagger, self.labels, self.batch_size = str(tagger), labels, batch_size
         check_choice("errors", errors, ON_ERROR)

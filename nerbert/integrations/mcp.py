@@ -47,10 +47,16 @@ def mcp_server(job: ServeJob) -> MCPServer[None]:
         try:
             served, of_texts = await service.tag(texts, Ask(labels=labels, thresholds=min_confidence))
             results = [
-                TextResult([FoundEntity(span.text, span.type, span.start, span.end, round(span.confidence, 4))
-                            for span in spans], len(spans.text), spans.read)
+                TextResult(
+                    [
+                        FoundEntity(span.text, span.type, span.start, span.end, round(span.confidence, 4))
+                        for span in spans
+                    ],
+                    len(spans.text),
+                    spans.read,
+                )
                 for spans in of_texts
-            ]  # fmt: skip
+            ]
         except NerbertError as error:
             raise ToolError(message_of(error)) from error
         return RootModel(TagAnswer(*served.group, "characters", results))

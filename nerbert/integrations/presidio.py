@@ -27,9 +27,15 @@ class NerbertRecognizer(LocalRecognizer):
     name: str
 
     def __init__(
-        self, model: str, labels: Sequence[str] = (), supported_entities: Sequence[str] = (),
-        supported_language: str = "", name: str = "NerbertRecognizer", context: list[str] | None = None, **loading: Any,
-    ) -> None:  # fmt: skip
+        self,
+        model: str,
+        labels: Sequence[str] = (),
+        supported_entities: Sequence[str] = (),
+        supported_language: str = "",
+        name: str = "NerbertRecognizer",
+        context: list[str] | None = None,
+        **loading: Any,
+    ) -> None:
         self._model, self._labels, self._loading = model, labels, loading
         super().__init__(list(supported_entities), name, supported_language, context=context)
 

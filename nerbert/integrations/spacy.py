@@ -32,16 +32,30 @@ class TaggingComponent:
     """
 
     def __init__(
-        self, nlp: Language, name: str, model: str, labels: list[str], spans_key: str, overwrite_ents: bool,
-        thresholds: float | dict[str, float] | None, decoding: str, backend: str, precision: str, device: str,
+        self,
+        nlp: Language,
+        name: str,
+        model: str,
+        labels: list[str],
+        spans_key: str,
+        overwrite_ents: bool,
+        thresholds: float | dict[str, float] | None,
+        decoding: str,
+        backend: str,
+        precision: str,
+        device: str,
         threads: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.name, self.spans_key, self.overwrite_ents = name, spans_key or name, overwrite_ents
         self._model, self._wanted = model, labels
         self._loading: dict[str, Any] = {
-            "thresholds": thresholds, "decoding": decoding, "backend": backend, "precision": precision,
-            "device": device, "threads": threads,
-        }  # fmt: skip
+            "thresholds": thresholds,
+            "decoding": decoding,
+            "backend": backend,
+            "precision": precision,
+            "device": device,
+            "threads": threads,
+        }
         self._tagger: Tagger | None = None
         self._process = os.getpid()
         self._on_error: Callable[..., Any] = raise_error
@@ -113,7 +127,18 @@ class TaggingComponent:
 
 
 Language.factory(
-    "nerbert", func=TaggingComponent, assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
-    default_config={"labels": [], "thresholds": None, "spans_key": "", "overwrite_ents": False, "decoding": "",
-                    "backend": "auto", "precision": "auto", "device": "", "threads": 0},
-)  # fmt: skip
+    "nerbert",
+    func=TaggingComponent,
+    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+    default_config={
+        "labels": [],
+        "thresholds": None,
+        "spans_key": "",
+        "overwrite_ents": False,
+        "decoding": "",
+        "backend": "auto",
+        "precision": "auto",
+        "device": "",
+        "threads": 0,
+    },
+)

@@ -60,8 +60,9 @@ def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: in
     columns = [np.bincount(numbers, weights, bins).tolist() for weights in (None, sure, np.asarray(right, float))]
     return [
         Bin(number / bins, (number + 1) / bins, count, total / count, hits / count)
-        for number, (count, total, hits) in enumerate(zip(*columns, strict=True)) if count
-    ]  # fmt: skip
+        for number, (count, total, hits) in enumerate(zip(*columns, strict=True))
+        if count
+    ]
 
 
 def temperature_of(card: Mapping[str, Any]) -> float:

@@ -58,21 +58,33 @@ class Judgement:
         strict = {**Counts.as_json(self.strict), "macro_f1": self.strict.macro.f1, "rules": self.strict.rules}
         token = {"macro_f1": self.token.macro.f1, "micro_f1": self.token.f1, "rules": self.token.rules}
         return {
-            "rules": self.score.rules, "sentences": self.sentences, "micro": Counts.as_json(self.score),
+            "rules": self.score.rules,
+            "sentences": self.sentences,
+            "micro": Counts.as_json(self.score),
             "macro": self.score.macro._asdict(),
             "by_type": {name: counts.as_json() for name, counts in self.score.by_type.items()},
-            "strict": strict, "span": self.span.as_json(), "token": token, "errors": dict(self.kinds),
-            "seen": self.seen and self.seen.as_json(), "unseen": self.unseen and self.unseen.as_json(),
-            "interval": asdict(self.interval), "calibration": self.calibration and asdict(self.calibration),
+            "strict": strict,
+            "span": self.span.as_json(),
+            "token": token,
+            "errors": dict(self.kinds),
+            "seen": self.seen and self.seen.as_json(),
+            "unseen": self.unseen and self.unseen.as_json(),
+            "interval": asdict(self.interval),
+            "calibration": self.calibration and asdict(self.calibration),
             "without": self.without and {"left_out": self.left_out, **self.without.as_json()},
-        }  # fmt: skip
+        }
 
 
 def assess(
-    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *,
-    confidences: Sequence[Sequence[float]] | None = None, words: Sequence[Sequence[str]] | None = None,
-    seen: AbstractSet[Entity] | None = None, without: Collection[int] = (), seed: int = 0,
-) -> Judgement:  # fmt: skip
+    gold: Sequence[Sequence[str]],
+    predicted: Sequence[Sequence[str]],
+    *,
+    confidences: Sequence[Sequence[float]] | None = None,
+    words: Sequence[Sequence[str]] | None = None,
+    seen: AbstractSet[Entity] | None = None,
+    without: Collection[int] = (),
+    seed: int = 0,
+) -> Judgement:
     """Score raw tags against gold tags, one list per sentence; raise InputError for inconsistent inputs.
 
     `confidences` are the probabilities of the predicted tags; `seen` are the training entities (`seen_entities`), and
@@ -317,16 +329,20 @@ def by_length(pair: Pair) -> list[Part]:
     names = [*map(str, lengths[:-1]), f"{LONGEST} or more"]
     parts = []
     for name, length in zip(names, lengths, strict=True):
-        gold, predicted = (columns.where(np.minimum(columns.ends - columns.starts, LONGEST) == length)
-                       for columns in (pair.gold, pair.predicted))  # fmt: skip
+        gold, predicted = (
+            columns.where(np.minimum(columns.ends - columns.starts, LONGEST) == length)
+            for columns in (pair.gold, pair.predicted)
+        )
         parts.append(_part(name, replace(pair, gold=gold, predicted=predicted)))
     return [part for part in parts if part.counts != Counts()]
 
 
 def confusions(pair: Pair) -> list[Confusion]:
     """Return the pairs of confused types, the most frequent first; their sum is the count `type` of `kinds_of`."""
-    columns = [columns.types[columns.within(other, typed=False)] for columns, other in ((pair.gold, pair.predicted),
-                                                                            (pair.predicted, pair.gold))]  # fmt: skip
+    columns = [
+        columns.types[columns.within(other, typed=False)]
+        for columns, other in ((pair.gold, pair.predicted), (pair.predicted, pair.gold))
+    ]
     numbers = zip(*(column.tolist() for column in columns), strict=True)
     counts = Counter((pair.types[gold], pair.types[predicted]) for gold, predicted in numbers if gold != predicted)
     return [Confusion(*types, count) for types, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
@@ -337,8 +353,12 @@ def differences(base: Pair, other: Pair) -> Iterator[ScoreDifference]:
     yield _difference("", counts_by_sentence(base), counts_by_sentence(other))
     names = dict.fromkeys((*base.types[1:], *other.types[1:]))
     none = np.zeros((base.sentences, 3), np.int64)
-    results = [_difference(name, *(counts_by_sentence(pair.of_type(name)) if name in pair.types else none
-                                   for pair in (base, other))) for name in names]  # fmt: skip
+    results = [
+        _difference(
+            name, *(counts_by_sentence(pair.of_type(name)) if name in pair.types else none for pair in (base, other))
+        )
+        for name in names
+    ]
     yield from sorted(results, key=lambda result: (-result.gold, result.name))
 
 

@@ -184,8 +184,16 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
         save_tokenizer(folder, tokenizer)
 
 
-_OF_A_CALL = ("is_local", "local_files_only", "max_length", "stride", "truncation_strategy", "truncation_side",
-              "pad_to_multiple_of", "pad_token_type_id")  # fmt: skip
+_OF_A_CALL = (
+    "is_local",
+    "local_files_only",
+    "max_length",
+    "stride",
+    "truncation_strategy",
+    "truncation_side",
+    "pad_to_multiple_of",
+    "pad_token_type_id",
+)
 """How a tokenizer was loaded and last called; that must not go into its file."""
 
 

@@ -46,9 +46,16 @@ class ConceptModel(OverEncoder):
     """
 
     def __init__(
-        self, text: Any, names: Any, tokenizer: Any, *, temperature: float, bias: float, pooling: Pooling = "mean",
+        self,
+        text: Any,
+        names: Any,
+        tokenizer: Any,
+        *,
+        temperature: float,
+        bias: float,
+        pooling: Pooling = "mean",
         boundaries: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.text, self.names, self.tokenizer = text, names, tokenizer
         self.temperature, self.pooling = temperature, pooling
@@ -74,8 +81,14 @@ class ConceptModel(OverEncoder):
 
     def _vectors(self, texts: Sequence[str]) -> torch.Tensor:
         """Return the vectors of names that are padded to the longest of them."""
-        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=LONGEST_NAME, return_tensors="pt",
-                               return_token_type_ids=False).to(self.device)  # fmt: skip
+        batch = self.tokenizer(
+            list(texts),
+            padding=True,
+            truncation=True,
+            max_length=LONGEST_NAME,
+            return_tensors="pt",
+            return_token_type_ids=False,
+        ).to(self.device)
         states = self.names(**batch).last_hidden_state
         if self.pooling == "mean":
             mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
@@ -148,9 +161,14 @@ def open_concepts(source: str, text: Any = None) -> ConceptModel:
     text = Backbone(source, None, seed=0).load_body() if text is None else text
     names = text if facts.shared else Backbone(str(inside), None, seed=0).load_body()
     model = ConceptModel(
-        text, names, load_tokenizer(source if facts.shared else str(inside)), temperature=facts.temperature, bias=0.0,
-        pooling=facts.pooling, boundaries=facts.boundaries,
-    )  # fmt: skip
+        text,
+        names,
+        load_tokenizer(source if facts.shared else str(inside)),
+        temperature=facts.temperature,
+        bias=0.0,
+        pooling=facts.pooling,
+        boundaries=facts.boundaries,
+    )
     parameters = model.own_parameters()
     shapes, expected = ({name: tensor.shape for name, tensor in named.items()} for named in (tensors, parameters))
     if shapes != expected:

@@ -123,9 +123,14 @@ class ConceptHead(WindowedHead):
         first, names = np.flatnonzero(~same), asked.names
         last = np.append(first[1:], len(words))[: len(first)] - 1
         return Entities(
-            numbers[first], positions[first], positions[last] + 1, [names[label] for label in labels[first].tolist()],
-            np.stack([np.zeros_like(odds), odds], 1), np.ones(len(words), np.int64), first,
-        )  # fmt: skip
+            numbers[first],
+            positions[first],
+            positions[last] + 1,
+            [names[label] for label in labels[first].tolist()],
+            np.stack([np.zeros_like(odds), odds], 1),
+            np.ones(len(words), np.int64),
+            first,
+        )
 
     def _best(self, vectors: Array, asked: AskedLabels) -> tuple[Array, Array]:
         """Return (words,) twice: the label that is likeliest of those that reach their bounds, or −1; its log-odds."""
@@ -192,10 +197,14 @@ class NamesHead(ConceptHead):
         for number, *candidate in zip(numbers.tolist(), *(column.tolist() for column in columns), strict=True):
             by_example[number].append(Candidate(*candidate))
         names, nested = asked.names, self.decoding == "nested"
-        chosen = (chosen_candidates(candidates, len(example.words), nested=nested)
-                  for example, candidates in zip(examples, by_example, strict=True))  # fmt: skip
-        return Entities.of([[((span.start, span.end, names[span.label]), span.odds) for span in group]
-                            for group in chosen], nested=nested)  # fmt: skip
+        chosen = (
+            chosen_candidates(candidates, len(example.words), nested=nested)
+            for example, candidates in zip(examples, by_example, strict=True)
+        )
+        return Entities.of(
+            [[((span.start, span.end, names[span.label]), span.odds) for span in group] for group in chosen],
+            nested=nested,
+        )
 
     def _label(self, vectors: Array, spans: LikelySpans, asked: AskedLabels, bounds: Array) -> tuple[Array, Array]:
         """Return (spans,) twice: the likeliest label of those that reach their bounds, or −1; log P(entity, label)."""

@@ -165,8 +165,10 @@ class ConceptTable:
         self.add_wordings(other.wordings)
         for name, others in other._other_names.items():  # a concept that was given twice has those of both
             self._other_names.setdefault(name, set()).update(others)
-        self.add_rows((tuple(sorted(numbers[number] for number in concepts)), every if asked is None else asked)
-                      for concepts, asked in other.rows)  # fmt: skip
+        self.add_rows(
+            (tuple(sorted(numbers[number] for number in concepts)), every if asked is None else asked)
+            for concepts, asked in other.rows
+        )
         self.sentences += other.sentences
 
     def word_rows(self, example: Example, texts: Mapping[str, str] | None = None) -> list[Row]:
@@ -185,8 +187,10 @@ class ConceptTable:
             asked = tuple(texts.get(type_, type_) for type_ in example.asked)
         if asked is None and self.sources:
             asked = all_of(0 if texts is not None else len(self.sources) - 1)
-        return [(tuple(sorted(row)), (ROOT,) if {self.concepts[number].name for number in row} == {ROOT} else asked)
-                for row in rows]  # fmt: skip
+        return [
+            (tuple(sorted(row)), (ROOT,) if {self.concepts[number].name for number in row} == {ROOT} else asked)
+            for row in rows
+        ]
 
     def add_rows(self, rows: Iterable[Row]) -> None:
         """Give numbers to rows that have none yet."""
@@ -221,8 +225,9 @@ class ConceptTable:
             if asked is not None:
                 if asked not in asked_of:
                     source = _source_of(asked)
-                    asked_of[asked] = (np.isin(names, index.numbers_of(asked)) if source is None
-                                       else index.members[source][concepts])  # fmt: skip
+                    asked_of[asked] = (
+                        np.isin(names, index.numbers_of(asked)) if source is None else index.members[source][concepts]
+                    )
                 known[row] = asked_of[asked]
             if numbers:
                 if numbers not in index.unknown:
@@ -304,8 +309,9 @@ class ConceptTable:
         concepts = np.array([*numbers], np.int64)
         if not self.reworded or step is None:
             return [self.concepts[number].text for number in concepts.tolist()]
-        words, descriptions = (uniforms(seed, f"{what} of step {step}", concepts).tolist()
-                               for what in ("words", "descriptions"))  # fmt: skip
+        words, descriptions = (
+            uniforms(seed, f"{what} of step {step}", concepts).tolist() for what in ("words", "descriptions")
+        )
         chances = zip(concepts.tolist(), words, descriptions, strict=True)
         texts, taken = list[str](), {self.concepts[number].name for number in concepts.tolist()}
         for number, chance, described in chances:

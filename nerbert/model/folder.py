@@ -41,10 +41,20 @@ TOY = "embedded-open"
 WEIGHTS = "model.safetensors"
 SILVER = "silver.jsonl"
 """The sentences that a tagger was distilled from."""
-EXPORTED = tuple(f"onnx/{name}" for name in (
-    "nerbert-onnx.json", "tokenizer.json", "model.onnx", "model_int8.onnx", "concepts.onnx", "concepts_tokenizer.json",
-    "labels.onnx", "labels_tokenizer.json", "scores.onnx",
-))  # fmt: skip
+EXPORTED = tuple(
+    f"onnx/{name}"
+    for name in (
+        "nerbert-onnx.json",
+        "tokenizer.json",
+        "model.onnx",
+        "model_int8.onnx",
+        "concepts.onnx",
+        "concepts_tokenizer.json",
+        "labels.onnx",
+        "labels_tokenizer.json",
+        "scores.onnx",
+    )
+)
 """What `nerbert export` writes: its card, tokenizer, graphs in fp32 and int8, those of a concept encoder, and those
 that make and score a GLiNER model's labels."""
 
@@ -300,8 +310,10 @@ class ModelFolder:
         kind = self.check().kind
         kind.check_start(self)
         if kind.objective:
-            raise InputError(f"{self}: {kind.noun}, which tags without training (`nerbert tag --labels`); only "
-                             f"objective = {kind.objective!r} trains it on")  # fmt: skip
+            raise InputError(
+                f"{self}: {kind.noun}, which tags without training (`nerbert tag --labels`); only "
+                f"objective = {kind.objective!r} trains it on"
+            )
         return self
 
     def files(self, use: Use) -> list[Path]:

@@ -48,8 +48,11 @@ def keep_layers(model: Any, count: int) -> None:
 def layers_of(model: Any, setting: str, count: int) -> Any:
     """Return the body's list of layers; raise SettingsError if it has none, or fewer than `setting` asks for."""
     depth = int(getattr(model.config, "num_hidden_layers", 0) or 0)
-    lists = {name: module for name, module in model.base_model.named_modules()
-             if isinstance(module, torch.nn.ModuleList) and len(module) == depth}  # fmt: skip
+    lists = {
+        name: module
+        for name, module in model.base_model.named_modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == depth
+    }
     outermost = [layers for name, layers in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
     if len(outermost) != 1:
         why = f"{model.config.model_type} has no list of {depth} layers that could be taken one by one"
@@ -113,8 +116,9 @@ def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
     """
     (last, parameters), (their_last, theirs) = head_of(model), head_of(other)
     if not last or last != their_last or parameters.keys() != theirs.keys():
-        raise SettingsError("setting source_head = 'shared': the head has no linear layer over labels; use 'new'",
-                            setting="source_head")  # fmt: skip
+        raise SettingsError(
+            "setting source_head = 'shared': the head has no linear layer over labels; use 'new'", setting="source_head"
+        )
     with torch.no_grad():
         for name, parameter in parameters.items():
             if name.startswith(f"{last}."):
@@ -127,8 +131,13 @@ def head_of(model: Any) -> tuple[str, dict[str, torch.nn.Parameter]]:
     """Return the name of the head's linear layer over the labels ("" if there is none), and the head's parameters."""
     body = {id(part) for part in [*model.base_model.modules(), *model.base_model.parameters()]}
     head = {name: parameter for name, parameter in model.named_parameters() if id(parameter) not in body}
-    layers = [name for name, module in model.named_modules() if id(module) not in body
-              and isinstance(module, torch.nn.Linear) and module.out_features == model.config.num_labels]  # fmt: skip
+    layers = [
+        name
+        for name, module in model.named_modules()
+        if id(module) not in body
+        and isinstance(module, torch.nn.Linear)
+        and module.out_features == model.config.num_labels
+    ]
     return (layers or [""])[-1], head
 
 
@@ -212,9 +221,12 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     first, inner = _characters(tokenizer, texts, int((vocabulary - len(_SPECIALS)) * _LETTERS))
     specials = [*_SPECIALS, *(f"##{char}" for char in inner)]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary, special_tokens=specials, show_progress=False, initial_alphabet=sorted({*first, *inner}),
+        vocab_size=vocabulary,
+        special_tokens=specials,
+        show_progress=False,
+        initial_alphabet=sorted({*first, *inner}),
         limit_alphabet=len({*first, *inner}),
-    )  # fmt: skip
+    )
     tokenizer.train_from_iterator(texts, trainer)
     pieces = models.WordPiece(vocab=tokenizer.get_vocab(), unk_token=_UNKNOWN, max_input_chars_per_word=100)
     trained: Tokenizer = _bert_like(pieces)
@@ -258,6 +270,11 @@ def fresh_config(vocabulary: int, layers: int, width: int) -> Any:
     from transformers import BertConfig
 
     return BertConfig(
-        vocab_size=vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64,
-        intermediate_size=4 * width, max_position_embeddings=_POSITIONS, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=vocabulary,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        intermediate_size=4 * width,
+        max_position_embeddings=_POSITIONS,
+        pad_token_id=0,
+    )

@@ -36,9 +36,11 @@ _LARGEST = (1 << 31) - (1 << 22)
 """Bytes of weights that a graph's one file holds: its format's limit, less room for the nodes."""
 _USUAL_TYPES = ("person", "organization", "location", "date", "event", "product")
 TEXTS = (
-    "The whaler Ingeborg left Bergen in May.", "In 1987 she joined the University of Nairobi as a lecturer.", "Yes.",
+    "The whaler Ingeborg left Bergen in May.",
+    "In 1987 she joined the University of Nairobi as a lecturer.",
+    "Yes.",
     "Minutes: Mr. Okafor (chair), the treasurer, two guests from São Paulo — all agreed; the next is on 3 March 2021.",
-)  # fmt: skip
+)
 
 ExportedHead: TypeAlias = tuple[dict[str, Any], Mapping[str, Head]]
 """An export's card for a head, and the head by the name of each back end, torch's first."""
@@ -105,9 +107,14 @@ class ExportTask:
         return types_of_examples(self.examples) or list(_USUAL_TYPES)
 
     def graphs(
-        self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
-        columns: int, output: str = onnx.LOGITS,
-    ) -> dict[str, Scorer]:  # fmt: skip
+        self,
+        parts: Sequence[Any],
+        run: Callable[[Any, Any], Any],
+        torch: Scorer,
+        pieces: SubwordTokenizer,
+        columns: int,
+        output: str = onnx.LOGITS,
+    ) -> dict[str, Scorer]:
         """Write what `run` computes as a graph in fp32, and in int8 if wanted; return a scorer for each back end.
 
         The first scorer is `torch`. The other parameters are those of `graph`.
@@ -122,9 +129,15 @@ class ExportTask:
         return scorers
 
     def graph(
-        self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
-        columns: int, output: str, file: str,
-    ) -> Scorer:  # fmt: skip
+        self,
+        parts: Sequence[Any],
+        run: Callable[[Any, Any], Any],
+        torch: Scorer,
+        pieces: SubwordTokenizer,
+        columns: int,
+        output: str,
+        file: str,
+    ) -> Scorer:
         """Write the fp32 graph of what `run` computes from pieces and mask, `columns` numbers a piece; return it.
 
         `parts` are the modules that it runs through, the first a `transformers` model. Raise InputError if it gives
@@ -141,9 +154,13 @@ class ExportTask:
         return graph
 
     def trace(
-        self, parts: Sequence[Any], run: Callable[..., Any], file: str, inputs: Traced,
+        self,
+        parts: Sequence[Any],
+        run: Callable[..., Any],
+        file: str,
+        inputs: Traced,
         outputs: Mapping[str, Mapping[int, str]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write the fp32 graph of what `run` computes, by modules of torch (`parts`), from inputs, in their order.
 
         Raise InputError for one that is too large for a file, or can't be a graph.
@@ -154,8 +171,10 @@ class ExportTask:
         network.parts, network.forward = torch.nn.ModuleList(parts).eval(), run
         weights = 4 * sum(parameter.numel() for parameter in network.parameters())
         if weights > _LARGEST:
-            raise InputError(f"{self.source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB);"
-                             " tag with torch")  # fmt: skip
+            raise InputError(
+                f"{self.source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB);"
+                " tag with torch"
+            )
         models: list[Any] = [module for module in network.modules() if hasattr(module, "set_attn_implementation")]
         free = {name: dimensions for name, (_, dimensions) in inputs.items()} | dict(outputs)
         axes = {name: dict(dimensions) for name, dimensions in free.items()}
@@ -165,9 +184,15 @@ class ExportTask:
             names = ", ".join(dict.fromkeys(str(module.config.model_type) for module in models)) or "model"
             with refused(f"{self.source}: a {names} can't be exported"):
                 torch.onnx.export(
-                    network, tuple(example for example, _ in inputs.values()), str(path), input_names=list(inputs),
-                    output_names=list(outputs), dynamic_axes=axes, opset_version=OPSET, dynamo=False,
-                )  # fmt: skip
+                    network,
+                    tuple(example for example, _ in inputs.values()),
+                    str(path),
+                    input_names=list(inputs),
+                    output_names=list(outputs),
+                    dynamic_axes=axes,
+                    opset_version=OPSET,
+                    dynamo=False,
+                )
                 _fold(path)
 
 

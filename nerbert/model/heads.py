@@ -59,8 +59,11 @@ class Entities:
     @classmethod
     def of(cls, by_example: Sequence[Sequence[tuple[WordSpan, Odds]]], *, nested: bool = False) -> "Entities":
         """Return entities from a list an example; raise InputError where they overlap (`nested`: cut each other)."""
-        rows = [(number, *span, odds if isinstance(odds, tuple) else (odds,)) for number, spans in enumerate(by_example)
-                for span, odds in sorted(spans, key=lambda pair: (pair[0][0], -pair[0][1], pair[0][2]))]  # fmt: skip
+        rows = [
+            (number, *span, odds if isinstance(odds, tuple) else (odds,))
+            for number, spans in enumerate(by_example)
+            for span, odds in sorted(spans, key=lambda pair: (pair[0][0], -pair[0][1], pair[0][2]))
+        ]
         _check_overlaps(rows, nested=nested)
         examples, starts, ends = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
         parts = np.cumsum([0, *(len(row[4]) for row in rows)])
@@ -81,8 +84,10 @@ class Entities:
 
     def split(self, counts: Sequence[int]) -> "list[Entities]":
         """Return the entities of each of several groups of examples, `counts` examples each, as if it were alone."""
-        parts = [(first, self.where((self.examples >= first) & (self.examples < last)))
-                 for first, last in pairwise([0, *accumulate(counts)])]  # fmt: skip
+        parts = [
+            (first, self.where((self.examples >= first) & (self.examples < last)))
+            for first, last in pairwise([0, *accumulate(counts)])
+        ]
         return [replace(part, examples=part.examples - first) for first, part in parts]
 
     def of_types(self, types: Collection[str]) -> "Entities":
@@ -99,9 +104,14 @@ class Entities:
         lengths = np.diff(self.parts, append=len(self.chosen))
         rows = np.repeat(keep, lengths)
         return Entities(
-            self.examples[keep], self.starts[keep], self.ends[keep], list(compress(self.types, keep)),
-            self.logits[rows], self.chosen[rows], np.cumsum(lengths[keep]) - lengths[keep],
-        )  # fmt: skip
+            self.examples[keep],
+            self.starts[keep],
+            self.ends[keep],
+            list(compress(self.types, keep)),
+            self.logits[rows],
+            self.chosen[rows],
+            np.cumsum(lengths[keep]) - lengths[keep],
+        )
 
     def confidences(self, temperature: float = 1.0) -> Array:
         """Return the confidence (0–1) of each entity, the logits divided by a temperature."""
@@ -130,8 +140,10 @@ class Entities:
             if not outer[number] or outer[number][-1][1] <= first:
                 outer[number].append((first, last, type_))
                 sure[number][first:last] = [confidence] * (last - first)
-        return [WordTags(bio_from_spans(len(example.words), spans), confidences)
-                for example, spans, confidences in zip(examples, outer, sure, strict=True)]  # fmt: skip
+        return [
+            WordTags(bio_from_spans(len(example.words), spans), confidences)
+            for example, spans, confidences in zip(examples, outer, sure, strict=True)
+        ]
 
 
 def _check_overlaps(rows: Sequence[tuple[int, int, int, str, tuple[float, ...]]], *, nested: bool) -> None:
@@ -344,10 +356,15 @@ class Predicted:
         fitted = cross_fit(self.entities.confidences, self.right, self.entities.examples)
         return {
             "temperature": round(fitted.temperature, _CARD_PLACES),
-            "ece_before": round(fitted.before.ece, _CARD_PLACES), "ece_after": round(fitted.after.ece, _CARD_PLACES),
-            "bins": fitted.before.bins, "folds": fitted.folds, "entities": fitted.before.entities,
-            "sentences": self.examples, "decoding": self.decoding, "data": dict(data),
-        }  # fmt: skip
+            "ece_before": round(fitted.before.ece, _CARD_PLACES),
+            "ece_after": round(fitted.after.ece, _CARD_PLACES),
+            "bins": fitted.before.bins,
+            "folds": fitted.folds,
+            "entities": fitted.before.entities,
+            "sentences": self.examples,
+            "decoding": self.decoding,
+            "data": dict(data),
+        }
 
 
 def predict_entities(head: Head, examples: Sequence[Example]) -> Predicted:

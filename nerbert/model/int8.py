@@ -44,8 +44,13 @@ def read_int8(path: Path) -> dict[str, Array] | None:
         tensors: dict[str, Array] = load_file(path)
     for name in scaled:
         tensor, scale = tensors.get(name), tensors[name + SCALE]
-        if tensor is None or tensor.dtype != np.int8 or tensor.ndim != 2 or scale.dtype != np.float32 \
-                or scale.shape != (len(tensor), 1):  # fmt: skip
+        if (
+            tensor is None
+            or tensor.dtype != np.int8
+            or tensor.ndim != 2
+            or scale.dtype != np.float32
+            or scale.shape != (len(tensor), 1)
+        ):
             raise InputError(f"{path}: {name} and its scale don't belong together")
     return tensors
 

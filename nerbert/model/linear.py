@@ -76,9 +76,11 @@ class WordScores:
         start, end = self.offsets[first], self.offsets[last]
         read, followers = (slice(*np.searchsorted(numbers, (start, end))) for numbers in (self.read, self.followers))
         return WordScores(
-            self.offsets[first : last + 1] - start, self.read[read] - start, self.logits[read],
+            self.offsets[first : last + 1] - start,
+            self.read[read] - start,
+            self.logits[read],
             self.followers[followers] - start,
-        )  # fmt: skip
+        )
 
 
 def word_scores(
@@ -179,9 +181,14 @@ def entities_of(scores: WordScores, classes: TagClasses, codes: Array) -> Entiti
     inside = np.repeat(spans.starts - parts, lengths) + np.arange(int(lengths.sum()))
     rows = np.maximum.accumulate(row)[inside]
     return Entities(
-        number, spans.starts - begin, spans.ends - begin, [classes.types[type_] for type_ in spans.types.tolist()],
-        scores.logits[rows], classes.of(codes[scores.read[rows]]), parts,
-    )  # fmt: skip
+        number,
+        spans.starts - begin,
+        spans.ends - begin,
+        [classes.types[type_] for type_ in spans.types.tolist()],
+        scores.logits[rows],
+        classes.of(codes[scores.read[rows]]),
+        parts,
+    )
 
 
 def word_tags(scores: WordScores, classes: TagClasses, codes: Array, temperature: float = 1.0) -> list[WordTags]:

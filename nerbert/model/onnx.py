@@ -24,8 +24,16 @@ from nerbert.schema import read_content, read_json
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime would write files into the user's cache
 FOLDER, FORMAT = "onnx", 1
 (
-    CARD, TOKENIZER, _FP32, _INT8, CONCEPTS_GRAPH, CONCEPTS_TOKENIZER, LABELS_GRAPH, LABELS_TOKENIZER, SCORES_GRAPH,
-) = (Path(name).name for name in EXPORTED)  # fmt: skip
+    CARD,
+    TOKENIZER,
+    _FP32,
+    _INT8,
+    CONCEPTS_GRAPH,
+    CONCEPTS_TOKENIZER,
+    LABELS_GRAPH,
+    LABELS_TOKENIZER,
+    SCORES_GRAPH,
+) = (Path(name).name for name in EXPORTED)
 GRAPHS = {"fp32": _FP32, "int8": _INT8}
 LOGITS, STATES = "logits", "last_hidden_state"
 """Outputs of graphs: of a tagger, and of an encoder."""
@@ -291,6 +299,8 @@ class OnnxScorer:
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(ids.shape, np.int64)}
         logits = self._graph(feed, len(ids))[self._output]
         if logits.shape != (*batch.ids.shape, self._classes):
-            raise InputError(f"{self._graph.path}: gives logits of the shape {logits.shape} for windows of "
-                             f"{batch.ids.shape}: not a graph that nerbert made")  # fmt: skip
+            raise InputError(
+                f"{self._graph.path}: gives logits of the shape {logits.shape} for windows of "
+                f"{batch.ids.shape}: not a graph that nerbert made"
+            )
         return np.asarray(logits[batch.rows, batch.columns])

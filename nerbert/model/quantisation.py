@@ -18,9 +18,12 @@ _TINY = "tiny"
 
 
 def quantise(
-    folder: Path, source: str = onnx.GRAPHS["fp32"], file: str = onnx.GRAPHS["int8"],
-    operators: Sequence[str] = ("MatMul", "Gather"), inputs: Mapping[str, Array] = {},
-) -> None:  # fmt: skip
+    folder: Path,
+    source: str = onnx.GRAPHS["fp32"],
+    file: str = onnx.GRAPHS["int8"],
+    operators: Sequence[str] = ("MatMul", "Gather"),
+    inputs: Mapping[str, Array] = {},
+) -> None:
     """Write a graph with int8 weights by channel, by default embeddings too: the largest part of many models.
 
     Weights keep 7 bits, since processors without VNNI sum 8-bit products in 16 bits. Activations of a product share one
@@ -34,9 +37,14 @@ def quantise(
         if inputs:
             _scale_rows(model, inputs)
         quantize_dynamic(
-            model, folder / file, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8,
-            op_types_to_quantize=[*operators], extra_options={"MatMulConstBOnly": True},
-        )  # fmt: skip
+            model,
+            folder / file,
+            per_channel=True,
+            reduce_range=True,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=[*operators],
+            extra_options={"MatMulConstBOnly": True},
+        )
 
 
 def _scale_rows(model: Any, inputs: Mapping[str, Array]) -> None:

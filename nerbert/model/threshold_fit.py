@@ -48,8 +48,15 @@ def above(entities: Entities, least: float) -> Entities:
     starts = np.where(whole, entities.starts[of], entities.starts[of] + index[first])
     ends = np.where(whole, entities.ends[of], entities.starts[of] + index[last] + 1)
     types = [entities.types[number] for number in of.tolist()]
-    return Entities(entities.examples[of], starts, ends, types, entities.logits[keep], entities.chosen[keep],
-                    (np.cumsum(keep) - 1)[first])  # fmt: skip
+    return Entities(
+        entities.examples[of],
+        starts,
+        ends,
+        types,
+        entities.logits[keep],
+        entities.chosen[keep],
+        (np.cumsum(keep) - 1)[first],
+    )
 
 
 def best_threshold(entities: Entities, gold: Sequence[Sequence[WordSpan]]) -> FittedThreshold:

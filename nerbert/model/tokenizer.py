@@ -146,8 +146,10 @@ class SubwordTokenizer:
         if self._on_too_long != "truncate":
             return [len(example.text) for example in examples]
         offsets = self._encode([example.text for example in examples])["offset_mapping"]
-        return [spans[self.body - 1][1] if len(spans) > self.body else len(example.text)
-                for example, spans in zip(examples, offsets, strict=True)]  # fmt: skip
+        return [
+            spans[self.body - 1][1] if len(spans) > self.body else len(example.text)
+            for example, spans in zip(examples, offsets, strict=True)
+        ]
 
     def counts(self, texts: list[str]) -> list[int]:
         """Return how many pieces each text has, without special ones."""
@@ -169,8 +171,13 @@ class SubwordTokenizer:
 
     def facts(self) -> dict[str, Any]:
         """Return numbers about tokenizer and model that are enough to cut the same way without torch."""
-        return {"before": list(self._before), "after": list(self._after), "pad_id": self.pad_id, "room": self.room,
-                "vocabulary": self.vocabulary}  # fmt: skip
+        return {
+            "before": list(self._before),
+            "after": list(self._after),
+            "pad_id": self.pad_id,
+            "room": self.room,
+            "vocabulary": self.vocabulary,
+        }
 
     def _cut(self, sentence: int, ids: Sequence[int], read: Sequence[Read], *, labelled: bool) -> Iterator[Window]:
         """Yield the windows of one sentence, each with what is read there."""
@@ -256,8 +263,10 @@ def best_window(windows: Sequence[tuple[int, int]], first: int, last: int, lengt
         start, end = windows[number]
         return min(first - start if start else length, end - 1 - first if end < length else length)
 
-    holding = range(bisect_right(windows, last, key=lambda window: window[1]),
-                    bisect_right(windows, first, key=lambda window: window[0]))  # fmt: skip
+    holding = range(
+        bisect_right(windows, last, key=lambda window: window[1]),
+        bisect_right(windows, first, key=lambda window: window[0]),
+    )
     return max(holding, key=lambda number: (context(number), -number))
 
 
@@ -271,8 +280,9 @@ def encode(tokenizer: Any, texts: list[str], **how: Any) -> Any:
 def check_pieces(ids: Sequence[int], vocabulary: int) -> None:
     """Raise InputError for a piece that a model with so many doesn't know (0: not known)."""
     if ids and vocabulary and max(ids) >= vocabulary:
-        raise InputError(f"the tokenizer gives piece {max(ids)}, the model knows {vocabulary}: they don't belong "
-                         "together")  # fmt: skip
+        raise InputError(
+            f"the tokenizer gives piece {max(ids)}, the model knows {vocabulary}: they don't belong together"
+        )
 
 
 def check_vocabulary(tokenizer: Any, size: int) -> None:

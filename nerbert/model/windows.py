@@ -25,8 +25,15 @@ WINDOWS_FORMAT = 2
 _BLOCK = 1 << 22
 """Numbers that are written at once."""
 _COUNTS = "windows.json"
-_TYPES = {"ids": np.int32, "ends": np.int64, "words": np.int32, "positions": np.int32, "labels": np.int32,
-          "word_ends": np.int64, "sentences": np.int64}  # fmt: skip
+_TYPES = {
+    "ids": np.int32,
+    "ends": np.int64,
+    "words": np.int32,
+    "positions": np.int32,
+    "labels": np.int32,
+    "word_ends": np.int64,
+    "sentences": np.int64,
+}
 
 
 Label = int | tuple[int, ...]
@@ -69,12 +76,14 @@ class Windows:
     def pack(cls, windows: Iterable[Window]) -> "Windows":
         """Return the columns of some windows."""
         rows = list(windows)
-        ends, word_ends = (np.cumsum(np.array(lengths, np.int64), dtype=np.int64) for lengths in
-                           ([len(row.ids) for row in rows], [len(row.positions) for row in rows]))  # fmt: skip
+        ends, word_ends = (
+            np.cumsum(np.array(lengths, np.int64), dtype=np.int64)
+            for lengths in ([len(row.ids) for row in rows], [len(row.positions) for row in rows])
+        )
         ids, words, positions = (
-            np.fromiter(chain.from_iterable(column), np.int32) for column in
-            ((row.ids for row in rows), (row.words for row in rows), (row.positions for row in rows))
-        )  # fmt: skip
+            np.fromiter(chain.from_iterable(column), np.int32)
+            for column in ((row.ids for row in rows), (row.words for row in rows), (row.positions for row in rows))
+        )
         labels = np.array([label for row in rows for label in row.labels], np.int32)
         return cls(ids, ends, words, positions, labels, word_ends, np.array([row.sentence for row in rows], np.int64))
 

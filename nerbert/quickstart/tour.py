@@ -43,9 +43,13 @@ class Tour(NamedTuple):
     """Number of sentences that the taggers are fine-tuned on."""
     pretraining: PretrainSettings = PretrainSettings(
         label_set="4types",  # the corpus is too small for 315 categories
-        fresh_num_layers=2, fresh_hidden_size=128, fresh_vocab_size=4000,
-        min_steps=200, max_steps=200, learning_rate=2e-3,
-    )  # fmt: skip
+        fresh_num_layers=2,
+        fresh_hidden_size=128,
+        fresh_vocab_size=4000,
+        min_steps=200,
+        max_steps=200,
+        learning_rate=2e-3,
+    )
     toy: FinetuneSettings = FinetuneSettings(min_steps=120, max_steps=120, learning_rate=1e-3)
     good: FinetuneSettings = FinetuneSettings(min_steps=50, max_steps=50)
     seeds: tuple[int, ...] = (1, 2, 3)

@@ -62,14 +62,28 @@ def _environment(ending: str) -> Environment:
     finalize: dict[str, Callable[[Any], Any]] = {"md": escape, "tex": latex, "txt": _on_one_line}
     marks = ("<%", "%>", "<<", ">>", "<#", "#>") if ending == "tex" else ("{%", "%}", "{{", "}}", "{#", "#}")
     environment = Environment(
-        *marks, autoescape=ending not in finalize,  # noqa: S701  (Markdown is escaped by `finalize`)
-        loader=FileSystemLoader(TEMPLATES), finalize=finalize.get(ending, _page_value), undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"], keep_trailing_newline=True,
-    )  # fmt: skip
+        *marks,
+        autoescape=ending not in finalize,  # noqa: S701  (Markdown is escaped by `finalize`)
+        loader=FileSystemLoader(TEMPLATES),
+        finalize=finalize.get(ending, _page_value),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
+        keep_trailing_newline=True,
+    )
     environment.filters |= {
-        "decimals": decimals, "fields": fields, "percent": shown_percent, "size": size, "code": code, "few": few,
-        "paragraph": paragraph, "plain": Markdown, "quote": quote, "counted": _join_counts,
-    }  # fmt: skip
+        "decimals": decimals,
+        "fields": fields,
+        "percent": shown_percent,
+        "size": size,
+        "code": code,
+        "few": few,
+        "paragraph": paragraph,
+        "plain": Markdown,
+        "quote": quote,
+        "counted": _join_counts,
+    }
     environment.globals |= {"docs": DOCS, "share": share, "table": table, "asset": _asset, "digest": _digest}
     return environment
 
@@ -184,12 +198,20 @@ _MEANS = re.compile(r"([\\`*_{}\[\]<>&|~$#!@])")
 _FENCE = re.compile(r"`+")
 _BEGINS = re.compile(r"(\d*)([-+=.)])")
 """Characters that start a list, or underline a title, at the start of a Markdown line."""
-_LATEX = str.maketrans({
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}", '"': r"\textquotedbl{}",
-    **{char: f"\\{char}" for char in "{}$&#%_"},
-    **{char: f"{{{char}}}" for char in "[]*-"},
-})  # fmt: skip
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "`": r"\textasciigrave{}",
+        '"': r"\textquotedbl{}",
+        **{char: f"\\{char}" for char in "{}$&#%_"},
+        **{char: f"{{{char}}}" for char in "[]*-"},
+    }
+)
 """LaTeX would take brackets and stars for an option of a line break, two hyphens for a dash."""
 
 
@@ -233,8 +255,10 @@ def latex(value: object) -> str:
 
 def quote(text: object) -> Markdown:
     """Return a text as a double-quote YAML scalar in ASCII."""
-    chars = (f"\\{char}" if char in '"\\' else char if " " <= char <= "~" else f"\\U{ord(char):08x}"
-             for char in visible(str(text)))  # fmt: skip
+    chars = (
+        f"\\{char}" if char in '"\\' else char if " " <= char <= "~" else f"\\U{ord(char):08x}"
+        for char in visible(str(text))
+    )
     return Markdown(f'"{"".join(chars)}"')
 
 

@@ -60,11 +60,15 @@ def notes_of(table: BenchmarkTable) -> tuple[str, ...]:
     """Return the notes on how to read the table that apply, each of one or more sentences."""
     suite: Suite = table.note_facts["suite"]
     text = render(
-        "benchmark_notes.txt.j2", **table.note_facts,
+        "benchmark_notes.txt.j2",
+        **table.note_facts,
         protocols={name: _changes(settings) for name, settings in suite.protocols.items()},
-        own_settings={name: [f"{key} = {value}" for key, value in flat_settings(system.settings).items()]
-                      for name, system in suite.systems.items() if system.settings},
-    )  # fmt: skip
+        own_settings={
+            name: [f"{key} = {value}" for key, value in flat_settings(system.settings).items()]
+            for name, system in suite.systems.items()
+            if system.settings
+        },
+    )
     return tuple(line for line in text.split("\n") if line)
 
 
@@ -96,8 +100,11 @@ def print_table(table: BenchmarkTable, console: Console | None = None) -> None:
     console.print(plain(table.title), style="bold")
     for grid in table.grids:
         if grid.key == "scores":
-            columns = [column for column in range(grid.names, len(grid.heads))
-                       if any(row[column].text != "–" for row in grid.rows)]  # fmt: skip
+            columns = [
+                column
+                for column in range(grid.names, len(grid.heads))
+                if any(row[column].text != "–" for row in grid.rows)
+            ]
             most = max(1, (console.width - _NAMES_WIDTH) // _FIGURE_WIDTH)
             for first in range(0, max(1, len(columns)), most):
                 _print_grid(table, grid, columns[first : first + most], console)

@@ -31,11 +31,14 @@ def encoder_card(card: Card, *manifests: Mapping[str, Any]) -> str:
     log = list(facts["log"])[-_SHOWN:]
     names = [*LOG_NAMES, *sorted({name for entry in log for name in entry} - {*LOG_NAMES})] if log else []
     return render(
-        "encoder_card.md.j2", **_shared_facts(card, str(facts["settings"]["backbone"] or "")),
-        manifests=list(map(facts_of, manifests)), task=facts["description"]["pipeline"] or "", figure=log_figure,
+        "encoder_card.md.j2",
+        **_shared_facts(card, str(facts["settings"]["backbone"] or "")),
+        manifests=list(map(facts_of, manifests)),
+        task=facts["description"]["pipeline"] or "",
+        figure=log_figure,
         log_heads=[name if name in LOG_NAMES else code(name) for name in names],
         log=[[log_figure(name, entry[name]) for name in names] for entry in log],
-    )  # fmt: skip
+    )
 
 
 def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
@@ -90,14 +93,19 @@ def _changed_names(card: Card) -> Sequence[str]:
 def _shared_facts(card: Card, origin: str) -> dict[str, Any]:
     """Return the facts of both templates: a model's origin, and rows of its changed settings and of all settings."""
     settings = flat_settings(card.get("settings") or {})
-    rows = {name: (code(name), code(f'"{value}"' if isinstance(value, str) else repr(value)))
-            for name, value in settings.items()}  # fmt: skip
+    rows = {
+        name: (code(name), code(f'"{value}"' if isinstance(value, str) else repr(value)))
+        for name, value in settings.items()
+    }
     return {
-        "card": facts_of(card), "origin": origin, "threshold_origin": Markdown(threshold_origin(card, code)),
+        "card": facts_of(card),
+        "origin": origin,
+        "threshold_origin": Markdown(threshold_origin(card, code)),
         "is_embedded": origin in EMBEDDED,
         "base_model": origin if "/" in origin and is_hub_name(origin) else "",
-        "changed": [rows[name] for name in _changed_names(card) if name in rows], "settings": list(rows.values()),
-    }  # fmt: skip
+        "changed": [rows[name] for name in _changed_names(card) if name in rows],
+        "settings": list(rows.values()),
+    }
 
 
 def _data_files(card: Facts) -> Iterator[tuple[Any, ...]]:

@@ -38,11 +38,14 @@ def page_of(overview: Manifest) -> str:
     """Return the page's text."""
     counts = overview["categories"].values()
     return render(
-        "corpus.html.j2", **_shared_facts(overview),
-        log_share=log_share, colour_of=colour_of, marked_pieces=marked_pieces,
+        "corpus.html.j2",
+        **_shared_facts(overview),
+        log_share=log_share,
+        colour_of=colour_of,
+        marked_pieces=marked_pieces,
         most=max((max(count["mentions"], count["with_copies"]) for count in counts), default=1),
         never_drawn=sum(not count["with_copies"] for count in counts),
-    )  # fmt: skip
+    )
 
 
 def make_overview(corpus: Path) -> dict[str, Any]:
@@ -84,14 +87,27 @@ def _shared_facts(overview: Manifest) -> dict[str, Any]:
     topics, types = facts["topics"], most_first(facts["mention_sources"])
     before, after = (sum(topic[key] for topic in topics.values()) for key in _BEFORE_AFTER)
     return {
-        "facts": facts, "entity": ENTITY, "most_first": most_first, "sizes": size_rows(overview["table1"]),
-        "topics": [(name, topic["mentions"], share(topic["mentions"], before), share(topic["with_copies"], after))
-                   for name, topic in topics.items()],
+        "facts": facts,
+        "entity": ENTITY,
+        "most_first": most_first,
+        "sizes": size_rows(overview["table1"]),
+        "topics": [
+            (name, topic["mentions"], share(topic["mentions"], before), share(topic["with_copies"], after))
+            for name, topic in topics.items()
+        ],
         "sources": [(name, count, share(count, sum(types.values())), kinds.get(name)) for name, count in types.items()],
-        "inputs": [(file["file"], dump_date(str(file["file"])), file["bytes"],
-                    file["sha256"] or f"of parts: {file['sha256_of_parts']}") for file in facts["inputs"]],
-        "changed": changed_settings(settings, CorpusSettings().to_dict()), "settings": settings,
-    }  # fmt: skip
+        "inputs": [
+            (
+                file["file"],
+                dump_date(str(file["file"])),
+                file["bytes"],
+                file["sha256"] or f"of parts: {file['sha256_of_parts']}",
+            )
+            for file in facts["inputs"]
+        ],
+        "changed": changed_settings(settings, CorpusSettings().to_dict()),
+        "settings": settings,
+    }
 
 
 def size_rows(table1: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int | str, int | str]]:
@@ -106,9 +122,11 @@ def table1(manifest: Manifest, bytes_: int) -> dict[str, dict[str, int]]:
     """Return the paper's Table 1 and ours; `bytes_` is the size of the shards (NER-BERT §2.3)."""
     splits = manifest["splits"].values()
     ours = {
-        "examples": sum(split["sentences"] for split in splits), "tokens": sum(split["words"] for split in splits),
-        "categories": len(manifest["categories"]), "bytes": bytes_,
-    }  # fmt: skip
+        "examples": sum(split["sentences"] for split in splits),
+        "tokens": sum(split["words"] for split in splits),
+        "categories": len(manifest["categories"]),
+        "bytes": bytes_,
+    }
     return {"paper": dict(PAPER), "ours": ours}
 
 
@@ -251,8 +269,15 @@ def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | 
 
 def print_funnel(manifest: Mapping[str, Any], console: Console) -> None:
     """Print the input, output and drops of each step."""
-    rows = [(step["step"], words("steps").get(step["step"], ("", "sentences"))[1], step["in"], step["out"],
-             ", ".join(f"{name} {count:,}" for name, count in step["dropped"].items()) or "–")
-            for step in manifest["steps"]]  # fmt: skip
+    rows = [
+        (
+            step["step"],
+            words("steps").get(step["step"], ("", "sentences"))[1],
+            step["in"],
+            step["out"],
+            ", ".join(f"{name} {count:,}" for name, count in step["dropped"].items()) or "–",
+        )
+        for step in manifest["steps"]
+    ]
     title = f"{manifest['wiki']}: what came in, went out, was dropped"
     console.print(table(("step", "unit", "in", "out", "dropped"), rows, numbers=(2, 3), title=title), "")

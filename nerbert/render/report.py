@@ -14,8 +14,13 @@ from nerbert.render import Mark, facts_of, pieces_of, render, write
 from nerbert.render.tags_page import direction
 
 _COLOURS = 10
-FAULTS = {"type": "wrong type", "boundary": "wrong words", "both": "wrong words and type", "missed": "missed",
-          "spurious": "spurious"}  # fmt: skip
+FAULTS = {
+    "type": "wrong type",
+    "boundary": "wrong words",
+    "both": "wrong words and type",
+    "missed": "missed",
+    "spurious": "spurious",
+}
 """Kind of mistake → text next to the entity."""
 _APART = 34
 """Minimum distance between two labels below the axis."""
@@ -78,10 +83,15 @@ def report_page(report: Report) -> str:
     colours = {name: f"k{number % _COLOURS}" for number, name in enumerate(names)}
     with refused(f"{report.name}: its nerbert.json is not as nerbert writes it"):
         return render(
-            "report.html.j2", report=report, card=facts_of(report.card), plural=plural, notes=notes(report),
-            views=lambda sentence: _views(sentence, colours), direction=direction,
+            "report.html.j2",
+            report=report,
+            card=facts_of(report.card),
+            plural=plural,
+            notes=notes(report),
+            views=lambda sentence: _views(sentence, colours),
+            direction=direction,
             **dict.fromkeys(("curve", "reliable", "learning")) | dict(_plots(report)),
-        )  # fmt: skip
+        )
 
 
 def notes(report: Report) -> list[str]:
@@ -113,8 +123,10 @@ def _plots(report: Report) -> Iterator[tuple[str, Plot]]:
     rows = [(100 * at, counts) for at, counts in report.thresholds[0].curve if counts.predicted]
     if len(rows) > 1:
         title = "Precision, recall and F1 in percent, by the lowest confidence of entities that are kept"
-        lines: list[PlotLine] = [(name.replace("f1", "F1"), style, [(at, getattr(counts, name)) for at, counts in rows])
-                                 for name, style in (("precision", 2), ("recall", 1), ("f1", 3))]  # fmt: skip
+        lines: list[PlotLine] = [
+            (name.replace("f1", "F1"), style, [(at, getattr(counts, name)) for at, counts in rows])
+            for name, style in (("precision", 2), ("recall", 1), ("f1", 3))
+        ]
         yield "curve", Plot(title, "% confidence", lines)
     if report.reliability:
         points = [(100 * part.confidence, part.precision) for part in report.reliability]

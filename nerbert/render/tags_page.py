@@ -35,10 +35,16 @@ def write_page(target: Path, tagged: Iterable[Document], /, *, title: str, tagge
         total, complete = total + 1, complete + fits
     counts = sorted(entities.items(), key=lambda item: (-item[1], item[0]))
     page = render.render(
-        "tags.html.j2", title=title, tagger=tagger, rows=rows, whole=complete, total=total, sure=_SURE,
+        "tags.html.j2",
+        title=title,
+        tagger=tagger,
+        rows=rows,
+        whole=complete,
+        total=total,
+        sure=_SURE,
         counts=[(name, colours.get(name, ""), count) for name, count in counts],
         not_found=[name for name in colours if name not in entities],
-    )  # fmt: skip
+    )
     target.write_text(page, encoding="utf-8")
 
 

@@ -120,9 +120,17 @@ def print_calibrations(done: Sequence["Calibrated"], data: Path, *, dry_run: boo
     for calibrated in done:
         say(console, "calibration", tagger=calibrated, calibration=calibrated.calibration, data=data)
         if calibrated.thresholds:
-            rows = [(name, "none" if bound.confidence is None else f"{bound.confidence:.3f}", bound.predicted,
-                     bound.kept, percent(bound.precision), percent(bound.recall_kept))
-                    for name, bound in calibrated.thresholds.items()]  # fmt: skip
+            rows = [
+                (
+                    name,
+                    "none" if bound.confidence is None else f"{bound.confidence:.3f}",
+                    bound.predicted,
+                    bound.kept,
+                    percent(bound.precision),
+                    percent(bound.recall_kept),
+                )
+                for name, bound in calibrated.thresholds.items()
+            ]
             heads = ["type", "threshold", "found", "kept", "precision", "right kept"]
             console.print(table(heads, rows, numbers=range(1, 6)))
     if dry_run:
@@ -144,8 +152,14 @@ def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:
     for model in models:
         with refused(f"{model.name}: its nerbert.json is not as nerbert writes it"):
             facts, settings = facts_of(model.card), chosen_settings(model.card)
-            say(Console(soft_wrap=True), "summary", model=model, card=facts, settings=settings,
-                origin=threshold_origin(model.card))  # fmt: skip
+            say(
+                Console(soft_wrap=True),
+                "summary",
+                model=model,
+                card=facts,
+                settings=settings,
+                origin=threshold_origin(model.card),
+            )
 
 
 def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
@@ -154,8 +168,15 @@ def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
         print_json([checked.as_json() for checked in done])
         return
     for checked in done:
-        say(Console(soft_wrap=True), "check", done=checked, made=checked.expected, marked=lambda answer: ", ".join(
-            f"[{span.text}|{span.type}] {span.confidence:.3f}" for span in answer.spans) or "no entity")  # fmt: skip
+        say(
+            Console(soft_wrap=True),
+            "check",
+            done=checked,
+            made=checked.expected,
+            marked=lambda answer: (
+                ", ".join(f"[{span.text}|{span.type}] {span.confidence:.3f}" for span in answer.spans) or "no entity"
+            ),
+        )
 
 
 def print_export(done: "Export") -> None:
@@ -163,8 +184,16 @@ def print_export(done: "Export") -> None:
     console = Console(soft_wrap=True)
     say(console, "export", done=done)
     if done.agreement:
-        rows = [(name, percent(agreement.f1), f"{percent(agreement.share)} %", agreement.other,
-                 f"{agreement.confidence:.4f}") for name, agreement in done.agreement.items()]  # fmt: skip
+        rows = [
+            (
+                name,
+                percent(agreement.f1),
+                f"{percent(agreement.share)} %",
+                agreement.other,
+                f"{agreement.confidence:.4f}",
+            )
+            for name, agreement in done.agreement.items()
+        ]
         heads = ["back end", "F1", "entities like torch's", "others", "confidences differ by"]
         console.print(table(heads, rows, numbers=range(1, 5)))
     if int8 := done.agreement.get("onnx int8"):
@@ -204,8 +233,12 @@ def print_open_evaluation(evaluation: "OpenEvaluation", *, as_json: bool) -> Non
     console, heads = Console(), ("", *EVALUATION_HEADS[1:])
     passages, types = plural(evaluation.passages, "passage"), plural(evaluation.types, "type")
     scored = plain(f"scored as `nerbert tag` answers: {evaluation.answering}")
-    console.print(plain(f"{evaluation.file}: {passages}, {types} asked for"), plain(f"{facts['rules']}; percent"),
-                  scored, sep="\n")  # fmt: skip
+    console.print(
+        plain(f"{evaluation.file}: {passages}, {types} asked for"),
+        plain(f"{facts['rules']}; percent"),
+        scored,
+        sep="\n",
+    )
     console.print(table(heads, [("mentions", *_figures(evaluation.counts))], numbers=range(1, 7)))
 
 
@@ -233,8 +266,9 @@ def _means(macro: Macro) -> list[str]:
 def print_list(listed: Sequence["Listed"], *, as_json: bool) -> None:
     """Print the data sets, a row each."""
     if as_json:
-        print_json([{"name": data.name, "there": data.there} | (asdict(data.known) if data.known else {})
-                    for data in listed])  # fmt: skip
+        print_json(
+            [{"name": data.name, "there": data.there} | (asdict(data.known) if data.known else {}) for data in listed]
+        )
         return
     looked = any(data.there for data in listed)
     heads = ("name", "paper", "train/dev/test", "types", "licence", "there" if looked else "title")
@@ -272,8 +306,13 @@ def advice_on(findings: "Findings") -> list[Advice]:
     """Return advice on the findings of a check, the most harmful first."""
     repairs = Repairs(findings.repairs)
     overlaps = repairs.pop(Repair.OVERLAP, 0)
-    lines = render("data_advice.txt.j2", findings=findings, overlaps=overlaps, repaired=repairs.total(),
-                   repairs=repairs_line(repairs)).splitlines()  # fmt: skip
+    lines = render(
+        "data_advice.txt.j2",
+        findings=findings,
+        overlaps=overlaps,
+        repaired=repairs.total(),
+        repairs=repairs_line(repairs),
+    ).splitlines()
     return [Advice(kind, int(count), text) for kind, count, text in (line.split(" ", 2) for line in lines if line)]
 
 

@@ -55,18 +55,25 @@ class Access:
 
 
 def application(
-    service: Service, operations: Sequence[Operation], access: Access, metrics: Metrics,
+    service: Service,
+    operations: Sequence[Operation],
+    access: Access,
+    metrics: Metrics,
     learning: Callable[[Service], AbstractAsyncContextManager[object]] = lambda _: nullcontext(),
-) -> ASGIApp:  # fmt: skip
+) -> ASGIApp:
     """Return the application; its lifespan starts and stops the service and, alongside it, `learning`."""
     metrics.watch(service.queue)
     description = to_json(describe(operations, token=bool(access.token)))
     packed = Middleware(GZipMiddleware, minimum_size=_PACKED, compresslevel=4)
     routes = [
-        Route(operation.path, partial(_reply, operation), methods=[operation.method],
-              middleware=[packed][operation.streams :])
+        Route(
+            operation.path,
+            partial(_reply, operation),
+            methods=[operation.method],
+            middleware=[packed][operation.streams :],
+        )
         for operation in operations
-    ]  # fmt: skip
+    ]
     routes.append(Route("/openapi.json", lambda _: Response(description, media_type="application/json")))
 
     @asynccontextmanager
@@ -81,10 +88,12 @@ def application(
     if not access.origins:
         return gate
     return CORSMiddleware(
-        gate, allow_origins=list(access.origins), allow_methods=["GET", "POST"],
+        gate,
+        allow_origins=list(access.origins),
+        allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
         expose_headers=["Retry-After", "X-Request-Id"],
-    )  # fmt: skip
+    )
 
 
 class _Gate:
@@ -92,7 +101,7 @@ class _Gate:
 
     def __init__(
         self, app: ASGIApp, service: Service, access: Access, operations: Sequence[Operation], metrics: Metrics
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._app, self._service, self._access, self._metrics, self._busy = app, service, access, metrics, 0
         self._opened = [(item.method, compile_path(item.path)[0]) for item in operations if item.open]
 
@@ -145,8 +154,15 @@ class _Gate:
             self._service.held -= call.held
             took, model = time.perf_counter() - call.started, call.served.name if call.served else ""
             self._metrics.request(call.route, call.status, took, model, call.words)
-            log.info("%s %s %s %d %.1f ms %d words", call.id, scope["method"], call.route, call.status, took * 1000,
-                     call.words)  # fmt: skip
+            log.info(
+                "%s %s %s %d %.1f ms %d words",
+                call.id,
+                scope["method"],
+                call.route,
+                call.status,
+                took * 1000,
+                call.words,
+            )
 
     def _check(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
         """Raise the reason for refusing a request."""

@@ -79,17 +79,28 @@ class Client(AbstractContextManager["Client"]):
     _http: Any
 
     def __init__(
-        self, url: str, *, model: str = "", token: str = "", timeout: float = 60.0,
-        thresholds: float | Mapping[str, float] | None = None, nested: bool = False, offsets: str = "characters",
-        fingerprint: str = "", retries: RetryPolicy = RETRIES, transport: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        url: str,
+        *,
+        model: str = "",
+        token: str = "",
+        timeout: float = 60.0,
+        thresholds: float | Mapping[str, float] | None = None,
+        nested: bool = False,
+        offsets: str = "characters",
+        fingerprint: str = "",
+        retries: RetryPolicy = RETRIES,
+        transport: Any = None,
+    ) -> None:
         self._url, self._timeout, self._retries = url.rstrip("/"), timeout, retries
         self.offsets, self._fingerprint = check_offsets(offsets), fingerprint
         self._settings = {"model": model, "thresholds": thresholds, "nested": nested, "offsets": offsets}
         token = (token or os.environ.get(TOKEN, "")).strip()
         if not _URL.fullmatch(self._url):
-            raise SettingsError(f"server {without_secrets(self._url)!r:.200}: must be http://HOST:PORT, or https://…, "
-                                "and no more than that and a path")  # fmt: skip
+            raise SettingsError(
+                f"server {without_secrets(self._url)!r:.200}: must be http://HOST:PORT, or https://…, "
+                "and no more than that and a path"
+            )
         if not (token.isascii() and token.isprintable()):
             raise SettingsError("the token must have printable ASCII characters only", setting="token")
         import ssl
@@ -100,10 +111,15 @@ class Client(AbstractContextManager["Client"]):
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
         with refused(f"{self._url}: can't be asked", SettingsError):
             self._http = httpx.Client(
-                base_url=self._url, headers=headers, timeout=httpx.Timeout(timeout, pool=None), transport=transport,
-                follow_redirects=False, cookies=no_cookies(), verify=ssl.create_default_context(),
+                base_url=self._url,
+                headers=headers,
+                timeout=httpx.Timeout(timeout, pool=None),
+                transport=transport,
+                follow_redirects=False,
+                cookies=no_cookies(),
+                verify=ssl.create_default_context(),
                 trust_env=self._url.startswith("https:"),  # with http:, a proxy would see the texts
-            )  # fmt: skip
+            )
         weakref.finalize(self, self._http.close)
 
     def with_labels(self, labels: Iterable[str | EntityLabel] | None) -> Self:
@@ -161,8 +177,10 @@ class Client(AbstractContextManager["Client"]):
         body = to_json({"text": list(map(without_surrogates, texts)), "labels": labels, **self._settings})
         answer = parse_json(self._request("POST", "/tag", body), TagAnswer, self._url, remedy=_REMEDY)
         if self._fingerprint and answer.fingerprint != self._fingerprint:
-            raise Unavailable(f"{self._url}: has another version of the model now ({answer.fingerprint:.40} in place "
-                              f"of {self._fingerprint}); make a new client")  # fmt: skip
+            raise Unavailable(
+                f"{self._url}: has another version of the model now ({answer.fingerprint:.40} in place "
+                f"of {self._fingerprint}); make a new client"
+            )
         with at(self._url):
             if len(answer.results) != len(texts) or answer.offsets != self.offsets:
                 raise InputError(_UNFIT)
@@ -280,8 +298,10 @@ def _fill_lists(texts: Iterable[object]) -> Iterator[list[str]]:
     block, size = list[str](), 0
     for text in texts:
         if isinstance(text, Example):
-            raise InputError("a sentence with its own words can't be sent to a server, which splits texts itself; give "
-                             "its text, or use a local tagger")  # fmt: skip
+            raise InputError(
+                "a sentence with its own words can't be sent to a server, which splits texts itself; give "
+                "its text, or use a local tagger"
+            )
         if not isinstance(text, str):
             raise InputError(f"can't tag {type(text).__name__}: give a str")
         bytes_ = len(text.encode("utf-8", "surrogatepass"))

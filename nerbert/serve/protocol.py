@@ -203,12 +203,17 @@ def describe(operations: Sequence[Operation], *, token: bool) -> dict[str, Any]:
         paths.setdefault(operation.path, {})[operation.method.lower()] = facts
     return {
         "openapi": "3.1.0",
-        "info": {"title": "nerbert", "version": __version__,
-                 "description": "Named entities in text. Places count code points, unless `offsets` says otherwise."},
+        "info": {
+            "title": "nerbert",
+            "version": __version__,
+            "description": "Named entities in text. Places count code points, unless `offsets` says otherwise.",
+        },
         "paths": paths,
-        "components": {"schemas": parts.get("$defs", {}),
-                       "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
-    }  # fmt: skip
+        "components": {
+            "schemas": parts.get("$defs", {}),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
 
 
 def _describe_operation(operation: Operation, schemas: Mapping[str, Any], *, token: bool) -> dict[str, Any]:
@@ -217,16 +222,21 @@ def _describe_operation(operation: Operation, schemas: Mapping[str, Any], *, tok
         "summary": operation.summary or (operation.run.__doc__ or "").partition("\n")[0].rstrip("."),
         "operationId": name.replace("/", " ").replace("{", "").replace("}", ""),
         "parameters": [
-            *({"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
-              for part in operation.path.split("/") if part.startswith("{")),
-            *({"name": key, "in": "query", "required": False, "schema": schema}
-              for key, schema in operation.query.model_json_schema()["properties"].items()),
+            *(
+                {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
+                for part in operation.path.split("/")
+                if part.startswith("{")
+            ),
+            *(
+                {"name": key, "in": "query", "required": False, "schema": schema}
+                for key, schema in operation.query.model_json_schema()["properties"].items()
+            ),
         ],
         "responses": {
             "200": {"description": "The answer", **_wrap_schema(media, schemas.get(f"{name} answer"))},
             "default": {"description": "An error", **_wrap_schema(_JSON, schemas["fault"])},
         },
-    }  # fmt: skip
+    }
     if operation.body is not None:
         facts["requestBody"] = {"required": True, **_wrap_schema(media, schemas[f"{name} body"], operation.examples)}
     if token:

@@ -28,21 +28,35 @@ def _post(path: str, run: Any, body: Any, example: Any, **fields: Any) -> Operat
 
 def own_routes() -> Sequence[Operation]:
     """Return the routes of nerbert's own protocol."""
-    labels = {"text": [_TEXT], "labels": ["person", "city: where people live"], "thresholds": {"person": 0.7},
-              "nested": True, "offsets": "utf-16"}  # fmt: skip
+    labels = {
+        "text": [_TEXT],
+        "labels": ["person", "city: where people live"],
+        "thresholds": {"person": 0.7},
+        "nested": True,
+        "offsets": "utf-16",
+    }
     examples = {"a text": {"text": _TEXT}, "labels at run time": labels}
     return [
         Operation(path="/tag", run=tag.tag, body=tag.TagBody, answer=TagAnswer, examples=examples),
-        _post("/tag/stream", tag.stream, tag.StreamLine, {"id": 7, "text": _TEXT}, answer=TextResult,
-              query=tag.StreamQuery, streams=True),
-    ]  # fmt: skip
+        _post(
+            "/tag/stream",
+            tag.stream,
+            tag.StreamLine,
+            {"id": 7, "text": _TEXT},
+            answer=TextResult,
+            query=tag.StreamQuery,
+            streams=True,
+        ),
+    ]
 
 
 def hugging_face_routes() -> Sequence[Operation]:
     """Return the routes of Hugging Face's token classification."""
     example = {"inputs": _TEXT, "parameters": {"aggregation_strategy": "simple"}}
-    return [_post(path, hugging_face.classify, hugging_face.Inputs, example, query=LabelQuery)
-            for path in ("/models/{model}", "/")]  # fmt: skip
+    return [
+        _post(path, hugging_face.classify, hugging_face.Inputs, example, query=LabelQuery)
+        for path in ("/models/{model}", "/")
+    ]
 
 
 def gliner_routes() -> Sequence[Operation]:

@@ -67,8 +67,10 @@ class ServeJob:
             if not equals or "/" in name:
                 name, source = Path(tagger).absolute().name, tagger
             if not _NAME.fullmatch(name) or not source or name in sources:
-                raise SettingsError(f"model {name!r:.80}: must be one model's name, of letters, digits and . _ + - "
-                                    "only; give another one (NAME=TAGGER)")  # fmt: skip
+                raise SettingsError(
+                    f"model {name!r:.80}: must be one model's name, of letters, digits and . _ + - "
+                    "only; give another one (NAME=TAGGER)"
+                )
             sources[name] = source
         return sources
 
@@ -82,11 +84,13 @@ class ServeJob:
             raise SettingsError(f"--no-token: there is one, in {where}; leave one of them out")
         if not self.no_token and (token or self.token_file is not None):
             if not (_SHORTEST_TOKEN <= len(token) <= _LONGEST_TOKEN and token.isascii() and token.isprintable()):
-                raise SettingsError(f"the token must have {_SHORTEST_TOKEN} to {_LONGEST_TOKEN:,} printable ASCII "
-                                    "characters")  # fmt: skip
+                raise SettingsError(
+                    f"the token must have {_SHORTEST_TOKEN} to {_LONGEST_TOKEN:,} printable ASCII characters"
+                )
         elif not self.no_token and not is_loopback(self.host):
-            raise SettingsError(f"--host {self.host}: others could use this server; set a token in {where}, or give "
-                                "--no-token")  # fmt: skip
+            raise SettingsError(
+                f"--host {self.host}: others could use this server; set a token in {where}, or give --no-token"
+            )
         return token
 
     def load(self, source: str) -> Tagger:
@@ -195,9 +199,17 @@ async def _run(app: Any, service: Any, listening: socket.socket, limits: Limits)
 
     seconds = int(limits.timeout) + 1
     config = uvicorn.Config(
-        app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, proxy_headers=False,
-        server_header=False, timeout_graceful_shutdown=seconds, timeout_keep_alive=seconds,
-    )  # fmt: skip
+        app,
+        http="h11",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=seconds,
+        timeout_keep_alive=seconds,
+    )
     reloads = list[asyncio.Future[Any]]()
 
     class Server(uvicorn.Server):

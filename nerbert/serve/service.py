@@ -106,9 +106,12 @@ class Service:
     """
 
     def __init__(
-        self, sources: Mapping[str, str], load: Callable[[str], Tagger], limits: Limits,
+        self,
+        sources: Mapping[str, str],
+        load: Callable[[str], Tagger],
+        limits: Limits,
         note: Callable[[QueuedBatch[Any], float], object] = lambda *_: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._load, self.limits, self._note = load, limits, note
         self.queue = Queue[_Text](
             batch_cost=limits.batch, deadline=limits.deadline, most=limits.max_waiting, workers=limits.workers

@@ -254,8 +254,10 @@ def _partial_path(target: Path, version: dict[str, Any]) -> Path:
 
 def _check_size(address: Address, size: int) -> None:
     if size > address.limit:
-        raise _UnusableError(f"{address.address}: {size} bytes are more than the {address.limit} allowed for such "
-                             "a file; nothing was kept")  # fmt: skip
+        raise _UnusableError(
+            f"{address.address}: {size} bytes are more than the {address.limit} allowed for such "
+            "a file; nothing was kept"
+        )
 
 
 def _check_content(address: Address, partial: Path, sha1: str) -> str:

@@ -86,16 +86,25 @@ def _web_options() -> dict[str, Any]:
     traces.on_request_redirect.append(_check_redirect)
     headers = {"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_SILENCE, sock_read=_SILENCE)
-    return {"client_kwargs": {"trust_env": True, "auto_decompress": False, "headers": headers, "timeout": timeout,
-                              "trace_configs": [traces]}}  # fmt: skip
+    return {
+        "client_kwargs": {
+            "trust_env": True,
+            "auto_decompress": False,
+            "headers": headers,
+            "timeout": timeout,
+            "trace_configs": [traces],
+        }
+    }
 
 
 async def _check_redirect(_: Any, __: Any, redirect: Any) -> None:
     target = redirect.response.headers.get("Location", "")
     if redirect.response.url.scheme == "https" and target.lower().startswith("http:"):
-        raise InputError(f"{without_secrets(str(redirect.response.url))} leads from https to "
-                         f"{without_secrets(target)[:80]!r}, where the data could be changed on the way; not "
-                         "followed: give another address")  # fmt: skip
+        raise InputError(
+            f"{without_secrets(str(redirect.response.url))} leads from https to "
+            f"{without_secrets(target)[:80]!r}, where the data could be changed on the way; not "
+            "followed: give another address"
+        )
 
 
 def retry_call(name: str, call: Callable[[], Result], policy: RetryPolicy | None = None) -> Result:

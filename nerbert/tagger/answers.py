@@ -179,8 +179,10 @@ def check_texts() -> list[str]:
 def answers_of(tagger: AnsweringTagger, texts: Sequence[str], decoding: str) -> list[TextAnswer]:
     """Return a tagger's answers without its thresholds; long sentences go through windows."""
     tagger = tagger.for_self_check(decoding)
-    rounded = [[replace(span, confidence=round(float(span.confidence), _PLACES)) for span in spans]
-               for spans in tagger.tag_many(texts)]  # fmt: skip
+    rounded = [
+        [replace(span, confidence=round(float(span.confidence), _PLACES)) for span in spans]
+        for spans in tagger.tag_many(texts)
+    ]
     numbers = tagger.head.projections([[example for _, example in tagger.sentences(text)] for text in texts])
     projections = (None if number is None else round(float(number), _PLACES) for number in numbers)
     return [TextAnswer(*answer) for answer in zip(texts, rounded, projections, strict=True)]
@@ -206,10 +208,16 @@ def compare(tagger: AnsweringTagger, name: str, expected: Expected) -> Checked:
     pairs = [Difference(*pair) for pair in zip(expected.answers, answers, strict=True)]
     tolerance = TOLERANCES[next((word for word in tagger.head.name.split() if word in ("bf16", "int8")), "fp32")]
     return Checked(
-        name, tagger.fingerprint, tagger.head.name, read_versions(), expected, tolerance,
-        max(pair.projection for pair in pairs), max(pair.confidence for pair in pairs),
+        name,
+        tagger.fingerprint,
+        tagger.head.name,
+        read_versions(),
+        expected,
+        tolerance,
+        max(pair.projection for pair in pairs),
+        max(pair.confidence for pair in pairs),
         [pair for pair in pairs if not pair.within(tolerance)],
-    )  # fmt: skip
+    )
 
 
 CHECKED = set[Path]()
@@ -225,8 +233,10 @@ def check_loaded(tagger: AnsweringTagger, folder: Path) -> None:
         if not (expected := read_check(folder)) or not (changes := _name_changes(tagger, folder, expected.versions)):
             return
         if differences := compare(tagger.with_default_labels(), str(folder), expected).differences:
-            tell(f"{folder}: under other versions than it was made with ({changes}) {len(differences)} of "
-                 f"{len(expected.answers)} texts have other answers; `nerbert check` shows them")  # fmt: skip
+            tell(
+                f"{folder}: under other versions than it was made with ({changes}) {len(differences)} of "
+                f"{len(expected.answers)} texts have other answers; `nerbert check` shows them"
+            )
     except NerbertError as error:
         tell(f"not checked: {error}")
 
@@ -238,8 +248,11 @@ def _name_changes(tagger: AnsweringTagger, folder: Path, versions: Mapping[str, 
         versions = {**versions, **exported.card.versions}
     names = _LIBRARIES.get(backend, _LIBRARIES["torch"])
     pairs = ((name, versions.get(name, ""), _read_version(name)) for name in names)
-    return ", ".join(f"{name} {then} then, {now} now" for name, then, now in pairs
-                     if then and now and then.split(".")[:2] != now.split(".")[:2])  # fmt: skip
+    return ", ".join(
+        f"{name} {then} then, {now} now"
+        for name, then, now in pairs
+        if then and now and then.split(".")[:2] != now.split(".")[:2]
+    )
 
 
 def read_versions() -> dict[str, str]:

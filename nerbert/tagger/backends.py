@@ -103,9 +103,11 @@ class CdlmHeadKind(HeadKind):
 
 
 def on_back_end(
-    folder: ModelFolder, options: HeadOptions, on_onnx: Callable[[onnx.Exported, str, HeadOptions], AnyHead],
+    folder: ModelFolder,
+    options: HeadOptions,
+    on_onnx: Callable[[onnx.Exported, str, HeadOptions], AnyHead],
     on_torch: Callable[[str, HeadOptions], AnyHead],
-) -> AnyHead:  # fmt: skip
+) -> AnyHead:
     """Open a head by one of two functions, on an export or in torch; raise InputError or MissingExtra for none."""
     exported, has_weights = onnx.read_exported(folder.name), folder.backend == "torch"
     order = ("int8", "fp32") if options.precision == "auto" else (options.precision,)

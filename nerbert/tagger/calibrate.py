@@ -59,9 +59,15 @@ class Calibrated:
 
 
 def calibrate(
-    tagger: str | Path, data: AnyData, *, precision: float | None = None, head: str = "",
-    card: TaggerHook | None = None, reading: Reading | None = None, dry_run: bool = False,
-) -> list[Calibrated]:  # fmt: skip
+    tagger: str | Path,
+    data: AnyData,
+    *,
+    precision: float | None = None,
+    head: str = "",
+    card: TaggerHook | None = None,
+    reading: Reading | None = None,
+    dry_run: bool = False,
+) -> list[Calibrated]:
     """Calibrate a tagger's folder (or a folder of several seeds) on a file, or a data folder's dev split.
 
     With `precision` (above 0, at most 1), the tagger leaves out entities below their type's threshold from then on.
@@ -76,8 +82,10 @@ def calibrate(
             raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
         cards[folder] = read_card(str(folder))
         if cards[folder].get("kind") != "tagger" and not labels_at_run_time(ModelFolder.open(folder)):
-            raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that takes labels at run "
-                             "time; others can't be calibrated")  # fmt: skip
+            raise InputError(
+                f"{folder}: no tagger that `nerbert finetune` made, nor one that takes labels at run "
+                "time; others can't be calibrated"
+            )
     gold = read_gold(data, "dev", reading_for(next(iter(cards.values())), reading))
     source = {"name": gold.name, "sha256": gold.sha256}
     for folder, trained in cards.items():
@@ -94,9 +102,16 @@ def calibrate(
 
 
 def _calibrate_tagger(
-    folder: Path, card_before: Mapping[str, Any], examples: list[Example], source: Mapping[str, str],
-    precision: float | None, head: str, card: TaggerHook | None, *, dry_run: bool,
-) -> Calibrated:  # fmt: skip
+    folder: Path,
+    card_before: Mapping[str, Any],
+    examples: list[Example],
+    source: Mapping[str, str],
+    precision: float | None,
+    head: str,
+    card: TaggerHook | None,
+    *,
+    dry_run: bool,
+) -> Calibrated:
     """Calibrate one tagger and write the result."""
     loaded = Tagger.load(folder, head=head).head  # in the precision that will answer: others move confidences
     types = types_of_examples(examples)
@@ -121,8 +136,10 @@ def _calibrate_tagger(
     least = calibrate_threshold(in_force, temperature)
     if precision is not None:
         bounds = _find_thresholds(find, fitted.get("threshold", default), temperature, precision, least)
-        by_type = {name: asdict(bound) | {"kept_precision": bound.precision, "recall_kept": bound.recall_kept}
-                 for name, bound in bounds.items()}  # fmt: skip
+        by_type = {
+            name: asdict(bound) | {"kept_precision": bound.precision, "recall_kept": bound.recall_kept}
+            for name, bound in bounds.items()
+        }
         calibration |= {"precision": precision, "by_type": by_type}
     chosen = {name: bound.confidence for name, bound in bounds.items() if bound.confidence is not None}
     after = {**card_before, "calibration": calibration, **fitted, "thresholds": chosen}
@@ -149,7 +166,7 @@ def _make_finder(head: Head, examples: Sequence[Example], types: Sequence[str], 
 
 def _find_thresholds(
     find: Find, default: float, temperature: float, precision: float, least: float
-) -> dict[str, Threshold]:  # fmt: skip
+) -> dict[str, Threshold]:
     """Return thresholds by type, none below `least`, with counts under all of them; a type without uses `default`."""
     predicted, scale = find(lambda _: uncalibrate(least, temperature)), 10**_PLACES
     confidences = [math.floor(value * scale) / scale for value in predicted.entities.confidences(temperature).tolist()]
@@ -167,10 +184,15 @@ def _find_thresholds(
             kept[type_] += 1
             right[type_] += is_right
     return {
-        name: replace(bound, predicted=max(bound.predicted, kept[name]), right=max(bound.right, right[name]),
-                      kept=kept[name], kept_right=right[name])
+        name: replace(
+            bound,
+            predicted=max(bound.predicted, kept[name]),
+            right=max(bound.right, right[name]),
+            kept=kept[name],
+            kept_right=right[name],
+        )
         for name, bound in bounds.items()
-    }  # fmt: skip
+    }
 
 
 def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None) -> bool:

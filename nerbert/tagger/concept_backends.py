@@ -51,9 +51,15 @@ class ConceptHeadKind(HeadKind):
         parts, scorer = [model.names, model.projection], TorchScorer(model, "fp32", ConceptModel.name_states)
         task.graph(parts, of_name, scorer, names, width, onnx.STATES, onnx.CONCEPTS_GRAPH)
         task.write_tokenizer(model.tokenizer, onnx.CONCEPTS_TOKENIZER)
-        concepts = {"width": width, "temperature": model.temperature, "bias": model.bias.item(),
-                    "pooling": model.pooling, "longest": LONGEST_NAME,
-                    "boundaries": model.boundaries is not None, **names.facts()}  # fmt: skip
+        concepts = {
+            "width": width,
+            "temperature": model.temperature,
+            "bias": model.bias.item(),
+            "pooling": model.pooling,
+            "longest": LONGEST_NAME,
+            "boundaries": model.boundaries is not None,
+            **names.facts(),
+        }
         facts = {"tags": [], "concepts": concepts, **pieces.facts()}
         exported = task.read_exported(facts)
         heads = {f"onnx {key}": _on_onnx(exported, key, HeadOptions(longest=task.longest)) for key in exported.graphs}
@@ -77,9 +83,16 @@ def _on_torch(source: str, options: HeadOptions) -> ConceptHead:
         raise InputError(f"{source}: its concept encoder holds no layer of boundaries, but {CONCEPTS} says so")
     name, tokens = place_model(model, options)
     return concept_head(boundaries=facts.boundaries)(
-        TorchScorer(model, options.precision, WordModel.scores), pieces, vectors, width, facts.temperature,
-        float(weights["bias"]), tokens, options.decoding or "flat", name,
-    )  # fmt: skip
+        TorchScorer(model, options.precision, WordModel.scores),
+        pieces,
+        vectors,
+        width,
+        facts.temperature,
+        float(weights["bias"]),
+        tokens,
+        options.decoding or "flat",
+        name,
+    )
 
 
 def torch_encoder(source: str, text: object) -> LabelEncoder:
@@ -102,10 +115,16 @@ def _on_onnx(exported: onnx.Exported, precision: str, options: HeadOptions) -> C
     scorer = exported.open(exported.graphs[precision], columns, threads=options.threads, output=onnx.STATES)
     files = [*exported.files_of(onnx.CONCEPTS_GRAPH), exported.tokenizer(onnx.CONCEPTS_TOKENIZER)]
     return head_class(
-        scorer, exported.pieces(options.longest, options.on_too_long, options.window),
-        LabelVectors(files, partial(_onnx_encoder, exported, facts, options.threads), facts.width, facts), facts.width,
-        facts.temperature, facts.bias, onnx.MAX_TOKENS, options.decoding or "flat", f"onnx {precision} cpu",
-    )  # fmt: skip
+        scorer,
+        exported.pieces(options.longest, options.on_too_long, options.window),
+        LabelVectors(files, partial(_onnx_encoder, exported, facts, options.threads), facts.width, facts),
+        facts.width,
+        facts.temperature,
+        facts.bias,
+        onnx.MAX_TOKENS,
+        options.decoding or "flat",
+        f"onnx {precision} cpu",
+    )
 
 
 def _onnx_encoder(exported: onnx.Exported, facts: onnx.ConceptFacts, threads: int) -> LabelEncoder:

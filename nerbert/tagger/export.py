@@ -65,9 +65,16 @@ class Export:
 
 
 def export(
-    tagger: str | Path, *, int8: bool = False, output: Path | None = None, data: AnyData | None = None,
-    max_loss: float = MAX_LOSS, overwrite: bool = False, reading: Reading | None = None, head: str = "",
-) -> Export:  # fmt: skip
+    tagger: str | Path,
+    *,
+    int8: bool = False,
+    output: Path | None = None,
+    data: AnyData | None = None,
+    max_loss: float = MAX_LOSS,
+    overwrite: bool = False,
+    reading: Reading | None = None,
+    head: str = "",
+) -> Export:
     """Export a tagger's folder or hub name into its `onnx/`, or with `output` into a folder without torch's weights.
 
     With `data` (a file, or a folder: its test split; read as `reading` says) each graph is compared with torch; without
@@ -81,8 +88,10 @@ def export(
     card, exporter = source.card, head_kind(source, head)
     exporter.check_export(str(tagger))
     if source.backend != "torch":
-        raise InputError(f"{source}: holds an exported model alone, which can't be exported again; use the folder that "
-                         "it was exported from")  # fmt: skip
+        raise InputError(
+            f"{source}: holds an exported model alone, which can't be exported again; use the folder that "
+            "it was exported from"
+        )
     need("export", "onnxruntime", "onnx")
     if output is None and not Path(tagger).is_dir():
         named = find_named(str(tagger)) != str(tagger)
@@ -100,8 +109,12 @@ def export(
         facts, heads = exporter.export(task)
         agreement = _measure_agreement(heads, task, card, max_loss) if examples else {}
         versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
-        facts |= {"made_from": {"weights": onnx.weights_of(source.name)}, "opset": OPSET, "versions": versions,
-                  "agreement": {name: asdict(measured) for name, measured in agreement.items()}}  # fmt: skip
+        facts |= {
+            "made_from": {"weights": onnx.weights_of(source.name)},
+            "opset": OPSET,
+            "versions": versions,
+            "agreement": {name: asdict(measured) for name, measured in agreement.items()},
+        }
         write_json(inside / onnx.CARD, {"format": onnx.FORMAT, **facts})
         if output:
             _copy_others(source, folder)
@@ -133,11 +146,15 @@ def _measure_agreement(
     """Return each head's agreement with the first one on the data's types; raise InputError for none, or a bad int8."""
     torch, examples, types = next(iter(heads.values())), task.examples, task.types()
     if torch.types:
-        examples = [replace(example, spans=tuple(span for span in example.spans if span.type in torch.types))
-                    for example in examples]  # fmt: skip
+        examples = [
+            replace(example, spans=tuple(span for span in example.spans if span.type in torch.types))
+            for example in examples
+        ]
     if not any(example.spans for example in examples):
-        raise InputError(f"{task.source}: finds none of the data's types ({few(types)}), so nothing can be compared; "
-                         f"give data with its own ({few(torch.types)})")  # fmt: skip
+        raise InputError(
+            f"{task.source}: finds none of the data's types ({few(types)}), so nothing can be compared; "
+            f"give data with its own ({few(torch.types)})"
+        )
     if not torch.types:  # labels at run time are the data's types, at the tagger's own thresholds
         bounds = thresholds_of(None, card.get("thresholds"), types, usual_threshold(torch, card))
         labels, least = as_learnt(types, card), [bounds[type_] for type_ in types]
@@ -163,10 +180,15 @@ def _compare_entities(gold: Sequence[Sequence[WordSpan]], *of_heads: Entities) -
     torch, other = ({row[:4]: row[4] for row in entities.spans()} for entities in of_heads)
     both = torch.keys() & other.keys()
     return Agreement(
-        after, sum(map(len, gold)), before - after, interval.low, interval.high,
-        len(both) / len(torch) if torch else 1.0, len(other) - len(both),
+        after,
+        sum(map(len, gold)),
+        before - after,
+        interval.low,
+        interval.high,
+        len(both) / len(torch) if torch else 1.0,
+        len(other) - len(both),
         float(np.mean([abs(torch[span] - other[span]) for span in both])) if both else 0.0,
-    )  # fmt: skip
+    )
 
 
 def check_loss(name: str, agreement: Agreement, max_loss: float) -> None:

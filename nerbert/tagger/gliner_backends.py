@@ -27,8 +27,10 @@ class GlinerHeadKind(HeadKind):
     def open(cls, folder: ModelFolder, options: HeadOptions) -> GlinerHead:
         """Return the head on the requested back end; raise InputError (truncation) or MissingExtra without it."""
         if options.on_too_long != "window":
-            raise InputError(f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
-                             f"{options.on_too_long!r:.40} is not supported")  # fmt: skip
+            raise InputError(
+                f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
+                f"{options.on_too_long!r:.40} is not supported"
+            )
         return on_back_end(folder, options, partial(_on_onnx, folder), _on_torch)
 
     @classmethod
@@ -59,7 +61,10 @@ def _on_torch(source: str, options: HeadOptions, loaded: "GlinerFolder | None" =
     loaded, precision = loaded or load_gliner(Path(source)), "bf16" if options.precision == "bf16" else "fp32"
     name, tokens = place_model(loaded.model, replace(options, precision=precision))
     return GlinerHead(
-        TorchGliner(loaded, precision, name), loaded.model.config, loaded.pieces, decoding=options.decoding or "flat",
+        TorchGliner(loaded, precision, name),
+        loaded.model.config,
+        loaded.pieces,
+        decoding=options.decoding or "flat",
         max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens,
         normalises=ModelFolder(source).card.get("labels") == NORMALISED,
-    )  # fmt: skip
+    )

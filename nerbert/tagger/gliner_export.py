@@ -63,21 +63,34 @@ def _write_graphs(task: ExportTask, model: GlinerModel) -> None:
         text[MARKS] = torch.tensor([[1, 2, 3], [1, 2, 3]]), marked
     with torch.inference_mode():
         parts = of_text(*(tensor for tensor, _ in text.values()))
-        label = (head_kinds.piece_inputs(int(model.labels_body.config.vocab_size)) if apart
-                 else {STATES: (parts[-1][0], {0: "labels"})})  # fmt: skip
+        label = (
+            head_kinds.piece_inputs(int(model.labels_body.config.vocab_size))
+            if apart
+            else {STATES: (parts[-1][0], {0: "labels"})}
+        )
         labels = of_labels(*(tensor for tensor, _ in label.values()))
     words = [f"part{number}" for number in range(len(parts) - (not apart))]
     names = [f"label{number}" for number in range(len(labels))]
-    task.trace([model, *directions], of_text, onnx.GRAPHS["fp32"], text,
-               {name: {0: "words"} for name in words} | ({} if apart else {STATES: marked}))  # fmt: skip
+    task.trace(
+        [model, *directions],
+        of_text,
+        onnx.GRAPHS["fp32"],
+        text,
+        {name: {0: "words"} for name in words} | ({} if apart else {STATES: marked}),
+    )
     task.trace([model], of_labels, onnx.LABELS_GRAPH, label, {name: {0: "labels"} for name in names})
     spans = {STARTS: (torch.tensor([0, 1, 0]), {0: "spans"}), ENDS: (torch.tensor([0, 2, 2]), {0: "spans"})}
     chosen = {name: {0: "spans"} for name in spans} if config.chooses else {}
     scored = {name: (part, {0: "words"}) for name, part in zip(words, parts, strict=False)}
     scored |= {} if config.chooses else spans
     scored |= {name: (part, {0: "labels"}) for name, part in zip(names, labels, strict=True)}
-    task.trace([model], partial(_score_graph, model, len(words)), onnx.SCORES_GRAPH, scored,
-               {**chosen, SCORES: {0: "spans", 1: "labels"}})  # fmt: skip
+    task.trace(
+        [model],
+        partial(_score_graph, model, len(words)),
+        onnx.SCORES_GRAPH,
+        scored,
+        {**chosen, SCORES: {0: "spans", 1: "labels"}},
+    )
 
 
 def _score_examples(head: GlinerHead, examples: Sequence[Example]) -> Array:
@@ -127,8 +140,10 @@ def _split_directions(lstm: Any) -> list[torch.nn.Module]:
     directions = list[torch.nn.Module]()
     for layer in range(lstm.num_layers):
         for suffix in ("", "_reverse"):
-            weights = {f"{name}_l0": getattr(lstm, f"{name}_l{layer}{suffix}")
-                       for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}  # fmt: skip
+            weights = {
+                f"{name}_l0": getattr(lstm, f"{name}_l{layer}{suffix}")
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            }
             direction = torch.nn.LSTM(weights["weight_ih_l0"].shape[1], lstm.hidden_size, batch_first=True)
             direction.load_state_dict(weights)
             directions.append(direction)

@@ -61,15 +61,20 @@ def facts_of(exported: onnx.Exported, config: GlinerConfig, marks: Sequence[str]
     config = replace(config, class_token_index=index) if config.class_token_index < 0 and type(index) is int else config
     same = facts.config == read_traced(config) and (facts.labels is not None) == config.two_encoders
     if {*marks} - facts.marks.keys() or not same:
-        raise InputError(f"{path}: belongs to another model than {file} beside it, or this was changed since; "
-                         "export the model again")  # fmt: skip
+        raise InputError(
+            f"{path}: belongs to another model than {file} beside it, or this was changed since; export the model again"
+        )
     return facts, config
 
 
 def pieces_of(
-    tokenizer_class: type[PromptTokenizer], exported: onnx.Exported, config: GlinerConfig, facts: onnx.TokenizerFacts,
-    file: str = onnx.TOKENIZER, marks: Mapping[str, Sequence[int]] | None = None,
-) -> PromptTokenizer:  # fmt: skip
+    tokenizer_class: type[PromptTokenizer],
+    exported: onnx.Exported,
+    config: GlinerConfig,
+    facts: onnx.TokenizerFacts,
+    file: str = onnx.TOKENIZER,
+    marks: Mapping[str, Sequence[int]] | None = None,
+) -> PromptTokenizer:
     """Return the tokenizer of texts; without `marks`, of labels that have their own encoder."""
     tokenizer, body = onnx.LightTokenizer(exported.folder / file, facts), SimpleNamespace(config=facts.body_config)
     return tokenizer_class(tokenizer, config, body, for_labels=marks is None, marks=marks)
@@ -79,9 +84,13 @@ class OnnxGliner:
     """A GLiNER model's graphs; threads may share it."""
 
     def __init__(
-        self, exported: onnx.Exported, precision: str, config: GlinerConfig, labels: onnx.TokenizerFacts | None,
+        self,
+        exported: onnx.Exported,
+        precision: str,
+        config: GlinerConfig,
+        labels: onnx.TokenizerFacts | None,
         threads: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.name, self._config, self._pad_id = f"onnx {precision} cpu", config, exported.card.pad_id
         self._text = onnx.Graph(exported.graphs[precision], threads)
         self._rows = onnx.Graph(exported.folder / onnx.SCORES_GRAPH, threads)
@@ -89,9 +98,10 @@ class OnnxGliner:
         self._of_labels = [name for name in self._rows.inputs if name.startswith("label")]
         marks, states = (set(), set()) if config.two_encoders else ({MARKS}, {STATES})
         self._text.check(
-            self._text.outputs.keys() == {*self._of_words, *states} and bool(self._of_words)
+            self._text.outputs.keys() == {*self._of_words, *states}
+            and bool(self._of_words)
             and self._text.inputs.keys() == {"input_ids", "attention_mask", "places", *marks}
-        )  # fmt: skip
+        )
         parts, spans = {*self._of_words, *self._of_labels}, [STARTS, ENDS]
         inputs, outputs = (parts, [*spans, SCORES]) if config.chooses else (parts.union(spans), [SCORES])
         self._rows.check(list(self._rows.outputs) == outputs and self._rows.inputs.keys() <= inputs)
@@ -117,8 +127,10 @@ class OnnxGliner:
             ids = np.array(pieces.alone([text]), np.int64)
             parts = graph({"input_ids": ids, "attention_mask": np.ones_like(ids)}, 1)
             if [parts[name].shape[1:] for name in self._of_labels] != self._shapes:
-                raise InputError(f"{graph.path}: gives labels of other shapes than {onnx.SCORES_GRAPH} takes: not a "
-                                 "graph that nerbert made")  # fmt: skip
+                raise InputError(
+                    f"{graph.path}: gives labels of other shapes than {onnx.SCORES_GRAPH} takes: not a "
+                    "graph that nerbert made"
+                )
             vector = np.concatenate([parts[name].ravel() for name in self._of_labels])
             if not np.isfinite(vector).all():
                 raise InputError("its vector is no number: the label encoder's weights are damaged")
@@ -175,8 +187,10 @@ class OnnxGliner:
             start, width = starts[index : index + step], widths[index : index + step]
             rows = self._rows({**feed, STARTS: start, ENDS: start + width}, len(start))[SCORES]
             if rows.shape[1:] != odds.shape[2:]:
-                raise InputError(f"{self._rows.path}: gives scores of the shape {rows.shape} for {len(start)} spans "
-                                 f"and {labels} labels: not a graph that nerbert made")  # fmt: skip
+                raise InputError(
+                    f"{self._rows.path}: gives scores of the shape {rows.shape} for {len(start)} spans "
+                    f"and {labels} labels: not a graph that nerbert made"
+                )
             odds[start, width] = rows
         return odds[:, 0] if self._config.token_level else odds
 
@@ -186,8 +200,10 @@ class OnnxGliner:
         count, shapes = starts.size, [(column.dtype, column.shape) for column in (starts, ends, rows)]
         right = shapes == [(np.int64, (count,)), (np.int64, (count,)), (np.float32, (count, labels))]
         if not right or ((starts < 0) | (ends < starts) | (ends >= words)).any():
-            raise InputError(f"{self._rows.path}: gives no spans of a text of {words} words for {labels} labels: not a "
-                             "graph that nerbert made")  # fmt: skip
+            raise InputError(
+                f"{self._rows.path}: gives no spans of a text of {words} words for {labels} labels: not a "
+                "graph that nerbert made"
+            )
         odds = np.full((words, int((ends - starts).max(initial=-1)) + 1, labels), -np.inf, np.float32)
         odds[starts, ends - starts] = rows
         return odds

@@ -36,9 +36,13 @@ def check_apart(source: Path, output: Path) -> None:
 
 
 def write_folder(
-    source: Path, target: Path, card: Mapping[str, Any], *, overwrite: bool,
+    source: Path,
+    target: Path,
+    card: Mapping[str, Any],
+    *,
+    overwrite: bool,
     finish: Callable[[Path], None] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Copy a tagger's files into another folder, with this `nerbert.json`; only a tagger is overwritten.
 
     `finish` changes the copy before it is published.

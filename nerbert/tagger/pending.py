@@ -75,9 +75,12 @@ class PendingText:
     """A text or a sentence: its entities so far, characters `read`, `dropped` (True if cancelled), `error`."""
 
     def __init__(
-        self, content: str | Example, finder: EntityFinder | None = None, cancelled: Callable[[], bool] = _never,
+        self,
+        content: str | Example,
+        finder: EntityFinder | None = None,
+        cancelled: Callable[[], bool] = _never,
         error: NerbertError | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.content, self.finder, self.cancelled, self.error = content, finder, cancelled, error
         self.text = content.text if isinstance(content, Example) else content
         self.spans, self.read, self.dropped = list[Span](), len(self.text), False

@@ -83,10 +83,14 @@ def _words(text: str) -> list[tuple[int, int, str]]:
         words = [(*match.span(), match[0].lower()) for match in _ASCII_WORD.finditer(text)]
     else:
         seen = _INVISIBLE.sub("", text).translate(_SIGNS)
-        places = range(len(text)) if len(seen) == len(text) else [
-            index for index, char in enumerate(text) if not _INVISIBLE.match(char)]  # fmt: skip
-        words = [(places[match.start()], places[match.end() - 1] + 1, _fold_word(match[0]))
-                 for match in _WORD.finditer(seen)]  # fmt: skip
+        places = (
+            range(len(text))
+            if len(seen) == len(text)
+            else [index for index, char in enumerate(text) if not _INVISIBLE.match(char)]
+        )
+        words = [
+            (places[match.start()], places[match.end() - 1] + 1, _fold_word(match[0])) for match in _WORD.finditer(seen)
+        ]
     joiners = {match.end() for match in _JOINED.finditer(text)} if _JOINER.search(text) else ()
     return [word for word in words if word[2] not in ".-_" or word[1] not in joiners]
 
@@ -142,7 +146,7 @@ class FoundNames:
 
 def redact(
     text: str, spans: Iterable[Span], names: FoundNames, pseudonym: Pseudonym, parts: Iterable[Region] = ()
-) -> Redacted:  # fmt: skip
+) -> Redacted:
     """Return a text whose entities, the repeats of `names`, and the `parts` of names are replaced.
 
     The union of overlapping entities is replaced, with the type of the longest.
@@ -181,8 +185,9 @@ def _join_regions(regions: Iterable[Region]) -> list[Region]:
 def redact_value(value: Any, names: FoundNames, pseudonym: Pseudonym) -> Any:
     """Return a JSON value without the texts of `names`: in texts, keys and numbers."""
     if isinstance(value, dict):
-        return {redact_value(key, names, pseudonym): redact_value(item, names, pseudonym)
-                for key, item in value.items()}  # fmt: skip
+        return {
+            redact_value(key, names, pseudonym): redact_value(item, names, pseudonym) for key, item in value.items()
+        }
     if isinstance(value, list):
         return [redact_value(item, names, pseudonym) for item in value]
     if value is None or isinstance(value, bool):

@@ -61,8 +61,10 @@ class TypeChanges:
         for new in {*self.names.values()} - {""}:
             parts = [old for old, name in names.items() if name and common_name(name) == common_name(new)]
             if len(parts) > 1 and (new not in self.merged or not self.names.keys() >= {*parts}):
-                raise SettingsError(f"types {few(parts)} would all be {new!r:.80}; to make them one, give --merge "
-                                    f"{','.join(parts)}={new}"[:400])  # fmt: skip
+                raise SettingsError(
+                    f"types {few(parts)} would all be {new!r:.80}; to make them one, give --merge "
+                    f"{','.join(parts)}={new}"[:400]
+                )
         return names
 
 
@@ -120,8 +122,9 @@ def _rename_card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any
         for old, new in names.items():
             if new:
                 by_name.setdefault(new, []).extend(text or old for text in words.get(old) or [""])
-        after["words_of_types"] = {new: texts[0] if len({*texts}) == 1 else [*dict.fromkeys(texts)]
-                                   for new, texts in by_name.items()}  # fmt: skip
+        after["words_of_types"] = {
+            new: texts[0] if len({*texts}) == 1 else [*dict.fromkeys(texts)] for new, texts in by_name.items()
+        }
     if len(counts) == len(names):
         after |= {key: _rename_figures(before[key], names) for key in ("dev", "calibration") if before.get(key)}
     elif before.get("calibration"):

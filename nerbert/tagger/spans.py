@@ -157,11 +157,12 @@ def _move_spans(spans: Sequence[Span], wide: Sequence[int], step: int) -> list[S
         return list(spans)
     return [
         replace(
-            span, start=span.start + step * bisect_left(wide, span.start),
+            span,
+            start=span.start + step * bisect_left(wide, span.start),
             end=span.end + step * bisect_left(wide, span.end),
         )
         for span in spans
-    ]  # fmt: skip
+    ]
 
 
 class Graphemes:

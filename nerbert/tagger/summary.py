@@ -72,15 +72,26 @@ def _summary(source: str) -> ModelSummary:
     body, head = folder.kind.encoder(folder.path), folder.head_name
     weights = [path for path in folder.files("weights") if path.suffix == ".safetensors"]
     return ModelSummary(
-        name=source, head=head, types=_types(folder, config, exported), labels_at_run_time=labels_at_run_time(folder),
-        scoring=folder.kind.describe_scoring(folder.path), architecture=str(body.get("model_type") or "unknown"),
-        layers=_number(body, "num_hidden_layers", "n_layers"), width=_number(body, "hidden_size", "dim"),
+        name=source,
+        head=head,
+        types=_types(folder, config, exported),
+        labels_at_run_time=labels_at_run_time(folder),
+        scoring=folder.kind.describe_scoring(folder.path),
+        architecture=str(body.get("model_type") or "unknown"),
+        layers=_number(body, "num_hidden_layers", "n_layers"),
+        width=_number(body, "hidden_size", "dim"),
         parameters=sum(map(_parameters, weights)) if weights else None,
-        bytes=sum(path.stat().st_size for path in weights), card=card,
-        exports={name: ExportedGraph(path.stat().st_size, *map(exported.card.agreement.get(f"onnx {name}", {}).get,
-                                                               _MEASURED))
-                 for name, path in exported.graphs.items()} if exported else {},
-    )  # fmt: skip
+        bytes=sum(path.stat().st_size for path in weights),
+        card=card,
+        exports={
+            name: ExportedGraph(
+                path.stat().st_size, *map(exported.card.agreement.get(f"onnx {name}", {}).get, _MEASURED)
+            )
+            for name, path in exported.graphs.items()
+        }
+        if exported
+        else {},
+    )
 
 
 def _types(folder: ModelFolder, config: dict[str, Any], exported: Exported | None) -> list[str]:

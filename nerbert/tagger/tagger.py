@@ -52,9 +52,15 @@ class Tagger:
     """The user's thresholds; those of labels apply once labels are given."""
 
     def __init__(
-        self, head: Head, splitter: str, language: str, *, temperature: float = 1.0,
-        thresholds: Mapping[str, float] | None = None, offsets: str = "characters",
-    ) -> None:  # fmt: skip
+        self,
+        head: Head,
+        splitter: str,
+        language: str,
+        *,
+        temperature: float = 1.0,
+        thresholds: Mapping[str, float] | None = None,
+        offsets: str = "characters",
+    ) -> None:
         self.head, self.splitter, self.language = head, splitter, language
         self.offsets = check_offsets(offsets)
         self.temperature, self.thresholds = temperature, thresholds or {}
@@ -64,10 +70,19 @@ class Tagger:
     @classmethod
     @refused(bad_path)
     def load(
-        cls, source: str | Path, *, backend: str = "auto", precision: str = "auto", device: str = "", threads: int = 0,
-        decoding: str = "", on_too_long: str = "", thresholds: float | Mapping[str, float] | None = None,
-        offsets: str = "characters", head: str = "",
-    ) -> "Tagger":  # fmt: skip
+        cls,
+        source: str | Path,
+        *,
+        backend: str = "auto",
+        precision: str = "auto",
+        device: str = "",
+        threads: int = 0,
+        decoding: str = "",
+        on_too_long: str = "",
+        thresholds: float | Mapping[str, float] | None = None,
+        offsets: str = "characters",
+        head: str = "",
+    ) -> "Tagger":
         """Load a tagger from a folder or a hub name.
 
         `backend` is `torch`, `onnx` (after `nerbert export`) or `auto`: torch on a GPU if there is one, else the
@@ -91,17 +106,31 @@ class Tagger:
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         folder = ModelFolder.open(source, "tagger").check()
         weights, card = weights_of(folder), folder.card
-        settings = HeadOptions(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
-                          on_too_long or str(card.get("on_too_long") or "window"),
-                          decoding or str(card.get("decoding") or ""), int(card.get("window_length") or 0))  # fmt: skip
+        settings = HeadOptions(
+            backend,
+            precision,
+            device,
+            threads,
+            int(card.get("max_length") or LONGEST),
+            on_too_long or str(card.get("on_too_long") or "window"),
+            decoding or str(card.get("decoding") or ""),
+            int(card.get("window_length") or 0),
+        )
         opened = head_kind(folder, head).open(folder, settings)
         default = usual_threshold(opened, card)
         bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types, default) if opened.types else {}
         splitter, language = check_splitter(card["word_splitter"]), str(card.get("language") or "en")
         tagger = cls(opened, splitter, language, thresholds=bounds, offsets=offsets)
         tagger._chosen, tagger.temperature = thresholds, temperature_of(card)
-        options = {"backend": backend, "precision": precision, "device": device, "threads": threads,
-                   "decoding": decoding, "on_too_long": on_too_long, "head": head}  # fmt: skip
+        options = {
+            "backend": backend,
+            "precision": precision,
+            "device": device,
+            "threads": threads,
+            "decoding": decoding,
+            "on_too_long": on_too_long,
+            "head": head,
+        }
         tagger.origin = Origin(os.path.abspath(folder.name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
         tagger.card = card
         check_loaded(tagger, folder.path)
@@ -110,26 +139,42 @@ class Tagger:
     @classmethod
     @refused(bad_path)
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | Path, *, force_download: bool = False,
-        token: str | bool | None = None, cache_dir: str | Path | None = None, local_files_only: bool = False,
-        revision: str | None = None, **options: Any,
-    ) -> "Tagger":  # fmt: skip
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        force_download: bool = False,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+        **options: Any,
+    ) -> "Tagger":
         """Load a tagger as `load` does, with huggingface_hub's options for one on the hub; `options` are `load`'s.
 
         `revision` is a branch, a tag or a commit; `local_files_only` uses only earlier downloads. Pickled weights
         are downloaded only for GLiNER folders without other weights.
         """
         folder = ModelFolder.open(
-            pretrained_model_name_or_path, "tagger", force_download=force_download, token=token, cache_dir=cache_dir,
-            local_files_only=local_files_only, revision=revision,
-        )  # fmt: skip
+            pretrained_model_name_or_path,
+            "tagger",
+            force_download=force_download,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            revision=revision,
+        )
         return cls.load(folder.name, **options)
 
     @refused(bad_path)
     def save_pretrained(
-        self, save_directory: str | Path, *, repo_id: str = "", push_to_hub: bool = False, overwrite: bool = False,
+        self,
+        save_directory: str | Path,
+        *,
+        repo_id: str = "",
+        push_to_hub: bool = False,
+        overwrite: bool = False,
         **push_options: Any,
-    ) -> str | None:  # fmt: skip
+    ) -> str | None:
         """Write the tagger to a new folder, whole or not at all; with `push_to_hub` push it too.
 
         It is a copy of the folder it was loaded from, with the tagger's current `temperature` and `thresholds`. Its
@@ -140,9 +185,15 @@ class Tagger:
         return self.push_to_hub(repo_id or Path(save_directory).name, **push_options) if push_to_hub else None
 
     def push_to_hub(
-        self, repo_id: str, *, commit_message: str = "Upload tagger", private: bool | None = None,
-        token: str | None = None, branch: str | None = None, create_pr: bool | None = None,
-    ) -> str:  # fmt: skip
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Upload tagger",
+        private: bool | None = None,
+        token: str | None = None,
+        branch: str | None = None,
+        create_pr: bool | None = None,
+    ) -> str:
         """Upload the files of `save_pretrained` to the hub, as one commit, and return the commit's address.
 
         A missing repository is created, `private` or not. Its older weights and exported models are deleted.
@@ -150,8 +201,16 @@ class Tagger:
         with TemporaryDirectory(prefix="nerbert-") as scratch:
             folder = Path(scratch) / "tagger"
             hub.write_folder(Path(self._origin().folder), folder, self._card(), overwrite=False)
-            return push_folder(folder, repo_id, commit_message=commit_message, private=private, token=token,
-                               branch=branch, create_pr=create_pr, delete_patterns=[*FILES["stale"]])  # fmt: skip
+            return push_folder(
+                folder,
+                repo_id,
+                commit_message=commit_message,
+                private=private,
+                token=token,
+                branch=branch,
+                create_pr=create_pr,
+                delete_patterns=[*FILES["stale"]],
+            )
 
     def _card(self) -> dict[str, Any]:
         """Return the folder's card with later changes."""
@@ -272,9 +331,12 @@ class Tagger:
         return kept.at_least(self.head, least)
 
     def _finder_of(
-        self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None,
-        finders: dict[object, pending.EntityFinder | NerbertError] | None = None, decoding: str = "",
-    ) -> pending.EntityFinder:  # fmt: skip
+        self,
+        labels: Iterable[str | EntityLabel] | None,
+        thresholds: float | Mapping[str, float] | None = None,
+        finders: dict[object, pending.EntityFinder | NerbertError] | None = None,
+        decoding: str = "",
+    ) -> pending.EntityFinder:
         """Return the finder, from `finders` if it was made before, or raise its error; None or "": the tagger's own."""
         asked = self._learnt_labels if labels is None else as_learnt(labels, self.card)
         tagger = self._copy_with_labels(asked) if asked else self
@@ -387,9 +449,14 @@ class Tagger:
 
 
 def _load_again(
-    tagger_class: type[Tagger], origin: Origin, temperature: float, thresholds: Mapping[str, float],
-    chosen: float | Mapping[str, float] | None, offsets: str, labels: tuple[EntityLabel, ...],
-) -> Tagger:  # fmt: skip
+    tagger_class: type[Tagger],
+    origin: Origin,
+    temperature: float,
+    thresholds: Mapping[str, float],
+    chosen: float | Mapping[str, float] | None,
+    offsets: str,
+    labels: tuple[EntityLabel, ...],
+) -> Tagger:
     """Return a tagger that was pickled; raise InputError if its folder holds other weights now."""
     if weights_of(ModelFolder(origin.folder)) != origin.weights:
         raise InputError(f"{origin.folder}: is gone, or holds other weights than when the tagger was loaded")

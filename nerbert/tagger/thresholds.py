@@ -24,9 +24,11 @@ def usual_threshold(head: Head, card: Mapping[str, Any]) -> float:
 
 
 def thresholds_of(
-    chosen: float | Mapping[str, float] | None, of_tagger: Mapping[str, float] | None, types: Sequence[str],
+    chosen: float | Mapping[str, float] | None,
+    of_tagger: Mapping[str, float] | None,
+    types: Sequence[str],
     default: float = 0.0,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Return the lowest confidence (0–1) of each type's entities: the user's, else `of_tagger`, else `default`.
 
     A number applies to all types, that of the type "" to all others. Raise SettingsError for a bound outside 0–1, or of

@@ -82,9 +82,13 @@ class BestCheckpoint:
     """
 
     def __init__(
-        self, score: Callable[[Any], CheckpointScore], save: Callable[[Any, int, int], None], patience: int = 0, *,
+        self,
+        score: Callable[[Any], CheckpointScore],
+        save: Callable[[Any, int, int], None],
+        patience: int = 0,
+        *,
         last: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._score, self._save, self._patience, self._last = score, save, patience, last
 
     def __call__(self, model: Any, log: TrainLog) -> dict[str, int | float]:

@@ -83,9 +83,11 @@ def _explain_lost_process() -> Iterator[None]:
     except RuntimeError as error:
         if is_of_memory(error) or any(sign in str(error) for sign in _OF_DEVICE):
             raise
-        raise NerbertError("another process of this training has ended; its own message says why. The same command "
-                           "goes on from the newest checkpoint, with any number of processes "
-                           f"({str(error).partition(chr(10))[0]:.200})") from error  # fmt: skip
+        raise NerbertError(
+            "another process of this training has ended; its own message says why. The same command "
+            "goes on from the newest checkpoint, with any number of processes "
+            f"({str(error).partition(chr(10))[0]:.200})"
+        ) from error
 
 
 def make_process_group(settings: TrainSettings) -> ProcessGroup:

@@ -98,8 +98,10 @@ class Record:
             self._steps.write("train", {"step": log.steps, **figures, **so_far})
         if (most := figures.get("max_tokens_per_batch")) and not self._warned:
             self._warned, setting = True, self._run.settings.max_tokens_per_batch
-            tell(f"memory ran out with max_tokens_per_batch = {setting}: step cut to {most}, and so are later ones "
-                 f"where it runs out; max_tokens_per_batch={most} saves the failed attempts")  # fmt: skip
+            tell(
+                f"memory ran out with max_tokens_per_batch = {setting}: step cut to {most}, and so are later ones "
+                f"where it runs out; max_tokens_per_batch={most} saves the failed attempts"
+            )
         self._run.bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
 
     def log_entry(self, entry: Mapping[str, float]) -> None:

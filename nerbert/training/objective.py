@@ -154,7 +154,7 @@ class Objective(Protocol):
 
     def new_layers_rate(
         self, model: Any, pieces: SubwordTokenizer, examples: Sequence[Example], settings: TrainSettings
-    ) -> float:  # fmt: skip
+    ) -> float:
         """Return the default learning rate of new layers, given a few examples; 0: the encoder's."""
         return 0.0
 
@@ -305,9 +305,13 @@ class SpanScore:
     """
 
     def __init__(
-        self, head: Callable[[Any], Head], examples: Sequence[Example], figures: SpanFigures, chooses: str,
+        self,
+        head: Callable[[Any], Head],
+        examples: Sequence[Example],
+        figures: SpanFigures,
+        chooses: str,
         processes: "ProcessGroup | None" = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._head, self._figures, self._chooses, self._processes = head, figures, chooses, processes
         self._rank, self._count = (processes.rank, processes.count) if processes else (0, 1)
         self._share = examples[self._rank :: self._count]
@@ -320,8 +324,10 @@ class SpanScore:
         every: list[list[WordSpan]] = [[] for _ in self._gold]
         for rank, share in enumerate(self._processes.gather([predicted]) if self._processes else [predicted]):
             every[rank :: self._count] = share
-        kept = [[span for span in spans if unknown.isdisjoint(range(*span[:2]))]
-                for spans, unknown in zip(every, self._unknown, strict=True)]  # fmt: skip
+        kept = [
+            [span for span in spans if unknown.isdisjoint(range(*span[:2]))]
+            for spans, unknown in zip(every, self._unknown, strict=True)
+        ]
         figures = self._figures(self._gold, kept)
         return CheckpointScore(figures[self._chooses], True, figures)
 

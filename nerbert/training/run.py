@@ -74,8 +74,10 @@ class Run:
             self.use_columns(columns)
         step, processes = self.log.steps, self.processes
         if processes.totals(step, step * step) != [processes.count * step, processes.count * step * step]:
-            raise NerbertError(f"process {processes.rank} resumes after step {step}, another one after a different "
-                               "step: all must see the output's folder")  # fmt: skip
+            raise NerbertError(
+                f"process {processes.rank} resumes after step {step}, another one after a different "
+                "step: all must see the output's folder"
+            )
         self.bar.advance(step, before=True)
 
     def epochs(self) -> Iterator[tuple[int, Iterator[Array]]]:
@@ -97,8 +99,9 @@ class Run:
             self.use_columns(begun.columns)
             self.log.columns = digest_of(begun.columns)
         if len(set(self.processes.gather([self.log.columns]))) > 1:
-            raise NerbertError(f"epoch {epoch}: the processes computed different columns: the objective must give all "
-                               "of them the same")  # fmt: skip
+            raise NerbertError(
+                f"epoch {epoch}: the processes computed different columns: the objective must give all of them the same"
+            )
         self.log.begun = epoch + 1
         return begun
 

@@ -110,8 +110,9 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
     """Return the objective to train with; raise SettingsError for another command's, and for unrelated sections."""
     objective, name = find_objective(settings.objective), settings.objective
     if command not in objective.traits.commands:
-        raise SettingsError(f"setting objective = {name!r}: is for {_quote(objective.traits.commands)} only",
-                            setting="objective")  # fmt: skip
+        raise SettingsError(
+            f"setting objective = {name!r}: is for {_quote(objective.traits.commands)} only", setting="objective"
+        )
     declared = objective.settings
     taken = find_section(declared.section) not in (None, declared)
     if taken or declared.section in _names_of(type(settings)):
@@ -136,8 +137,11 @@ def _unread_section(section: Section, objective: str, read: Sequence[str]) -> Se
     changed = next((name for name in _names_of(type(section)) if getattr(section, name) != getattr(defaults, name)), "")
     name = section.full_name(changed) if changed else section.section
     objectives = {name: OBJECTIVES.find(name) for name in OBJECTIVES}
-    readers = [repr(name) for name, reader in objectives.items()
-               if section.section in (reader.settings.section, *reader.traits.sources)]  # fmt: skip
+    readers = [
+        repr(name)
+        for name, reader in objectives.items()
+        if section.section in (reader.settings.section, *reader.traits.sources)
+    ]
     whose = " or ".join(readers) or "another one"
     why = f"is for objective {whose}, but objective = {objective!r}, which reads {', '.join(read) or 'no section'}"
     return SettingsError(f"setting {name}: {why}; leave it out, or choose another objective", setting=name)

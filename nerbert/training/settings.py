@@ -130,8 +130,12 @@ def plain_settings(settings: TrainSettings, declared: type[Section] = Section) -
 
 def changed_names(settings: TrainSettings) -> list[str]:
     """Return the names of settings that differ from their defaults, prefixed with the section's name in sections."""
-    changed = [(part, field) for part in (settings, *settings.sections) for field in fields(part)
-               if field.name != "sections" and getattr(part, field.name) != field.default]  # fmt: skip
+    changed = [
+        (part, field)
+        for part in (settings, *settings.sections)
+        for field in fields(part)
+        if field.name != "sections" and getattr(part, field.name) != field.default
+    ]
     return [part.full_name(field.name) for part, field in changed]
 
 

@@ -36,8 +36,10 @@ def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
         sizes = [batch.ids.numel() for batch in batches if len(batch.ids) > 1]
         if not sizes:
             longest = max(batch.ids.shape[1] for batch in batches)
-            raise NerbertError(f"step {number}: memory ran out with single windows of up to {longest} tokens: try "
-                               "a smaller max_length, or a smaller model")  # fmt: skip
+            raise NerbertError(
+                f"step {number}: memory ran out with single windows of up to {longest} tokens: try "
+                "a smaller max_length, or a smaller model"
+            )
         max_tokens = max(sizes) // 2
         batches = _cut(run, share, max_tokens, number, shared)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -49,8 +51,10 @@ def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
     figures |= run.step_hooks.step_figures(shared) | {"loss": sum(means), "norm": length, "rate": rate}
     for name, value in (("loss", figures["loss"]), ("gradient's norm", length)):
         if not math.isfinite(value):
-            raise SettingsError(f"step {number}: the {name} became {value}: nothing was updated; try a "
-                                "smaller learning_rate or precision=fp32")  # fmt: skip
+            raise SettingsError(
+                f"step {number}: the {name} became {value}: nothing was updated; try a "
+                "smaller learning_rate or precision=fp32"
+            )
     for group in run.optimizer.param_groups:
         group["lr"] = rate * group.get("share", 1.0)
     run.optimizer.step()

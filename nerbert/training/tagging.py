@@ -98,13 +98,15 @@ class TokenClassification(TaggerObjective):
             layer = layer_to_join(self._section.joined_layer, backbone.config, backbone.num_layers, card)
             model_class = joined_kind(backbone.config, layer)
         return backbone.load(
-            model_class, num_labels=len(self._tags), id2label=dict(enumerate(self._tags)),
+            model_class,
+            num_labels=len(self._tags),
+            id2label=dict(enumerate(self._tags)),
             label2id={tag: number for number, tag in enumerate(self._tags)},
-        )  # fmt: skip
+        )
 
     def new_layers_rate(
         self, model: Any, pieces: SubwordTokenizer, examples: Sequence[Example], settings: TrainSettings
-    ) -> float:  # fmt: skip
+    ) -> float:
         """Return the default learning rate of the layer over the tags.
 
         AdamW moves each weight by at most its rate, so a step moves a logit by at most the rate times the sum of a
@@ -132,9 +134,13 @@ class TokenClassification(TaggerObjective):
         """Return the weighted sum of cross-entropies, computed in fp32."""
         logits = logits_at(model, batch).float()
         summed = torch.nn.functional.cross_entropy(
-            logits, batch.labels, self._weights(logits), ignore_index=IGNORED, reduction="sum",
+            logits,
+            batch.labels,
+            self._weights(logits),
+            ignore_index=IGNORED,
+            reduction="sum",
             label_smoothing=self._section.label_smoothing,
-        )  # fmt: skip
+        )
         return {"loss": summed}
 
     def _weights(self, logits: torch.Tensor) -> torch.Tensor | None:

@@ -68,13 +68,29 @@ def main() -> None:
     tell(f"{len(trained)} windows, {len(trained.ids)} pieces, {model.num_parameters()} parameters")
     with publish_job(given.output, identity) as (folder, place):
         with progress("masked language modelling", total) as bar:
-            log = train(Run(
-                model, TrainingData(trained, lambda _: numbers, pieces.pad_id), objective, settings, processes, bar,
-                evaluate=BestCheckpoint(score, told), checkpoints=Checkpoints(place, 1, minutes=10),
-            ))  # fmt: skip
+            log = train(
+                Run(
+                    model,
+                    TrainingData(trained, lambda _: numbers, pieces.pad_id),
+                    objective,
+                    settings,
+                    processes,
+                    bar,
+                    evaluate=BestCheckpoint(score, told),
+                    checkpoints=Checkpoints(place, 1, minutes=10),
+                )
+            )
         save_model(folder, model, tokenizer)
-        write_card(folder, "encoder", word_splitter=SPLITTER, language="en", objective="mlm", sentences=len(texts),
-                   sentences_sha256=identity["sentences"], log=log.entries)  # fmt: skip
+        write_card(
+            folder,
+            "encoder",
+            word_splitter=SPLITTER,
+            language="en",
+            objective="mlm",
+            sentences=len(texts),
+            sentences_sha256=identity["sentences"],
+            log=log.entries,
+        )
 
 
 def _examples(texts: Iterable[str]) -> list[Example]:

@@ -61,8 +61,9 @@ def draw(domains: Sequence[Domain]) -> dict[str, list[Document]]:
     """Draw the passages that are marked twice, by the hash of their texts; return them by domain."""
     drawn = set[str]()
     parts = [([each for each in domains if each.version == version], count) for version, count in DRAWN.items()]
-    parts += [([each for each in domains if each.language == language], DRAWN_OF_LANGUAGE)
-              for language in LANGUAGES_DRAWN]  # fmt: skip
+    parts += [
+        ([each for each in domains if each.language == language], DRAWN_OF_LANGUAGE) for language in LANGUAGES_DRAWN
+    ]
     for part, count in parts:
         texts = (passage.text for domain in part for passage in domain.passages)
         drawn.update(nsmallest(count, texts, key=lambda text: uniform(SEED, "marked twice", text)))

@@ -61,16 +61,28 @@ def card(domains: Sequence[Domain], hashes: dict[str, str], template: str) -> st
         Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
         .from_string((_HERE / template).read_text(encoding="utf-8"))
         .render(
-            domains=domains, languages=Counter(each.language for each in domains for _ in each.passages),
-            passages=len(passages), mentions=sum(len(each.spans) for each in passages),
-            entities=sum(mentions.values()), types=len(mentions), genres=genres, hashes=hashes, splits=in_split,
-            words=sum(len(each.text.split()) for each in passages), empty=sum(not each.spans for each in passages),
-            twice=sum(any(each.types[span.type].broader for span in passage.spans)
-                      for each in domains for passage in each.passages),
+            domains=domains,
+            languages=Counter(each.language for each in domains for _ in each.passages),
+            passages=len(passages),
+            mentions=sum(len(each.spans) for each in passages),
+            entities=sum(mentions.values()),
+            types=len(mentions),
+            genres=genres,
+            hashes=hashes,
+            splits=in_split,
+            words=sum(len(each.text.split()) for each in passages),
+            empty=sum(not each.spans for each in passages),
+            twice=sum(
+                any(each.types[span.type].broader for span in passage.spans)
+                for each in domains
+                for passage in each.passages
+            ),
             agreement=(_HERE / "agreement.md").read_text(encoding="utf-8").strip(),
-            new=len(tested - trained), tested=len(tested), rare=sorted(name for name in mentions if mentions[name] < 3),
+            new=len(tested - trained),
+            tested=len(tested),
+            rare=sorted(name for name in mentions if mentions[name] < 3),
         )
-    )  # fmt: skip
+    )
 
 
 def build(folder: Path, domains: Sequence[Domain], template: str = "card.md.j2") -> dict[str, str]:

@@ -109,8 +109,11 @@ def set_faults(domains: Sequence[Domain]) -> Iterator[str]:
     for domain in domains:
         if domain.language != ENGLISH:
             languages[domain.language].append(len(domain.passages))
-    large = [language for language, counted in languages.items()
-             if sum(counted) >= FEWEST_OF_LANGUAGE and len(counted) >= MANY_DOMAINS]  # fmt: skip
+    large = [
+        language
+        for language, counted in languages.items()
+        if sum(counted) >= FEWEST_OF_LANGUAGE and len(counted) >= MANY_DOMAINS
+    ]
     if languages and len(large) < LARGE_LANGUAGES:
         yield f"{len(large)} languages have {FEWEST_OF_LANGUAGE} passages in {MANY_DOMAINS} domains"
     for first, second in combinations(domains, 2):

@@ -26,11 +26,27 @@ PAGES_A_STREAM = 25
 
 _FOLDERS = (("articles", "", 0), ("categories", "Category:", 14), ("templates", "Template:", 10))
 _NAMESPACES = {
-    -2: "Media", -1: "Special", 0: "", 1: "Talk", 2: "User", 3: "User talk", 4: "Nerbert sample wiki",
-    5: "Nerbert sample wiki talk", 6: "File", 7: "File talk", 8: "MediaWiki", 9: "MediaWiki talk", 10: "Template",
-    11: "Template talk", 12: "Help", 13: "Help talk", 14: "Category", 15: "Category talk", 828: "Module",
+    -2: "Media",
+    -1: "Special",
+    0: "",
+    1: "Talk",
+    2: "User",
+    3: "User talk",
+    4: "Nerbert sample wiki",
+    5: "Nerbert sample wiki talk",
+    6: "File",
+    7: "File talk",
+    8: "MediaWiki",
+    9: "MediaWiki talk",
+    10: "Template",
+    11: "Template talk",
+    12: "Help",
+    13: "Help talk",
+    14: "Category",
+    15: "Category talk",
+    828: "Module",
     829: "Module talk",
-}  # fmt: skip
+}
 _WRITERS = ("Harbourmaster", "Quill", "Ann Example", "Lamplighter", "Marginal Note", "Ropewalk", "Second Draft", "Tern")
 """Invented, all of them."""
 _FIRST_DAY, _DAYS = datetime(2024, 1, 1, tzinfo=UTC), 1000

@@ -22,11 +22,24 @@ SOURCE = (
 )
 OUTPUT = Path(__file__).parents[2] / "nerbert" / "tables" / "wikipedias_wikitext.tsv"
 _NAMESPACES = {
-    "NS_MEDIA": -2, "NS_SPECIAL": -1, "NS_TALK": 1, "NS_USER": 2, "NS_USER_TALK": 3, "NS_PROJECT": 4,
-    "NS_PROJECT_TALK": 5, "NS_FILE": 6, "NS_FILE_TALK": 7, "NS_MEDIAWIKI": 8, "NS_MEDIAWIKI_TALK": 9,
-    "NS_TEMPLATE": 10, "NS_TEMPLATE_TALK": 11, "NS_HELP": 12, "NS_HELP_TALK": 13, "NS_CATEGORY": 14,
+    "NS_MEDIA": -2,
+    "NS_SPECIAL": -1,
+    "NS_TALK": 1,
+    "NS_USER": 2,
+    "NS_USER_TALK": 3,
+    "NS_PROJECT": 4,
+    "NS_PROJECT_TALK": 5,
+    "NS_FILE": 6,
+    "NS_FILE_TALK": 7,
+    "NS_MEDIAWIKI": 8,
+    "NS_MEDIAWIKI_TALK": 9,
+    "NS_TEMPLATE": 10,
+    "NS_TEMPLATE_TALK": 11,
+    "NS_HELP": 12,
+    "NS_HELP_TALK": 13,
+    "NS_CATEGORY": 14,
     "NS_CATEGORY_TALK": 15,
-}  # fmt: skip
+}
 _SWITCHES = "notoc nogallery forcetoc toc noeditsection notitleconvert nocontentconvert".split()
 _EXACT_SWITCHES = """newsectionlink nonewsectionlink hiddencat expectunusedcategory index noindex
     staticredirect""".split()

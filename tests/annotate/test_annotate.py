@@ -87,8 +87,9 @@ def test_equal_texts_are_asked_for_once_and_never_again(desk: Desk) -> None:
     assert (len(desk.server.asked), report.kept_before, desk.output.read_bytes()) == (2, 2, first)
 
 
-@pytest.mark.parametrize("change", [{"model": "other"}, {"temperature": 1.0},
-                                    {"max_answer_tokens": 5}, {"request": '{"seed": 1}'}])  # fmt: skip
+@pytest.mark.parametrize(
+    "change", [{"model": "other"}, {"temperature": 1.0}, {"max_answer_tokens": 5}, {"request": '{"seed": 1}'}]
+)
 def test_another_way_of_asking_is_asked_anew(desk: Desk, change: dict[str, Any]) -> None:
     desk.annotate(ADA)
     desk.server.moods = [say("none")]
@@ -105,10 +106,14 @@ def test_of_what_a_cut_off_answer_does_not_list_nothing_is_known(desk: Desk) -> 
 def test_a_prompt_of_ones_own_counts_by_its_content(desk: Desk) -> None:
     mine, please = desk.folder / "mine.toml", 'form = "lines"\ntext = "Please label {text}!"\n'
     desk.server.label = lambda passage: "Ada <> name"
-    for number, (text, content) in enumerate((
-        (ADA, please.replace("Please label", "Label")), ("Ada {text}", please.replace("Please label", "Label")),
-        (ADA, please), (ADA, f'{please}asked = ["name", "ship"]\n'),
-    )):  # fmt: skip
+    for number, (text, content) in enumerate(
+        (
+            (ADA, please.replace("Please label", "Label")),
+            ("Ada {text}", please.replace("Please label", "Label")),
+            (ADA, please),
+            (ADA, f'{please}asked = ["name", "ship"]\n'),
+        )
+    ):
         mine.write_text(content)
         desk.annotate(text, prompt=str(mine), overwrite=True)
         assert len(desk.server.asked) == min(number, 2) + 1
@@ -157,8 +162,9 @@ def test_bad_answers_are_asked_for_again_then_counted_and_left_out(desk: Desk) -
     assert (report.answered, report.failed, report.failures) == (1, 2, {"not_the_form_asked_for": 2})
     assert (report.invented_mentions, report.bad_lines, report.input_tokens) == (1, 1, 300)
     assert [(failed["row"], failed["reason"]) for failed in report.failed_passages] == [
-        (2, "not_the_form_asked_for"), (3, "not_the_form_asked_for"),
-    ]  # fmt: skip
+        (2, "not_the_form_asked_for"),
+        (3, "not_the_form_asked_for"),
+    ]
     desk.server.label = lambda passage: "Bob <> name"
     report = desk.annotate(ADA, BOB, BOB, overwrite=True)
     assert desk.server.passages[3:] == [BOB]  # only what failed is asked for again
@@ -196,8 +202,10 @@ def raised_limit(stopped: BaseException, name: str) -> str:
 
 def test_a_budget_of_tokens_stops_and_a_larger_one_goes_on(desk: Desk) -> None:
     budget: dict[str, Any] = {**SHORT, "max_total_tokens": most_of(TEXTS[0]) + 3 * 110}
-    for done in ("4 of 10 texts done (0 by earlier runs); 400 + 40 tokens spent; rerun it with --max",
-                 "4 of 10 texts done (4 by earlier runs)"):  # fmt: skip
+    for done in (
+        "4 of 10 texts done (0 by earlier runs); 400 + 40 tokens spent; rerun it with --max",
+        "4 of 10 texts done (4 by earlier runs)",
+    ):
         with raises(BudgetSpent, done) as stopped:
             desk.annotate(*TEXTS, **budget)
         assert (desk.output.exists(), len(desk.server.asked)) == (False, 4)
@@ -259,21 +267,26 @@ def prompt(content: str) -> Callable[[Desk], object]:
 @pytest.mark.parametrize(
     ("act", "setting", "words"),
     [
-        *((lambda desk, given=given: desk.settings(**given), setting, words) for given, setting, words in [
-            ({"endpoint": "ftp://x"}, "endpoint", "endpoint = 'ftp://x': must be an address"),
-            ({"endpoint": "localhost:8000"}, "endpoint", ""), ({"endpoint": "http://"}, "endpoint", ""),
-            ({"model": " "}, "model", "a model's name"),
-            ({"max_total_tokens": 9, "request": '{"max_tokens": null}'}, "request", "for there is a budget"),
-            ({"max_total_tokens": 9, "request": '{"max_tokens": -1}'}, "request", "for there is a budget"),
-            ({"request": "[1]"}, "request", "a JSON object"), ({"concurrency": 0}, "concurrency", "at least 1"),
-            ({"request": '{"model": "x"}'}, "request", "a JSON object without model"),
-        ]),
+        *(
+            (lambda desk, given=given: desk.settings(**given), setting, words)
+            for given, setting, words in [
+                ({"endpoint": "ftp://x"}, "endpoint", "endpoint = 'ftp://x': must be an address"),
+                ({"endpoint": "localhost:8000"}, "endpoint", ""),
+                ({"endpoint": "http://"}, "endpoint", ""),
+                ({"model": " "}, "model", "a model's name"),
+                ({"max_total_tokens": 9, "request": '{"max_tokens": null}'}, "request", "for there is a budget"),
+                ({"max_total_tokens": 9, "request": '{"max_tokens": -1}'}, "request", "for there is a budget"),
+                ({"request": "[1]"}, "request", "a JSON object"),
+                ({"concurrency": 0}, "concurrency", "at least 1"),
+                ({"request": '{"model": "x"}'}, "request", "a JSON object without model"),
+            ]
+        ),
         (prompt('form = "lines"\ntext = "no place"'), "text", "a text that contains {text} once"),
         (prompt('form = "xml"\ntext = "{text}"'), "form", "form = 'xml': must be 'lines'"),
         (prompt("form = "), "", "mine.toml: not TOML"),
         (lambda _: load_prompt("lines-9"), "prompt", "'lines-9': did you mean 'lines-1'? (must be lines-1"),
     ],
-)  # fmt: skip
+)
 def test_messages(desk: Desk, act: Callable[[Desk], object], setting: str, words: str) -> None:
     with raises(SettingsError, words, setting=setting):
         act(desk)
@@ -282,8 +295,18 @@ def test_messages(desk: Desk, act: Callable[[Desk], object], setting: str, words
 def test_the_command(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     texts = desk.folder / "notes.txt"
     texts.write_text(f"{ADA}\n{EVE}\n")
-    asked = ["annotate", texts, "-o", desk.output, "--endpoint", desk.server.address, "--model", "m",
-             "--cache", desk.folder]  # fmt: skip
+    asked = [
+        "annotate",
+        texts,
+        "-o",
+        desk.output,
+        "--endpoint",
+        desk.server.address,
+        "--model",
+        "m",
+        "--cache",
+        desk.folder,
+    ]
     assert exit_code(*asked, "--max-total-tokens", 10) == 1
     assert capsys.readouterr().err.startswith("nerbert: the budget is used up: the next request may take ")
     assert exit_code(*asked, "--concurrency", 2) == 0

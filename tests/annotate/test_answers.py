@@ -50,12 +50,19 @@ def test_too_many_mentions_are_cut_and_counted() -> None:
     assert (len(found), bad) == (MOST_MENTIONS, 7)
 
 
-@pytest.mark.parametrize(("cut", "fault", "contents"), [
-    (False, Fault.REFUSED, [""]), (True, Fault.CUT_OFF, ["", "<think>\nrates <> price"]),
-    (False, Fault.NOT_THE_FORM, ["I can't help with that."]),
-    (False, Fault.NOT_IN_TEXT, ["raten <> Preis\nBanken <> Institut", "rates <> rates",
-                                         "1. rates <> price\n2. bank <> institution"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cut", "fault", "contents"),
+    [
+        (False, Fault.REFUSED, [""]),
+        (True, Fault.CUT_OFF, ["", "<think>\nrates <> price"]),
+        (False, Fault.NOT_THE_FORM, ["I can't help with that."]),
+        (
+            False,
+            Fault.NOT_IN_TEXT,
+            ["raten <> Preis\nBanken <> Institut", "rates <> rates", "1. rates <> price\n2. bank <> institution"],
+        ),
+    ],
+)
 def test_answers_of_no_use(cut: bool, fault: Fault, contents: list[str]) -> None:
     for content in contents:
         with pytest.raises(Failure) as failed:
@@ -65,17 +72,30 @@ def test_answers_of_no_use(cut: bool, fault: Fault, contents: list[str]) -> None
         assert "\n" not in str(failed.value)
 
 
-@pytest.mark.parametrize("usage", [None, {}, [], {"prompt_tokens": 5, "completion_tokens": None},
-                                   {"prompt_tokens": -5, "completion_tokens": 1},
-                                   {"prompt_tokens": 10**30, "completion_tokens": 1}])  # fmt: skip
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {},
+        [],
+        {"prompt_tokens": 5, "completion_tokens": None},
+        {"prompt_tokens": -5, "completion_tokens": 1},
+        {"prompt_tokens": 10**30, "completion_tokens": 1},
+    ],
+)
 def test_use_that_can_not_be_is_estimated(usage: object) -> None:
     answer = {"choices": [{"message": {"content": "x" * 30}}], "usage": usage}
     reply = read_reply(json.dumps(answer), 7)
     assert (reply.tokens, reply.estimated, reply.cut) == ((7, 10), True, False)
 
 
-@pytest.mark.parametrize("choice", [{"message": {"content": None, "refusal": "No."}, "finish_reason": "stop"},
-                                    {"message": {"content": "half"}, "finish_reason": "content_filter"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"message": {"content": None, "refusal": "No."}, "finish_reason": "stop"},
+        {"message": {"content": "half"}, "finish_reason": "content_filter"},
+    ],
+)
 def test_a_refusal_is_an_empty_answer(choice: object) -> None:
     assert read_reply(json.dumps({"choices": [choice]}), 7).content == ""
 
@@ -85,8 +105,18 @@ def test_half_a_character_in_an_answer_does_no_harm() -> None:
     assert (reply.content, reply.tokens.output) == ("rates ? <> price", 5)
 
 
-@pytest.mark.parametrize("answer", ['{"choices": [{"message": {"content": 3}}]}', "", "[]", "{}", '{"choices": []}',
-                                    '{"choices": [{}]}', '{"choices": [{"mess'])  # fmt: skip
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"choices": [{"message": {"content": 3}}]}',
+        "",
+        "[]",
+        "{}",
+        '{"choices": []}',
+        '{"choices": [{}]}',
+        '{"choices": [{"mess',
+    ],
+)
 def test_what_is_no_completion(answer: str) -> None:
     with pytest.raises(Failure) as failed:
         read_reply(answer, 7)

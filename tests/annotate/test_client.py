@@ -19,9 +19,13 @@ GOOD = say("none")
 SLEEP = annotate._sleep
 
 
-@pytest.mark.parametrize(("mood", "pause"), [
-    (fail(429, Retry_After="7"), 7.0), (fail(503, Retry_After="299"), 299.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("mood", "pause"),
+    [
+        (fail(429, Retry_After="7"), 7.0),
+        (fail(503, Retry_After="299"), 299.0),
+    ],
+)
 def test_all_requests_wait_when_the_server_asks_for_it(desk: Desk, mood: Mood, pause: float) -> None:
     desk.server.moods = [mood]
     assert desk.annotate(ADA, EVE).answered == 2
@@ -55,15 +59,22 @@ def test_an_answer_that_is_cut_off_counts_at_its_most(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("mood", "fault"),
     [
-        (endless(), "answer_too_large"), (endless(500), "answer_too_large"), (model_server.drip, "answer_too_slow"),
-        (model_server.silent, "answer_too_slow"), (send(b'{"choices": [{"mess'), "not_a_completion"),
-        (send(b'{"choices": "x"}'), "not_a_completion"), (send(completion("none")[:-5]), "not_a_completion"),
+        (endless(), "answer_too_large"),
+        (endless(500), "answer_too_large"),
+        (model_server.drip, "answer_too_slow"),
+        (model_server.silent, "answer_too_slow"),
+        (send(b'{"choices": [{"mess'), "not_a_completion"),
+        (send(b'{"choices": "x"}'), "not_a_completion"),
+        (send(completion("none")[:-5]), "not_a_completion"),
         (say("none", "content_filter"), "refused_by_the_model"),
-        (fail(400, "too long"), "request_rejected"), (fail(413), "request_rejected"),
-        (fail(403, "flagged by moderation"), "request_rejected"), (fail(500), "server_busy_or_broken"),
-        (hang_up, "connection_lost"), (cut_off, "connection_lost"),
+        (fail(400, "too long"), "request_rejected"),
+        (fail(413), "request_rejected"),
+        (fail(403, "flagged by moderation"), "request_rejected"),
+        (fail(500), "server_busy_or_broken"),
+        (hang_up, "connection_lost"),
+        (cut_off, "connection_lost"),
     ],
-)  # fmt: skip
+)
 def test_answers_of_no_use_are_counted_by_reason(desk: Desk, mood: Mood, fault: str) -> None:
     tries = {"request_rejected": 1, "server_busy_or_broken": 8, "connection_lost": 8}.get(fault, 2)
     desk.server.moods = [GOOD]

@@ -36,7 +36,9 @@ def test_the_frame_of_other_systems_trains_once_and_writes_what_nerbert_reads(tm
         subprocess.run(command, check=True, env={"PYTHONPATH": str(BENCHMARKS)})
     (row,) = read_documents(tmp_path / "output.jsonl")
     assert [(row.text[each.start : each.end], each.type) for each in row.spans] == [
-        ("Mary Rose", "ship"), ("Kiel", "port"), ("Kiel", "port")
-    ]  # fmt: skip
+        ("Mary Rose", "ship"),
+        ("Kiel", "port"),
+        ("Kiel", "port"),
+    ]
     assert row.text == "The Mary Rose in Kiel Kiel é"
     assert (tmp_path / "kept" / "times").read_text() == "x"

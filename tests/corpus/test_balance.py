@@ -117,10 +117,12 @@ def test_sums_over_rows_and_categories_whatever_the_blocks(rows: int, monkeypatc
     assert table.means(column).tolist() == [sum(values[name] for name in key) / len(key) for key in keys]
     for distinct in (True, False):
         wanted = [
-            sum(number * (min(key.count(name), 1) if distinct else key.count(name))
-                for number, key in enumerate(keys, 1))
+            sum(
+                number * (min(key.count(name), 1) if distinct else key.count(name))
+                for number, key in enumerate(keys, 1)
+            )
             for name in values
-        ]  # fmt: skip
+        ]
         assert table.by_category(row, distinct=distinct).tolist() == wanted
 
 

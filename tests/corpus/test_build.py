@@ -57,14 +57,31 @@ def pages_of(corpus: Path, split: str) -> set[int]:
 
 def test_layout_and_schema(sample_corpus: Path) -> None:
     assert {path.name for path in sample_corpus.iterdir()} == {
-        "manifest.json", "README.md", "dropped.jsonl", "pages", "titles", "targets", "sentences",
-    }  # fmt: skip
+        "manifest.json",
+        "README.md",
+        "dropped.jsonl",
+        "pages",
+        "titles",
+        "targets",
+        "sentences",
+    }
     assert pq.read_schema(shard_paths(sample_corpus / "sentences")[0]).equals(TYPED)
     assert pq.read_schema(shard_paths(sample_corpus / "pages")[0]).equals(UNTYPED)
     assert TYPED.names == [
-        "id", "wiki", "page_id", "revision", "title", "start", "text", "words", "mentions", "unknown", "split",
-        "copies", "expected_copies",
-    ]  # fmt: skip
+        "id",
+        "wiki",
+        "page_id",
+        "revision",
+        "title",
+        "start",
+        "text",
+        "words",
+        "mentions",
+        "unknown",
+        "split",
+        "copies",
+        "expected_copies",
+    ]
     metadata = pq.ParquetFile(shard_paths(sample_corpus / "sentences")[0]).metadata
     assert metadata.row_group(0).column(0).compression == "ZSTD"
 
@@ -274,17 +291,23 @@ def of_a_wrong_map(sample: Path, folder: Path) -> tuple[CorpusPlan, CorpusSettin
         (of_dumps(), InputError, "no dump given"),
         (of_dumps("-", "-"), InputError, "standard input: given twice"),
         (linked_twice, InputError, "link.xml: given twice; give each file once"),
-        (lambda *where: (of_two_wikis(*where)[0], replace(SETTINGS, language="it")),
-         InputError, "other.xml: of otherwiki"),
+        (
+            lambda *where: (of_two_wikis(*where)[0], replace(SETTINGS, language="it")),
+            InputError,
+            "other.xml: of otherwiki",
+        ),
         (of_two_wikis, InputError, "other.xml: of otherwiki, wiki.xml of samplewiki"),
         (taken, OutputExists, "exists already"),
-        (lambda sample, folder: (plan(sample, folder / "out", exclude=(folder / "none.conll",)), SETTINGS),
-         InputError, "none.conll: no such file or folder"),
+        (
+            lambda sample, folder: (plan(sample, folder / "out", exclude=(folder / "none.conll",)), SETTINGS),
+            InputError,
+            "none.conll: no such file or folder",
+        ),
         (of_unknown_knowledge, InputError, "none: no such file or folder"),
         (of_a_wrong_map, InputError, "mine.tsv:1: class 'Shp' is not in the ontology: did you mean 'Ship'?"),
         (of_dump("<mediawiki></mediawiki>\n"), NerbertError, "would be empty: no sentence of the train part has a"),
     ],
-)  # fmt: skip
+)
 def test_messages(sample: Path, tmp_path: Path, make: Make, kind: type[NerbertError], words: str) -> None:
     """Nothing stays of a build that can't begin."""
     bad, settings = make(sample, tmp_path)
@@ -323,8 +346,9 @@ def test_two_dumps_of_one_wiki_are_one_corpus(sample_corpus: Path, sample: Path,
     with LocalExecutor(2) as executor:
         manifest = build_corpus(two, replace(SETTINGS, split_bytes=20_000), executor).manifest
     assert [(entry["file"], entry.get("parts", 1) > 5) for entry in manifest["inputs"]] == [
-        (one.name, False), (other.name, True),
-    ]  # fmt: skip
+        (one.name, False),
+        (other.name, True),
+    ]
     assert list(read_sentences(tmp_path / "out")) == list(read_sentences(sample_corpus))
 
 

@@ -36,9 +36,12 @@ LINKS = "See [[Ada Unknown]], [[M (2003 film)]], [[Ada lovelaceana]], [[Town A]]
 def test_parts_of_titles_type_titles(tmp_path: Path) -> None:
     found = typed(tmp_path, {"Page": LINKS}, with_evidence("title"))
     assert found == {
-        "Ada Unknown": ("Person", "title"), "M (2003 film)": ("Film", "title"), "Ada lovelaceana": ("", ""),
-        "Town A": ("City", "t.tsv"), "Odd": ("", ""),
-    }  # fmt: skip
+        "Ada Unknown": ("Person", "title"),
+        "M (2003 film)": ("Film", "title"),
+        "Ada lovelaceana": ("", ""),
+        "Town A": ("City", "t.tsv"),
+        "Odd": ("", ""),
+    }
     for other in (with_evidence("title", least=0.95), with_evidence()):
         assert typed(tmp_path, {"Page": LINKS}, other)["Ada Unknown"] == ("", ""), "less precise than asked, or none"
 
@@ -65,13 +68,16 @@ def test_a_disambiguation_page_gets_no_class(tmp_path: Path) -> None:
     [
         ("Dune (1984 film)", ["(0 film)", "(… film)"]),
         ("University of Oxford", ["University …", "… University"]),
-        ("Duke of the Labour Party", ["Duke …", "… Duke"]), ("82nd Academy Awards", ["… Academy Awards", "… Awards"]),
+        ("Duke of the Labour Party", ["Duke …", "… Duke"]),
+        ("82nd Academy Awards", ["… Academy Awards", "… Awards"]),
         ("Latin language", ["… Latin language", "… language"]),
         ("Portland, Oregon", [", Oregon"]),
         ("Gene Hackman", ["Gene Hackman …", "Gene …", "… Gene Hackman", "… Hackman"]),
-        ("", []), ("()", []), ("日本", []),
+        ("", []),
+        ("()", []),
+        ("日本", []),
     ],
-)  # fmt: skip
+)
 def test_parts_of_titles(title: str, features: list[str]) -> None:
     assert title_features(title) == sorted(features)
 
@@ -79,16 +85,25 @@ def test_parts_of_titles(title: str, features: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "language", "features"),
     [
-        ("Ada Lovelace was an English mathematician and writer.", "en",
-         ["english …", "… english mathematician", "… mathematician"]),
+        (
+            "Ada Lovelace was an English mathematician and writer.",
+            "en",
+            ["english …", "… english mathematician", "… mathematician"],
+        ),
         ("Siena è una città italiana della Toscana.", "it", ["città …", "… città italiana", "… italiana"]),
-        ("Berlin ist die Hauptstadt Deutschlands.", "de",
-         ["hauptstadt …", "… deutschlands", "… hauptstadt deutschlands"]),
-        ("Jean est l’un des rois d'Angleterre.", "fr", ["rois …", "… rois"]), ("Roma è la capitale dell'Italia.", "it",
-         ["capitale …", "… capitale"]),
-        ("No verb here.", "en", []), ("It is.", "en", []), ("X is a town.", "xx", []), ("", "en", []),
+        (
+            "Berlin ist die Hauptstadt Deutschlands.",
+            "de",
+            ["hauptstadt …", "… deutschlands", "… hauptstadt deutschlands"],
+        ),
+        ("Jean est l’un des rois d'Angleterre.", "fr", ["rois …", "… rois"]),
+        ("Roma è la capitale dell'Italia.", "it", ["capitale …", "… capitale"]),
+        ("No verb here.", "en", []),
+        ("It is.", "en", []),
+        ("X is a town.", "xx", []),
+        ("", "en", []),
     ],
-)  # fmt: skip
+)
 def test_phrases_of_first_sentences(text: str, language: str, features: list[str]) -> None:
     assert sentence_features(text, language) == features
 
@@ -105,5 +120,7 @@ def test_a_title_whose_parts_disagree_gets_no_class(tmp_path: Path) -> None:
         with_evidence("title"),
     )
     assert {target: each for target, (each, _) in found.items()} == {
-        "Ada (2003 film)": "Film", "Ada Two (2003 film)": "", "Two (2003 film)": "Film",
-    }  # fmt: skip
+        "Ada (2003 film)": "Film",
+        "Ada Two (2003 film)": "",
+        "Two (2003 film)": "Film",
+    }

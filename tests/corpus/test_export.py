@@ -80,9 +80,13 @@ def test_messages(sample_corpus: Path, tmp_path: Path) -> None:
         ("is no file; name one", OutputExists, tmp_path, {"overwrite": True}),
         ("none: no such folder; make it first", InputError, tmp_path / "none" / "a", {}),
         ("--format 'tsv': must be one of conll, jsonl", SettingsError, tmp_path / "b", {"name": "tsv"}),
-        ("has no split 'dev': must be one of train, validation, or left out for all", InputError, tmp_path / "b",
-         {"split": "dev"}),
-    ]  # fmt: skip
+        (
+            "has no split 'dev': must be one of train, validation, or left out for all",
+            InputError,
+            tmp_path / "b",
+            {"split": "dev"},
+        ),
+    ]
     for words, kind, path, more in cases:
         with raises(kind, words):
             export_corpus(sample_corpus, path, more.pop("name", "conll"), **more)

@@ -39,10 +39,14 @@ def sentences(*categories: Sequence[str], split: str = "train") -> pa.RecordBatc
     """Sentences whose mentions have these categories."""
     mention = {"start": 0, "end": 1, "target": "a", "resolved_target": "a", "class_path": [], "source": ""}
     rows = [
-        {"id": f"w:{number}", "text": "a", "split": split,
-         "mentions": [mention | {"category": category} for category in each]}
+        {
+            "id": f"w:{number}",
+            "text": "a",
+            "split": split,
+            "mentions": [mention | {"category": category} for category in each],
+        }
         for number, each in enumerate(categories)
-    ]  # fmt: skip
+    ]
     return pa.RecordBatch.from_pylist(rows, schema=TYPED)
 
 
@@ -65,10 +69,13 @@ def test_filter_1_drops_rare_categories_if_told() -> None:
 @pytest.mark.parametrize(
     ("categories", "keep_untyped", "reason"),
     [
-        ([], False, Reason.NO_ENTITY), ([], True, Reason.NO_ENTITY), ([ENTITY, ENTITY], False, Reason.ONLY_UNTYPED),
-        ([ENTITY, ENTITY], True, None), ([ENTITY, "City"], False, None),
+        ([], False, Reason.NO_ENTITY),
+        ([], True, Reason.NO_ENTITY),
+        ([ENTITY, ENTITY], False, Reason.ONLY_UNTYPED),
+        ([ENTITY, ENTITY], True, None),
+        ([ENTITY, "City"], False, None),
     ],
-)  # fmt: skip
+)
 def test_filter_2(categories: list[str], keep_untyped: bool, reason: Reason | None) -> None:
     _, reasons = OnlyUntyped(keep_untyped).apply(sentences(["City"], categories, ["City"]))
     assert reasons == [None, reason, None]
@@ -88,9 +95,17 @@ def filter_3(common: frozenset[str], *categories: Sequence[str]) -> list[bool]:
 
 @pytest.mark.parametrize(
     ("untyped", "chance", "dropped"),
-    [(2, 0.0, False), (3, 0.29, True), (3, 0.3, False), (4, 0.49, True), (4, 0.5, False), (5, 0.69, True),
-     (9, 0.69, True), (9, 0.7, False)],
-)  # fmt: skip
+    [
+        (2, 0.0, False),
+        (3, 0.29, True),
+        (3, 0.3, False),
+        (4, 0.49, True),
+        (4, 0.5, False),
+        (5, 0.69, True),
+        (9, 0.69, True),
+        (9, 0.7, False),
+    ],
+)
 def test_filter_3_probabilities(untyped: int, chance: float, dropped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filters, "uniform", lambda *_: chance)
     assert filter_3(frozenset({"City", ENTITY}), ["City"] + [ENTITY] * untyped, ["City"]) == [dropped, False]
@@ -176,9 +191,13 @@ def test_frequent_and_common_categories_are_those_of_the_train_part(reach: Reach
 
 @pytest.mark.parametrize(
     "step",
-    [EqualInTrain(frozenset({1})), RareCategories(SETTINGS), OnlyUntyped(False),
-     CommonCategories(SETTINGS, True, frozenset({ENTITY}))],
-)  # fmt: skip
+    [
+        EqualInTrain(frozenset({1})),
+        RareCategories(SETTINGS),
+        OnlyUntyped(False),
+        CommonCategories(SETTINGS, True, frozenset({ENTITY})),
+    ],
+)
 def test_a_step_names_the_columns_that_it_reads(step: PreparedStep, reach: Reach) -> None:
     """A step after it that counts has no others read."""
     upstream = reach(sentences(["City"], ["River"]), steps=[step])
@@ -233,12 +252,15 @@ NONE_FREQUENT = "the most frequent category, Sea, has 5 mentions; take a smaller
     ("counts", "settings", "message"),
     [
         ({}, {}, f"{NO_LINK}, or a smaller --set validation_ratio"),
-        ({}, {"validation_ratio": 0.0, "steps": (*SETTINGS.steps, "a:B", "c:D")},
-         f"{NO_LINK}; a:B, c:D may drop them all"),
+        (
+            {},
+            {"validation_ratio": 0.0, "steps": (*SETTINGS.steps, "a:B", "c:D")},
+            f"{NO_LINK}; a:B, c:D may drop them all",
+        ),
         ({ENTITY: 9}, {}, NO_TYPE),
         ({ENTITY: 9, "City": 4, "Sea": 5}, {"min_mentions": 7}, NONE_FREQUENT),
     ],
-)  # fmt: skip
+)
 def test_messages_of_an_empty_corpus(
     counts: dict[str, int], settings: dict[str, object], message: str, reach: Reach
 ) -> None:

@@ -14,10 +14,14 @@ from tests.raised import raises
 @pytest.mark.parametrize(
     ("path", "topic"),
     [
-        ("Agent/Organisation/Company", "organisations"), ("Agent/Person", "persons"), ("person", "persons"),
-        ("Place/PopulatedPlace/City", "places"), ("Species/Animal", "others"), ("No class of ours", "others"),
+        ("Agent/Organisation/Company", "organisations"),
+        ("Agent/Person", "persons"),
+        ("person", "persons"),
+        ("Place/PopulatedPlace/City", "places"),
+        ("Species/Animal", "others"),
+        ("No class of ours", "others"),
     ],
-)  # fmt: skip
+)
 def test_topics_are_told_by_whole_paths(path: str, topic: str) -> None:
     assert topic_of(tuple(path.split("/"))) == topic
     assert topic_of(()) == "untyped"
@@ -26,16 +30,39 @@ def test_topics_are_told_by_whole_paths(path: str, topic: str) -> None:
 def test_years_and_orders() -> None:
     assert list(most_first({"b": 1, "c": 2, "a": 1}).items()) == [("c", 2), ("a", 1), ("b", 1)]
     assert [period_of(year) for year in ("1066", "1800", "1899", "1900", "1999", "2026")] == [
-        "1000–1099", "1800–1899", "1800–1899", "1900–1909", "1990–1999", "2020–2029",
-    ]  # fmt: skip
+        "1000–1099",
+        "1800–1899",
+        "1800–1899",
+        "1900–1909",
+        "1990–1999",
+        "2020–2029",
+    ]
 
 
 def test_validation_counts_for_no_topic() -> None:
     funnel = Funnel()
-    mention = {"start": 0, "end": 1, "target": "a", "resolved_target": "a", "class_path": ["Person"], "source": "",
-               "category": "person"}  # fmt: skip
-    row = {"id": "w:1:1:0", "wiki": "w", "page_id": 1, "revision": 1, "title": "t", "start": 0, "text": "a",
-           "words": [{"start": 0, "end": 1}], "mentions": [mention], "copies": 3, "expected_copies": 3.0}  # fmt: skip
+    mention = {
+        "start": 0,
+        "end": 1,
+        "target": "a",
+        "resolved_target": "a",
+        "class_path": ["Person"],
+        "source": "",
+        "category": "person",
+    }
+    row = {
+        "id": "w:1:1:0",
+        "wiki": "w",
+        "page_id": 1,
+        "revision": 1,
+        "title": "t",
+        "start": 0,
+        "text": "a",
+        "words": [{"start": 0, "end": 1}],
+        "mentions": [mention],
+        "copies": 3,
+        "expected_copies": 3.0,
+    }
     funnel.count(pa.Table.from_pylist([row | {"split": split} for split in ("train", "validation")], schema=TYPED))
     assert [funnel.under("topics", kind) for kind in ("mentions", "with_copies")] == [{"persons": 1}, {"persons": 3}]
 

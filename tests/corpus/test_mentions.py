@@ -16,15 +16,19 @@ from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY
 
 TARGETS: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "Oslo": ("Oslo", ("Place", "City"), "infobox"), "Christiania": ("Oslo", ("Place", "City"), "infobox"),
-    "Moss": ("Moss", ("Place", "Town"), "a.tsv"), "Odin": ("Odin", ("Deity",), "a.tsv"),
+    "Oslo": ("Oslo", ("Place", "City"), "infobox"),
+    "Christiania": ("Oslo", ("Place", "City"), "infobox"),
+    "Moss": ("Moss", ("Place", "Town"), "a.tsv"),
+    "Odin": ("Odin", ("Deity",), "a.tsv"),
     "Red link": ("Red link", (), ""),
-}  # fmt: skip
+}
 TABLE = pa.Table.from_pylist(
-    [{"target": name, "resolved_target": end, "links": 1, "class_path": list(path), "source": source}
-     for name, (end, path, source) in TARGETS.items()],
+    [
+        {"target": name, "resolved_target": end, "links": 1, "class_path": list(path), "source": source}
+        for name, (end, path, source) in TARGETS.items()
+    ],
     schema=SCHEMA,
-)  # fmt: skip
+)
 LABELS = LabelSet("x", {"place": "place", "city": "city"})
 LINK = st.tuples(st.sampled_from(sorted(TARGETS)), st.integers(0, 9)).map(
     lambda pair: {"start": pair[1], "end": pair[1] + 2, "target": pair[0], "origin": "link"}

@@ -72,8 +72,13 @@ def test_a_corpus_gives_whole_pages_without_excluded_sentences(sample: Path, tmp
     whole = {page.title: " ".join(page.lines).split() for page in pages_of(sample / "wiki.xml")}
     secret = next(" ".join(words[:12]) for words in whole.values() if len(words) > 99)
     (tmp_path / "secret.txt").write_text(secret)
-    built = nerbert.build_corpus(sample / "wiki.xml", sample / "knowledge", tmp_path / "corpus", min_mentions=5,
-                                 exclude=[tmp_path / "secret.txt"])  # fmt: skip
+    built = nerbert.build_corpus(
+        sample / "wiki.xml",
+        sample / "knowledge",
+        tmp_path / "corpus",
+        min_mentions=5,
+        exclude=[tmp_path / "secret.txt"],
+    )
     pages = {page.title: " ".join(page.lines) for page in pages_of(built.folder)}
     assert not any(secret[:60] in text for text in pages.values())
     kept = sum(len(text.split()) for text in pages.values())

@@ -102,14 +102,22 @@ STRANGE = "A\tb\u2028[[c]]\u00a0d&#8203;[[e]]&shy;.\r\n\r\nNext [[f\u200b|\u200e
 @pytest.mark.parametrize(
     ("text", "lists", "sentences", "links"),
     [
-        ("un[[do]] [[pre]]É [[a]]b [[c-d|c]]-d [[P1]]", False, {"undo preÉ ab c-d P1": ["ab", "c"]},
-         {"found": 5, "kept": 2, Reason.CUTS_A_WORD: 2, Reason.LINK_TO_SELF: 1}),
+        (
+            "un[[do]] [[pre]]É [[a]]b [[c-d|c]]-d [[P1]]",
+            False,
+            {"undo preÉ ab c-d P1": ["ab", "c"]},
+            {"found": 5, "kept": 2, Reason.CUTS_A_WORD: 2, Reason.LINK_TO_SELF: 1},
+        ),
         ("A.\n* B [[c]].", False, {"A.": []}, {"found": 1, Reason.LINK_OUTSIDE_PROSE: 1}),
         ("A.\n* B [[c]].", True, {"A.": [], "B c.": ["c"]}, {"found": 1, "kept": 1}),
-        (STRANGE, False, {"A b c de.": ["c"], "Next foo.": ["foo"], "End.": []},
-         {"found": 3, "kept": 2, Reason.CUTS_A_WORD: 1}),
+        (
+            STRANGE,
+            False,
+            {"A b c de.": ["c"], "Next foo.": ["foo"], "End.": []},
+            {"found": 3, "kept": 2, Reason.CUTS_A_WORD: 1},
+        ),
     ],
-)  # fmt: skip
+)
 def test_links_of_sentences_are_counted(
     tmp_path: Path, text: str, lists: bool, sentences: dict[str, list[str]], links: dict[str, int]
 ) -> None:
@@ -121,17 +129,28 @@ def test_links_of_sentences_are_counted(
 
 def test_every_page_has_a_fate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = [
-        page(1, "Text."), page(2, "#REDIRECT [[P1]]"), page(3, "Text.", ns="<ns>4</ns>"),
-        page(4, "Text.", "User:X", ns=""), page(5, "Text.", ""), page(6, "Text.", model="css"),
-        page(7, "{{Infobox x}}" * 9), page(8, "{{Infobox x|a=b}} [[Category:Y]]"), page(9, ""),
+        page(1, "Text."),
+        page(2, "#REDIRECT [[P1]]"),
+        page(3, "Text.", ns="<ns>4</ns>"),
+        page(4, "Text.", "User:X", ns=""),
+        page(5, "Text.", ""),
+        page(6, "Text.", model="css"),
+        page(7, "{{Infobox x}}" * 9),
+        page(8, "{{Infobox x|a=b}} [[Category:Y]]"),
+        page(9, ""),
         page(10, "Text.", ns=""),
-    ]  # fmt: skip
+    ]
     monkeypatch.setattr("nerbert.corpus.rows._LONGEST_PAGE", 100)
     rows, titles, report = build([dump(tmp_path, *pages)], tmp_path / "out")
     assert report.fates == {
-        ARTICLE: 2, Reason.REDIRECT: 1, Reason.NOT_AN_ARTICLE: 2, Reason.NO_TITLE: 1, Reason.NOT_WIKITEXT: 1,
-        Reason.PAGE_TOO_LONG: 1, Reason.EMPTY_TEXT: 2,
-    }  # fmt: skip
+        ARTICLE: 2,
+        Reason.REDIRECT: 1,
+        Reason.NOT_AN_ARTICLE: 2,
+        Reason.NO_TITLE: 1,
+        Reason.NOT_WIKITEXT: 1,
+        Reason.PAGE_TOO_LONG: 1,
+        Reason.EMPTY_TEXT: 2,
+    }
     assert Counter(title["fate"] for title in titles) == report.fates
     assert [row["page_id"] for row in rows] == [1, 10]
     assert [(title["page_id"], title["ns"]) for title in titles if title["ns"]] == [(3, 4), (4, 2)]

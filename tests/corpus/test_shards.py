@@ -130,8 +130,20 @@ def test_a_shard_of_other_bytes_is_noticed_at_any_time(corpus: Path) -> None:
         list(checked_shards(corpus, manifest))
 
 
-NULLS = [("start",), ("text",), ("copies",), ("words",), ("words", "start"), ("mentions",), ("mentions", "category"),
-         ("mentions", "end"), ("mentions", "class_path"), ("mentions", "source"), ("title",), ("split",)]  # fmt: skip
+NULLS = [
+    ("start",),
+    ("text",),
+    ("copies",),
+    ("words",),
+    ("words", "start"),
+    ("mentions",),
+    ("mentions", "category"),
+    ("mentions", "end"),
+    ("mentions", "class_path"),
+    ("mentions", "source"),
+    ("title",),
+    ("split",),
+]
 
 
 @pytest.mark.parametrize("keys", NULLS, ids=".".join)

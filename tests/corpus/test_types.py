@@ -30,14 +30,24 @@ def corpus(tmp_path: Path) -> Path:
     for kind in ("pages", "titles"):
         (tmp_path / "corpus" / kind).mkdir(parents=True)
     for number, part in enumerate((LINKS[:4], LINKS[4:], [])):
-        rows = [{"links": None if each is None else [{"start": 0, "end": 1, "target": name} for name in each]}
-                for each in part]  # fmt: skip
+        rows = [
+            {"links": None if each is None else [{"start": 0, "end": 1, "target": name} for name in each]}
+            for each in part
+        ]
         write_table(pa.Table.from_pylist(rows, schema=UNTYPED), tmp_path / f"corpus/pages/part-{number:05d}.parquet")
     pages = [
-        {"page_number": number, "page_id": number, "revision": 1, "title": title, "ns": 0, "redirect": target,
-         "fate": "redirect", "infoboxes": []}
+        {
+            "page_number": number,
+            "page_id": number,
+            "revision": 1,
+            "title": title,
+            "ns": 0,
+            "redirect": target,
+            "fate": "redirect",
+            "infoboxes": [],
+        }
         for number, (title, target) in enumerate(REDIRECTS.items())
-    ]  # fmt: skip
+    ]
     ambiguous = {"title": "Zed", "redirect": "", "fate": "disambiguation_page"}
     pages.append({**pages[0], "page_number": 99, "page_id": 99, **ambiguous})
     write_table(pa.Table.from_pylist(pages, schema=TITLES), tmp_path / "corpus/titles/part-00000.parquet")
@@ -75,9 +85,11 @@ def test_targets_are_counted_resolved_and_typed(corpus: Path) -> None:
     assert keys == sorted(keys)
     assert (report.targets, report.typed) == (9, 4)
     assert report.unresolved == [
-        {"title": "Zed", "links": 5}, {"title": "X", "links": 4}, {"title": "Y", "links": 2},
+        {"title": "Zed", "links": 5},
+        {"title": "X", "links": 4},
+        {"title": "Y", "links": 2},
         {"title": "Loop", "links": 1},
-    ]  # fmt: skip
+    ]
 
 
 def test_parts_take_their_targets_and_few_untyped_titles_are_named(

@@ -19,17 +19,34 @@ from nerbert.records import Sentence
 from tests.stages import CorpusPlan, build_corpus
 
 SETTINGS = CorpusSettings(
-    min_mentions=1, validation_ratio=0.0, common_categories=0, keep_untyped=True, steps=BUILT_IN_STEPS,
-)  # fmt: skip
-TYPES = {"Ada Lovelace": "Person", "Charles Babbage": "Person", "London": "City", "Mary Brown": "Person",
-         "It (novel)": "Novel", "Analytical Engine": "Device", "John Smith": "Person", "Adam Smith": "Person",
-         "Nansen": "Person", "New London": "City"}  # fmt: skip
+    min_mentions=1,
+    validation_ratio=0.0,
+    common_categories=0,
+    keep_untyped=True,
+    steps=BUILT_IN_STEPS,
+)
+TYPES = {
+    "Ada Lovelace": "Person",
+    "Charles Babbage": "Person",
+    "London": "City",
+    "Mary Brown": "Person",
+    "It (novel)": "Novel",
+    "Analytical Engine": "Device",
+    "John Smith": "Person",
+    "Adam Smith": "Person",
+    "Nansen": "Person",
+    "New London": "City",
+}
 
 
 def built(
-    folder: Path, pages: Mapping[str, str], settings: CorpusSettings = SETTINGS, *, language: str = "en",
+    folder: Path,
+    pages: Mapping[str, str],
+    settings: CorpusSettings = SETTINGS,
+    *,
+    language: str = "en",
     types: Mapping[str, str] = TYPES,
-) -> list[Sentence]:  # fmt: skip
+) -> list[Sentence]:
     """Return the corpus of a small wiki."""
     text = f'<mediawiki xml:lang="{language}"><siteinfo><dbname>{language}wiki</dbname></siteinfo>'
     for number, (title, source) in enumerate(pages.items(), 1):
@@ -84,8 +101,10 @@ def test_capitalised_stretches_are_unknown(tmp_path: Path) -> None:
         "Trip": f"{often}The man saw [[London]] with Bob-Jones O'Brien and John. They met Eve. Eve left [[London]]."
     }
     assert unknown(built(tmp_path, pages), "Trip") == [
-        ("Bob-Jones O'Brien", "capitalised"), ("John", "capitalised"), ("Eve", "capitalised"),
-    ]  # fmt: skip
+        ("Bob-Jones O'Brien", "capitalised"),
+        ("John", "capitalised"),
+        ("Eve", "capitalised"),
+    ]
     assert unknown(built(tmp_path, pages, language="de"), "Trip") == []
 
 
@@ -111,8 +130,10 @@ def test_names_are_found_as_word_by_word(texts: list[str], names: list[str]) -> 
     columns = [hashes(own.sentences[:-1], own.sentences[1:] - 1), firsts, np.diff(own.first)]
     known = NameIndex.of(np.rec.fromarrays(columns, NAME))
     hits = known.find_names(words, span_hashes(codes_of(text)))
-    places = [tuple(zip(words.starts[a:b].tolist(), words.ends[a:b].tolist(), strict=True))
-              for a, b in zip(words.first, words.first[1:], strict=False)]  # fmt: skip
+    places = [
+        tuple(zip(words.starts[a:b].tolist(), words.ends[a:b].tolist(), strict=True))
+        for a, b in zip(words.first, words.first[1:], strict=False)
+    ]
     wanted = set()
     for sentence in places:
         for first in range(len(sentence)):
@@ -133,11 +154,13 @@ def test_the_longest_come_first_then_the_leftmost() -> None:
 def test_words_inside_stretches() -> None:
     spans = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
     rows = pa.RecordBatch.from_arrays(
-        [pa.array(["a bc d", "", "x y"]),
-         pa.array([[(0, 1), (2, 4), (5, 6)], [], [(0, 1), (2, 3)]], spans),
-         pa.array([[(2, 6)], [], [(0, 1)]], spans)],
+        [
+            pa.array(["a bc d", "", "x y"]),
+            pa.array([[(0, 1), (2, 4), (5, 6)], [], [(0, 1), (2, 3)]], spans),
+            pa.array([[(2, 6)], [], [(0, 1)]], spans),
+        ],
         names=["text", "words", "links"],
-    )  # fmt: skip
+    )
     text, words = join_words(rows)
     assert text == "a bc d\n\nx y\n"
     assert [text[a:b] for a, b in zip(words.starts, words.ends, strict=True)] == ["a", "bc", "d", "x", "y"]

@@ -118,9 +118,16 @@ def test_a_student_knows_what_the_teacher_found(teacher: Teacher, capsys: Caught
     assert card["settings"]["objective"] == "distillation"
     assert card["data"]["name"] == SILVER
     assert card["distilled"]["silver"] | {"entities": 0} == {
-        "rows": 120, "sentences": 120, "excluded": 0, "with_entities": 60, "lost": 0, "kept": 36, "kept_empty": 18,
-        "apart": 4, "entities": 0,
-    }  # fmt: skip
+        "rows": 120,
+        "sentences": 120,
+        "excluded": 0,
+        "with_entities": 60,
+        "lost": 0,
+        "kept": 36,
+        "kept_empty": 18,
+        "apart": 4,
+        "entities": 0,
+    }
     assert card["distilled"]["teacher"]["name"] is None
     assert "out: trained on 36 of 120 sentences, 18 of them with entities (" in capsys.readouterr().err
     assert "silver" in Path("out/README.md").read_text()
@@ -185,14 +192,17 @@ def test_a_student_that_is_much_worse_than_its_teacher_is_not_kept(teacher: Teac
 
 SLEPT = {"train": [nerbert.example("Ada slept", [(0, 3, "else")])]}
 UNFIT: list[tuple[dict[str, Any], type[NerbertError], str]] = [
-    ({"labels": TYPES, "data": SLEPT}, InputError,
-     "no training sentence has an entity of 'vowel', so the student would unlearn"),
+    (
+        {"labels": TYPES, "data": SLEPT},
+        InputError,
+        "no training sentence has an entity of 'vowel', so the student would unlearn",
+    ),
     ({"data": {"train": [nerbert.example("Ada", [(0, 3, "other")])]}}, InputError, "teacher: knows none of the types"),
     ({"data": {"train": [nerbert.example("Ada")]}}, InputError, "no training sentence has an entity; leave"),
     ({"data": SLEPT, "select": "dev"}, SettingsError, "needs data with a dev split"),
     ({"data": "data"}, InputError, "test.marked"),
     ({"decoding": "nested"}, SettingsError, "teacher: its entities may be nested"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("how", "kind", "words"), UNFIT)
@@ -295,9 +305,12 @@ def test_labelled_texts_are_read_as_the_teacher_reads(teacher: Teacher, untraine
 @pytest.mark.usefixtures("teacher")
 @pytest.mark.parametrize(
     ("settings", "objective"),
-    [({"encoder": "embedded"}, "distillation"), ({"encoder": "embedded-open"}, "names"),
-     ({"encoder": "embedded", "objective": "tagging"}, "tagging")],
-)  # fmt: skip
+    [
+        ({"encoder": "embedded"}, "distillation"),
+        ({"encoder": "embedded-open"}, "names"),
+        ({"encoder": "embedded", "objective": "tagging"}, "tagging"),
+    ],
+)
 def test_the_students_form_decides_the_objective(untrained: list[Any], settings: Any, objective: str) -> None:
     """A student that takes labels at run time learns entities in its own way; any other gets soft labels."""
     distil(**settings)

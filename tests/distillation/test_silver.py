@@ -36,9 +36,10 @@ def test_each_sentence_has_its_own_entities_and_one_over_its_end_is_in_none() ->
         (each.text, [(each.text[span.start : span.end], span.text, span.confidence) for span in each.spans])
         for each in found_in(TEXT, spans)
     ] == [
-        ("Fram left Oslo.", [("Fram", "Fram", 0.9), ("Oslo", "Oslo", 0.5)]), ("Nobody saw her.", []),
+        ("Fram left Oslo.", [("Fram", "Fram", 0.9), ("Oslo", "Oslo", 0.5)]),
+        ("Nobody saw her.", []),
         ("She came to Bergen.", [("Bergen", "Bergen", 0.7)]),
-    ]  # fmt: skip
+    ]
     over = found_in(TEXT, [Span(10, 22, "x"), spans[2]])
     assert [[span.text for span in each.spans] for each in over] == [[], [], ["Bergen"]]
     given = example("don't", tokens=["don't"])
@@ -48,10 +49,18 @@ def test_each_sentence_has_its_own_entities_and_one_over_its_end_is_in_none() ->
 
 @pytest.mark.parametrize(
     ("full", "empty", "most", "share", "wanted"),
-    [(10, 90, 100, 0.5, (10, 10)), (10, 90, 100, 0.9, (10, 90)), (10, 90, 100, 0.0, (10, 0)), (9, 9, 5, 0.5, (3, 2)),
-     (80, 20, 50, 0.5, (40, 10)), (0, 9, 5, 0.5, (0, 0)), (9, 0, 5, 0.5, (5, 0)), (100, 100, 1, 0.5, (1, 0)),
-     (10, 90, 8, 0.5, (4, 4))],
-)  # fmt: skip
+    [
+        (10, 90, 100, 0.5, (10, 10)),
+        (10, 90, 100, 0.9, (10, 90)),
+        (10, 90, 100, 0.0, (10, 0)),
+        (9, 9, 5, 0.5, (3, 2)),
+        (80, 20, 50, 0.5, (40, 10)),
+        (0, 9, 5, 0.5, (0, 0)),
+        (9, 0, 5, 0.5, (5, 0)),
+        (100, 100, 1, 0.5, (1, 0)),
+        (10, 90, 8, 0.5, (4, 4)),
+    ],
+)
 def test_a_share_at_most_is_without_entities(
     full: int, empty: int, most: int, share: float, wanted: tuple[int, int]
 ) -> None:

@@ -40,9 +40,15 @@ def tiny_config(kind: str, vocabulary: int = 60, **more: Any) -> Any:
     from transformers import AutoConfig
 
     shape: dict[str, Any] = {
-        "vocab_size": vocabulary, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "intermediate_size": 48, "max_position_embeddings": 66, "pad_token_id": 0, **dict.fromkeys(_SPECIAL_IDS, 1),
-    }  # fmt: skip
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+        "max_position_embeddings": 66,
+        "pad_token_id": 0,
+        **dict.fromkeys(_SPECIAL_IDS, 1),
+    }
     return AutoConfig.for_model(kind, **{**shape, **_SHAPES.get(kind, {}), **more})
 
 
@@ -105,9 +111,12 @@ def mlm_of(tokenizer: Any, config: Any, seed: int, share: float) -> Mlm:
 
 
 def predict(
-    scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], names: Sequence[str],
+    scorer: Scorer,
+    pieces: SubwordTokenizer,
+    examples: Sequence[Example],
+    names: Sequence[str],
     decoding: str = "greedy",
-) -> Any:  # fmt: skip
+) -> Any:
     """Tags of words."""
     return LinearHead(scorer, pieces, list(names), decoding=decoding).tag(examples)
 

@@ -6,8 +6,14 @@ from typing import Any
 def marked(text: str, *named: tuple[str, ...], **more: Any) -> dict[str, Any]:
     """A row: a text, and entities by mention, type and description, if they have one."""
     names = ("type", "description")
-    entities = [{"start": text.index(mention), "end": text.index(mention) + len(mention),
-                 **dict(zip(names, what, strict=False))} for mention, *what in named]  # fmt: skip
+    entities = [
+        {
+            "start": text.index(mention),
+            "end": text.index(mention) + len(mention),
+            **dict(zip(names, what, strict=False)),
+        }
+        for mention, *what in named
+    ]
     return {"text": text, "entities": entities} | more
 
 

@@ -29,8 +29,9 @@ def prepared(settings: PretrainSettings) -> Preparation:
 
 def gradients(work: Preparation, most: int, *, trains: bool = True) -> dict[str, Any]:
     """The figures and gradients of a step that is cut into micro-batches of at most so many tokens."""
-    settings = PretrainSettings(corpus=(Path("_"),), precision="fp32", threads=1, max_tokens_per_batch=most,
-                                max_grad_norm=9e5)  # fmt: skip
+    settings = PretrainSettings(
+        corpus=(Path("_"),), precision="fp32", threads=1, max_tokens_per_batch=most, max_grad_norm=9e5
+    )
     kept: dict[str, Any] = {}
 
     class Keep(torch.optim.SGD):

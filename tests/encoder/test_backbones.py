@@ -28,9 +28,14 @@ TOKENS = "The Margarethe was built by Larsen in Tromsø .".split(" ")
 TEXT = " ".join(TOKENS)
 GOLD = ["O", "B-ship", "O", "O", "O", "B-person", "O", "O", "O"]
 BACKBONES = {
-    "bert": "wordpiece", "bert-uncased": "uncased", "roberta": "byte-level", "distilbert": "wordpiece",
-    "electra": "uncased", "modernbert": "byte-level, spaces in offsets", "deberta-v2": "unigram",
-}  # fmt: skip
+    "bert": "wordpiece",
+    "bert-uncased": "uncased",
+    "roberta": "byte-level",
+    "distilbert": "wordpiece",
+    "electra": "uncased",
+    "modernbert": "byte-level, spaces in offsets",
+    "deberta-v2": "unigram",
+}
 
 
 @pytest.fixture(scope="module")

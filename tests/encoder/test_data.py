@@ -26,9 +26,18 @@ from tests.pages import front_of, said, section
 from tests.raised import raises
 
 SMALL: dict[str, Any] = {
-    "objective": "concepts", "epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
-    "fresh_num_layers": 1, "fresh_hidden_size": 64, "fresh_vocab_size": 600, "max_length": 64, "max_eval_samples": 20,
-}  # fmt: skip
+    "objective": "concepts",
+    "epochs": 1,
+    "learning_rate": 1e-3,
+    "batch_size": 16,
+    "precision": "fp32",
+    "threads": 1,
+    "fresh_num_layers": 1,
+    "fresh_hidden_size": 64,
+    "fresh_vocab_size": 600,
+    "max_length": 64,
+    "max_eval_samples": 20,
+}
 NAMED = (("BRCA", "gene"), ("Ada Byron", "scientist"), ("Ada Byron", "person"), ("Oslo", "city"))
 ROWS = [marked(f"The gene BRCA{number} was found by Ada Byron in Oslo.", *NAMED, asked="all") for number in range(60)]
 
@@ -150,12 +159,16 @@ def test_shares(
 
 @pytest.mark.parametrize(
     ("changes", "name", "words"),
-    [({"shares": [1]}, "shares", "must be a number for each source, 3: the corpora in order, then open"),
-     ({"shares": [1, 1, 1, 1]}, "shares", "must be a number for each source, 3"), ({"shares": [1, 0, 1]}, "shares", ""),
-     ({"shares": [1, -1, 1]}, "shares", ""), ({"corpus": ["a", "a"]}, "corpus", "must be different folders"),
-     ({"corpus": [], "shares": [1, 1]}, "shares", "must be a number for each source, 1"),
-     ({"shares": "all"}, "shares", "")],
-)  # fmt: skip
+    [
+        ({"shares": [1]}, "shares", "must be a number for each source, 3: the corpora in order, then open"),
+        ({"shares": [1, 1, 1, 1]}, "shares", "must be a number for each source, 3"),
+        ({"shares": [1, 0, 1]}, "shares", ""),
+        ({"shares": [1, -1, 1]}, "shares", ""),
+        ({"corpus": ["a", "a"]}, "corpus", "must be different folders"),
+        ({"corpus": [], "shares": [1, 1]}, "shares", "must be a number for each source, 1"),
+        ({"shares": "all"}, "shares", ""),
+    ],
+)
 def test_settings_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], name: str, words: str) -> None:
     with raises(SettingsError, words, setting=name):
         change_settings(settings_of(tmp_path, Path("a"), Path("b"), files=[Path("c")]), changes)

@@ -24,19 +24,36 @@ from tests.calls import noted
 from tests.raised import raises, raising
 
 FIGURES = DryRun(
-    steps=18, tokens=2_800, evaluations=3, parameters=50_000, trained=40_000, device="cpu", precision="fp32",
-    processes=2, peak_memory=22_900_000_000, speed=100.0, scoring=1.5,
-)  # fmt: skip
+    steps=18,
+    tokens=2_800,
+    evaluations=3,
+    parameters=50_000,
+    trained=40_000,
+    device="cpu",
+    precision="fp32",
+    processes=2,
+    peak_memory=22_900_000_000,
+    speed=100.0,
+    scoring=1.5,
+)
 
 
 @pytest.fixture(scope="module")
 def settings(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> PretrainSettings:
     return PretrainSettings(
-        corpus=(sample_corpus,), cache=str(tmp_path_factory.mktemp("cache")), batch_size=64, epochs=2.5,
+        corpus=(sample_corpus,),
+        cache=str(tmp_path_factory.mktemp("cache")),
+        batch_size=64,
+        epochs=2.5,
         precision="fp32",
-        max_tokens_per_batch=512, max_eval_samples=11, threads=1, max_length=64, fresh_num_layers=1,
-        fresh_hidden_size=64, fresh_vocab_size=1500,
-    )  # fmt: skip
+        max_tokens_per_batch=512,
+        max_eval_samples=11,
+        threads=1,
+        max_length=64,
+        fresh_num_layers=1,
+        fresh_hidden_size=64,
+        fresh_vocab_size=1500,
+    )
 
 
 @pytest.fixture
@@ -117,9 +134,16 @@ def test_printed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.254, "0.25 s"), (9.96, "10 s"), (42.4, "42 s"), (59.4, "59 s"), (59.6, "1 min"), (3599, "1 h 0 min"),
-        (12_000, "3 h 20 min"), (47 * 3600, "47 h 0 min"), (100 * 3600, "4 d 4 h"),
+        (0.254, "0.25 s"),
+        (9.96, "10 s"),
+        (42.4, "42 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (3599, "1 h 0 min"),
+        (12_000, "3 h 20 min"),
+        (47 * 3600, "47 h 0 min"),
+        (100 * 3600, "4 d 4 h"),
     ],
-)  # fmt: skip
+)
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -92,9 +92,12 @@ def of_corpus(corpus: Path, folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("most", [0, 20])
 def test_a_corpus_is_cut_with_the_types_of_lists(
-    settings: PretrainSettings, tiny_encoder: Path, tmp_path: Path, most: int,
+    settings: PretrainSettings,
+    tiny_encoder: Path,
+    tmp_path: Path,
+    most: int,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     entries = of_corpus(settings.corpus_folder, tmp_path)
     paths = (tmp_path / "one.txt", tmp_path / "two.txt")
     settings = change_settings(settings, {"gazetteers": {"files": paths, "max_words": most}})
@@ -156,7 +159,7 @@ def test_messages(tmp_path: Path, name: str, content: bytes | None, words: str) 
         ({"objective": "concepts"}, SettingsError, {"setting": "gazetteers.files"}, ""),
         ({"gazetteers": {"max_words": 1}}, SettingsError, {"setting": "gazetteers.max_words"}, ""),
     ],
-)  # fmt: skip
+)
 def test_lists_that_do_not_fit(
     settings: PretrainSettings, tmp_path: Path, more: dict[str, Any], kind: type[NerbertError], fields: Any, words: str
 ) -> None:

@@ -17,8 +17,15 @@ from nerbert.training.sections import make_settings
 from tests.encoder.preparing import written
 from tests.raised import raises
 
-SMALL = {"backbone": "embedded", "num_layers": 1, "objective": "mlm", "threads": 1, "precision": "fp32",
-         "epochs": 1, "max_length": 64}  # fmt: skip
+SMALL = {
+    "backbone": "embedded",
+    "num_layers": 1,
+    "objective": "mlm",
+    "threads": 1,
+    "precision": "fp32",
+    "epochs": 1,
+    "max_length": 64,
+}
 
 
 def sentences(document: int, count: int = 5) -> list[str]:
@@ -95,10 +102,12 @@ def test_messages(texts: Path, tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("The ship sailed.\n")
     (tmp_path / "greek.txt").write_text("\n\n".join(f"Το πλοίο {number} έφυγε από το λιμάνι" for number in range(50)))
     bad = {
-        "gone": "no such file", "empty": "empty: contains no file with a known name",
-        "blank.txt": "nothing to train on", "one.txt": "too few documents: none of them is held out",
+        "gone": "no such file",
+        "empty": "empty: contains no file with a known name",
+        "blank.txt": "nothing to train on",
+        "one.txt": "too few documents: none of them is held out",
         "greek.txt": " % of the subwords: are the texts of another language",
-    }  # fmt: skip
+    }
     for name, words in bad.items():
         source = PlainTexts([tmp_path / name])
         with raises(InputError, words):

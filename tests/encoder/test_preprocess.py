@@ -89,9 +89,13 @@ def caches(settings: PretrainSettings) -> list[str]:
     ("name", "kind"), [("", "wordpiece"), ("4types", "wordpiece"), ("1type", "byte-level"), ("", "unigram")]
 )
 def test_windows_are_those_of_cutting_all_sentences_in_memory(
-    settings: PretrainSettings, opened: Opened, name: str, kind: str, tokenizers: dict[str, Any],
+    settings: PretrainSettings,
+    opened: Opened,
+    name: str,
+    kind: str,
+    tokenizers: dict[str, Any],
     config: Callable[..., Any],
-) -> None:  # fmt: skip
+) -> None:
     pieces = SubwordTokenizer(tokenizers[kind], config(), 32)
     data, expected = opened(pieces, label_set=name), plain_windows(replace(settings, label_set=name), pieces)
     rows = [row_of(data.windows, number) for number in data.numbers_of(0)]
@@ -125,8 +129,10 @@ def test_several_processes_make_the_same_bytes(settings: PretrainSettings, opene
     opened(label_set="4types")
     opened(label_set="4types", cache=other.cache, workers=2)
     assert caches(settings) == caches(other)
-    one, two = ({path.name: path.read_bytes() for path in made_windows(each).rglob("*.*") if path.is_file()}
-                for each in (settings, other))  # fmt: skip
+    one, two = (
+        {path.name: path.read_bytes() for path in made_windows(each).rglob("*.*") if path.is_file()}
+        for each in (settings, other)
+    )
     assert one == two
     assert len(one) == 12
 
@@ -135,9 +141,15 @@ def test_several_processes_make_the_same_bytes(settings: PretrainSettings, opene
     "change", ["tokenizer", "label set", "length", "truncate", "special pieces", "shards", "nothing"]
 )
 def test_what_decides_the_windows_decides_their_folder(
-    change: str, settings: PretrainSettings, pieces: SubwordTokenizer, opened: Opened, tokenizers: dict[str, Any],
-    config: Callable[..., Any], few: Path, tmp_path: Path,
-) -> None:  # fmt: skip
+    change: str,
+    settings: PretrainSettings,
+    pieces: SubwordTokenizer,
+    opened: Opened,
+    tokenizers: dict[str, Any],
+    config: Callable[..., Any],
+    few: Path,
+    tmp_path: Path,
+) -> None:
     opened()
     tokenizer = tokenizers["wordpiece"]
     match change:

@@ -37,9 +37,16 @@ from tests.encoder.preparing import written
 from tests.raised import raises
 
 SMALL: dict[str, Any] = {
-    "epochs": 3, "learning_rate": 5e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
-    "fresh_num_layers": 1, "fresh_hidden_size": 64, "fresh_vocab_size": 1500, "max_length": 128,
-}  # fmt: skip
+    "epochs": 3,
+    "learning_rate": 5e-3,
+    "batch_size": 16,
+    "precision": "fp32",
+    "threads": 1,
+    "fresh_num_layers": 1,
+    "fresh_hidden_size": 64,
+    "fresh_vocab_size": 1500,
+    "max_length": 128,
+}
 
 
 def settings_of(corpus: Path, /, **more: Any) -> PretrainSettings:
@@ -238,8 +245,13 @@ def test_two_processes_make_the_encoder_of_one(sample_corpus: Path, tmp_path: Pa
     for count in (1, 2):
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
         command = ["-m", "nerbert", "pretrain", str(tmp_path / "s.toml"), "-o", str(tmp_path / f"e{count}")]
-        done = subprocess.run([*torchrun, *command], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True,
-                              text=True, check=False)  # fmt: skip
+        done = subprocess.run(
+            [*torchrun, *command],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("encoder:") == 1
         kept = ("concepts", "boundaries", "types", "loss", "norm", "f1", "threshold", "typed_f1")

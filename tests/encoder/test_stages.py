@@ -102,9 +102,13 @@ def sectioned(sample_corpus: Path, tmp_path: Path) -> Path:
 
 def test_a_section_is_read_by_the_stages_whose_objective_has_it(sectioned: Path, tmp_path: Path) -> None:
     changes = [
-        "NEE.zero_shot.max_types=3", "NEE.open_types.copies=4", "zero_shot.negative_ratio=2",
-        "FET.self_training.threshold=0.3", "tagging.label_smoothing=0.2", "ESI.tagging.outside_weight=0.75",
-    ]  # fmt: skip
+        "NEE.zero_shot.max_types=3",
+        "NEE.open_types.copies=4",
+        "zero_shot.negative_ratio=2",
+        "FET.self_training.threshold=0.3",
+        "tagging.label_smoothing=0.2",
+        "ESI.tagging.outside_weight=0.75",
+    ]
     one, two, three = (each.settings for each in read_stages(sectioned, changes, tmp_path / "out"))
     assert one.sections == (TaggingSettings(label_smoothing=0.2, outside_weight=0.75),)
     texts = OpenTypesSettings(files=(tmp_path / "texts.jsonl",), copies=4, asked="all")

@@ -47,10 +47,13 @@ def test_all_is_judged_from_raw_tags(tiny_tagger: Path, sample: Path) -> None:
     examples = read_examples(test)
     found = Tagger.load(tiny_tagger).tag_examples(examples)
     wanted = assess(
-        [example_tags(each) for each in examples], [each.tags for each in found],
-        confidences=[each.confidences for each in found], words=[each.tokens for each in examples],
-        seen=seen_entities(train), without=find_duplicates(train, examples),
-    ).as_json()  # fmt: skip
+        [example_tags(each) for each in examples],
+        [each.tags for each in found],
+        confidences=[each.confidences for each in found],
+        words=[each.tokens for each in examples],
+        seen=seen_entities(train),
+        without=find_duplicates(train, examples),
+    ).as_json()
     result = evaluate(tiny_tagger, test, train=sample / "domain")
     assert next(iter(result.judgements.values())).as_json() == wanted
     assert result.f1_mean == wanted["micro"]["f1"] > 0
@@ -266,12 +269,19 @@ def test_types_in_another_case_are_named_with_the_option(tmp_path: Path, capsys:
 GOLD = "[Anna Berg|person] left [Oslo|city] .\nIda [Holm|person] stayed .\n"
 PREDICTIONS = {
     "answers.marked": "[Anna Berg|person] left [Oslo|person] .\nIda [Holm|person] stayed .\n",
-    "whole.jsonl": json.dumps({"text": "Anna Berg left  Oslo.\nIda Holm stayed.", "spans": [
-        {"start": 0, "end": 9, "type": "person", "confidence": 0.9}, {"start": 16, "end": 20, "type": "person"},
-        {"start": 26, "end": 30, "type": "person", "confidence": 0.4}]}),
+    "whole.jsonl": json.dumps(
+        {
+            "text": "Anna Berg left  Oslo.\nIda Holm stayed.",
+            "spans": [
+                {"start": 0, "end": 9, "type": "person", "confidence": 0.9},
+                {"start": 16, "end": 20, "type": "person"},
+                {"start": 26, "end": 30, "type": "person", "confidence": 0.4},
+            ],
+        }
+    ),
     "cut.conll": "Anna\tB-person\nBerg\tI-person\n\nleft\tO\nOslo\tB-person\n.\tO\nIda\tO\nHolm\tB-person\n"
-                 "stayed\tO\n.\tO\n",
-}  # fmt: skip
+    "stayed\tO\n.\tO\n",
+}
 
 
 @pytest.mark.parametrize("name", PREDICTIONS)

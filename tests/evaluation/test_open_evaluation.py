@@ -26,8 +26,16 @@ class WordsHead(NamesHead):
         return WordsHead(labels, thresholds)
 
     def predict(self, examples: Sequence[Example]) -> Entities:
-        return Entities.of([[((place, place + 1, TYPES[word]), 3.0) for place, word in enumerate(each.tokens)
-                             if TYPES.get(word) in self.least] for each in examples])  # fmt: skip
+        return Entities.of(
+            [
+                [
+                    ((place, place + 1, TYPES[word]), 3.0)
+                    for place, word in enumerate(each.tokens)
+                    if TYPES.get(word) in self.least
+                ]
+                for each in examples
+            ]
+        )
 
 
 def row(text: str, *mentions: tuple[str, str], asked: object) -> str:
@@ -50,8 +58,13 @@ def passages(tmp_path: Path) -> Path:
 def test_a_mention_is_found_by_any_one_of_its_types(passages: Path) -> None:
     found = evaluate_open(Tagger(WordsHead(), SPLITTER, "en"), passages)
     assert found.counts.as_json() == {
-        "right": 2, "predicted": 2, "gold": 3, "precision": 1.0, "recall": pytest.approx(2 / 3), "f1": 0.8
-    }  # fmt: skip
+        "right": 2,
+        "predicted": 2,
+        "gold": 3,
+        "precision": 1.0,
+        "recall": pytest.approx(2 / 3),
+        "f1": 0.8,
+    }
     assert (found.passages, found.types) == (3, 4)
     everything = passages.with_name("all.jsonl")
     everything.write_text(passages.read_text().replace('["port"]', '"all"'))

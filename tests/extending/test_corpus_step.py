@@ -31,8 +31,9 @@ def placed(*own: str, before: str = "split") -> list[str]:
 def build(sample: Path, output: Path, *options: object, steps: Sequence[str] = USUAL) -> int:
     """Build the sample's corpus of several parts; return the exit code."""
     given = ("--set", "min_mentions=5", "--set", "split_bytes=40_000", "--set", f"steps={json.dumps(steps)}")
-    return exit_code("corpus", "build", sample / "wiki.xml", "--knowledge", sample / "knowledge", "-o", output,
-                     *given, *options)  # fmt: skip
+    return exit_code(
+        "corpus", "build", sample / "wiki.xml", "--knowledge", sample / "knowledge", "-o", output, *given, *options
+    )
 
 
 def rows_of(corpus: Path) -> dict[str, dict[str, Any]]:

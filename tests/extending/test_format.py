@@ -46,9 +46,7 @@ def test_a_registered_format_is_found_by_its_suffix_and_its_content(
     assert len(read_examples((ours / "test.toy").rename(tmp_path / "gold.txt"))) == 3
 
 
-def test_data_commands_read_it(
-    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+def test_data_commands_read_it(folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ours = str(folders["toy"] / "ships")
     assert exit_code("data", "check", ours, "--from", NAME, "--json") == 0
     told = json.loads(capsys.readouterr().out)
@@ -57,8 +55,10 @@ def test_data_commands_read_it(
     assert len(read_examples(tmp_path / "few" / "train.toy", Reading(from_=NAME))) == 2
     assert (tmp_path / "few" / "test.toy").read_bytes() == (Path(ours) / "test.toy").read_bytes()
     assert set(json.loads((tmp_path / "few" / "manifest.json").read_text())["sha256"]) == {
-        "train.toy", "dev.toy", "test.toy",
-    }  # fmt: skip
+        "train.toy",
+        "dev.toy",
+        "test.toy",
+    }
 
 
 def test_the_guides_format_runs(

@@ -29,15 +29,20 @@ LINES = [f"Margarethe {number} sailed with Larsen & Holm from Bergen to Oslo in 
 def inputs(sample: Path, tiny_encoder: Path, tiny_tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the commands read, by the names that they have in jobs.py."""
     folder = tmp_path_factory.mktemp("struck") / "inputs"
-    for name, path in (("knowledge", sample / "knowledge"), ("domain", sample / "domain"), ("encoder", tiny_encoder),
-                       ("tagger", tiny_tagger)):  # fmt: skip
+    for name, path in (
+        ("knowledge", sample / "knowledge"),
+        ("domain", sample / "domain"),
+        ("encoder", tiny_encoder),
+        ("tagger", tiny_tagger),
+    ):
         shutil.copytree(path, folder / name)
     _write_wiki(sample / "wiki.xml", folder / "wiki.xml")
     nerbert.build_corpus(folder / "wiki.xml", folder / "knowledge", folder / "corpus", min_mentions=2)
     anchors = {
         each.text[mention.start : mention.end]: mention.class_path[0] if mention.class_path else "Thing"
-        for each in read_sentences(folder / "corpus") for mention in each.mentions
-    }  # fmt: skip
+        for each in read_sentences(folder / "corpus")
+        for mention in each.mentions
+    }
     files = SETTINGS | {
         "short.txt": "".join(f"Ada {number} met Bob in Oslo.\n" for number in range(6)),
         "open.jsonl": "".join(f"{json.dumps(row)}\n" for row in ROWS),

@@ -147,13 +147,23 @@ class Desk:
         """Start the command in a folder."""
         self._started += 1
         notes = self.folder / f"{run.name}-{self._started}"
-        ours = {"XDG_CACHE_HOME": str(run / "cache"), "TMPDIR": str(run / "tmp"), "PATCH": self.command.patch,
-                "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "no_proxy": "*", "NOTES": str(notes)}  # fmt: skip
+        ours = {
+            "XDG_CACHE_HOME": str(run / "cache"),
+            "TMPDIR": str(run / "tmp"),
+            "PATCH": self.command.patch,
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "no_proxy": "*",
+            "NOTES": str(notes),
+        }
         with notes.with_suffix(".out").open("wb") as out, notes.with_suffix(".err").open("wb") as err:
             process = subprocess.Popen(
-                [python(), "-W", "error", STRUCK, fault, str(when), *self.command.arguments], cwd=run,
-                env=os.environ | ours, stdout=out, stderr=err,
-            )  # fmt: skip
+                [python(), "-W", "error", STRUCK, fault, str(when), *self.command.arguments],
+                cwd=run,
+                env=os.environ | ours,
+                stdout=out,
+                stderr=err,
+            )
         return Running(process, notes)
 
     def run(self, run: Path, fault: str = "none", when: int = 0) -> Done:

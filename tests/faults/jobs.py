@@ -74,8 +74,10 @@ SETTINGS = {
 }
 """The files with settings among the inputs."""
 _PARTS = "nerbert.tagger.jobs.files:_PART=400"
-_HERE = ("nerbert.evaluation.benchmark.runner:Resources=tests.faults.jobs:one_core "
-         "nerbert.evaluation.benchmark.runner:cores=tests.faults.jobs:single")  # fmt: skip
+_HERE = (
+    "nerbert.evaluation.benchmark.runner:Resources=tests.faults.jobs:one_core "
+    "nerbert.evaluation.benchmark.runner:cores=tests.faults.jobs:single"
+)
 
 
 def one_core(**_: object) -> object:
@@ -95,9 +97,11 @@ def _command(name: str, arguments: str, patch: str = "", repeats: int = 6) -> Co
 
 
 CORPUS = _command(
-    "corpus build", "corpus build ../inputs/wiki.xml --knowledge ../inputs/knowledge -o out --set split_bytes=25000 "
-    "--set min_mentions=2", repeats=28,
-)  # fmt: skip
+    "corpus build",
+    "corpus build ../inputs/wiki.xml --knowledge ../inputs/knowledge -o out --set split_bytes=25000 "
+    "--set min_mentions=2",
+    repeats=28,
+)
 TAG = _command("tag, file", "tag ../inputs/tagger ../inputs/texts/0.txt -o out.jsonl", _PARTS)
 COMMANDS = {
     each.name: each
@@ -106,26 +110,37 @@ COMMANDS = {
         _command("corpus build, workers", f"{' '.join(CORPUS.arguments)} --workers 2", repeats=10),
         _command("knowledge gazetteer", "knowledge gazetteer ../inputs/knowledge -o out.tsv"),
         *(_command(f"pretrain, {name}", f"pretrain ../inputs/{name}.toml -o out") for name in (*PRETRAININGS, "cofee")),
-        _command("finetune, seeds", "finetune ../inputs/encoder --data ../inputs/domain -o out --seeds 1,2 "
-                 "--config ../inputs/finetune.toml", repeats=8),
-        _command("finetune, cdlm", "finetune ../inputs/encoder --data ../inputs/data/ships --source ../inputs/data/far "
-                 "-o out --config ../inputs/cdlm.toml"),
+        _command(
+            "finetune, seeds",
+            "finetune ../inputs/encoder --data ../inputs/domain -o out --seeds 1,2 --config ../inputs/finetune.toml",
+            repeats=8,
+        ),
+        _command(
+            "finetune, cdlm",
+            "finetune ../inputs/encoder --data ../inputs/data/ships --source ../inputs/data/far "
+            "-o out --config ../inputs/cdlm.toml",
+        ),
         TAG,
         _command("tag, workers", f"{' '.join(TAG.arguments)} --workers 2", _PARTS),
         _command("tag, folder", "tag ../inputs/tagger ../inputs/texts -o out", _PARTS),
-        *(_command(f"tag, {kind}", f"tag ../inputs/tagger ../inputs/texts/0.txt -o out.{kind}", _PARTS)
-          for kind in ("parquet", "html")),
-        _command("distil", "distil ../inputs/tagger ../inputs/texts -o out --encoder ../inputs/encoder "
-                 "--config ../inputs/distil.toml", _PARTS),
+        *(
+            _command(f"tag, {kind}", f"tag ../inputs/tagger ../inputs/texts/0.txt -o out.{kind}", _PARTS)
+            for kind in ("parquet", "html")
+        ),
+        _command(
+            "distil",
+            "distil ../inputs/tagger ../inputs/texts -o out --encoder ../inputs/encoder --config ../inputs/distil.toml",
+            _PARTS,
+        ),
         _command("benchmark", "benchmark ../inputs/suite.toml --data ../inputs/data -o out", _HERE),
         _command("export", "export ../inputs/tagger -o out --int8"),
     )
-}  # fmt: skip
+}
 SERVED = {
     each.name: each
     for each in (
         _command("annotate", "annotate ../inputs/short.txt -o out.jsonl --endpoint {model} --model m --concurrency 1"),
         _command("knowledge fetch", "knowledge fetch --language en -o out --mirror {web}"),
     )
-}  # fmt: skip
+}
 """Commands that talk with someone else: a language model, a server of files."""

@@ -23,9 +23,16 @@ from typing import Any
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = {
-    "os.rename", "os.link", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "fsync",
+    "os.rename",
+    "os.link",
+    "os.symlink",
+    "os.mkdir",
+    "os.remove",
+    "os.rmdir",
+    "os.truncate",
+    "fsync",
     "statement",
-}  # fmt: skip
+}
 GROWS = {"open", "os.mkdir", "os.link", "os.symlink", "fsync"}
 """Operations that a full disk refuses."""
 
@@ -73,9 +80,11 @@ def _place(path: Any) -> str:
 
 
 SIGNALS = {
-    **dict.fromkeys(("kill", "publish", "torn"), signal.SIGKILL), "int": signal.SIGINT, "term": signal.SIGTERM,
+    **dict.fromkeys(("kill", "publish", "torn"), signal.SIGKILL),
+    "int": signal.SIGINT,
+    "term": signal.SIGTERM,
     "stop": signal.SIGSTOP,
-}  # fmt: skip
+}
 
 
 def counted_fsync(strike: Strike) -> Callable[[Any], None]:

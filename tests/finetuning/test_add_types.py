@@ -129,14 +129,17 @@ def test_a_type_of_both_may_be_the_same(tagger: str) -> None:
     ("start", "new", "how", "words"),
     [
         ("", SHIP_TOO, {}, "ship: types of the new sentences that "),
-        ("", [example(NEW_TEXT, [(22, 26, "PER")])], {"same_types": True},
-         "'person' and 'PER' are one under two names"),
-        ("", [example("Oslo lies", [(0, 4, "town")])], {"old": NEW},
-         "has types that the tagger lacks (port)"),
+        (
+            "",
+            [example(NEW_TEXT, [(22, 26, "PER")])],
+            {"same_types": True},
+            "'person' and 'PER' are one under two names",
+        ),
+        ("", [example("Oslo lies", [(0, 4, "town")])], {"old": NEW}, "has types that the tagger lacks (port)"),
         ("embedded", NEW, {}, "has no types of its own; it is an encoder, so leave out --add-types"),
         ("embedded-open", NEW, {}, "has no types of its own; name the types to keep with --labels"),
     ],
-)  # fmt: skip
+)
 def test_messages(tagger: str, start: str, new: list[Example], how: dict[str, Any], words: str) -> None:
     with raises(InputError, words):
         prepare(start or tagger, data_of(new), SETTINGS, **how)

@@ -49,19 +49,36 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def target(count: int = 12) -> list[Example]:
     """Sentences of people."""
-    return [example_of([PEOPLE[n % 4], "saw", str(n), "boats"][: 3 + n % 2], ["B-who", "O", "O", "O"][: 3 + n % 2])
-            for n in range(count)]  # fmt: skip
+    return [
+        example_of([PEOPLE[n % 4], "saw", str(n), "boats"][: 3 + n % 2], ["B-who", "O", "O", "O"][: 3 + n % 2])
+        for n in range(count)
+    ]
 
 
 def source(count: int = 30) -> list[Example]:
     """Sentences of places."""
-    return [example_of(["in", PLACES[n % 3], "City", "it", "rains"][: 4 + n % 2],
-                       ["O", "B-place", "I-place", "O", "O"][: 4 + n % 2]) for n in range(count)]  # fmt: skip
+    return [
+        example_of(
+            ["in", PLACES[n % 3], "City", "it", "rains"][: 4 + n % 2],
+            ["O", "B-place", "I-place", "O", "O"][: 4 + n % 2],
+        )
+        for n in range(count)
+    ]
 
 
 def settings_of(**more: Any) -> FinetuneSettings:
-    usual = {"objective": "cdlm", "batch_size": 10, "epochs": 2, "min_steps": 0, "schedule": "constant", "threads": 1,
-             "warmup_ratio": 0, "precision": "fp32", "max_grad_norm": 999999, "weight_decay": 0}  # fmt: skip
+    usual = {
+        "objective": "cdlm",
+        "batch_size": 10,
+        "epochs": 2,
+        "min_steps": 0,
+        "schedule": "constant",
+        "threads": 1,
+        "warmup_ratio": 0,
+        "precision": "fp32",
+        "max_grad_norm": 999999,
+        "weight_decay": 0,
+    }
     return make_settings(FinetuneSettings, usual | more)
 
 
@@ -153,8 +170,9 @@ def test_it_learns_a_few_sentences_by_heart(
 ) -> None:
     settings = settings_of(epochs=40, learning_rate=0.1, cdlm={"mode": mode, "dropout": 0.1, "decay": 0})
     other = data[1] if mode == "supervised" else None
-    (folder,) = finetune(str(tiny_encoder), data[0], tmp_path / "tagger", settings, source=other,
-                         card=add_check(lambda *_: True))  # fmt: skip
+    (folder,) = finetune(
+        str(tiny_encoder), data[0], tmp_path / "tagger", settings, source=other, card=add_check(lambda *_: True)
+    )
     card = read_card(str(folder))
     assert (card["kind"], card["head"], card["types"]) == ("tagger", "cdlm", ["who"])
     assert (card["library"], card["precision"], card["joins_source"]) == ("nerbert", "fp32", mode == "supervised")
@@ -182,8 +200,10 @@ def test_without_labels_of_the_target_it_has_the_types_of_the_source(tiny_encode
     assert start.model.source_tags is None
     relabelled = [replace(each, spans=()) for each in target()]
     other = start_of(tiny_encoder, domain(source()), relabelled, cdlm=own)
-    batches = [collate(each.source.windows(each.pieces, each.objective.labels).windows, np.arange(30, 42), 0)
-               for each in (start, other)]  # fmt: skip
+    batches = [
+        collate(each.source.windows(each.pieces, each.objective.labels).windows, np.arange(30, 42), 0)
+        for each in (start, other)
+    ]
     assert torch.equal(batches[0].ids, batches[1].ids)
     assert all((batch.labels <= 0).all() for batch in batches), "no label of the target is a tag"
 

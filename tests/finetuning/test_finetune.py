@@ -73,8 +73,13 @@ def source(tmp_path: Path) -> Path:
 def tune(tiny_encoder: Path, data: Path, tmp_path: Path) -> Tune:
     """Fine-tune an encoder, the tiny one if not told, on the data; return the (first) tagger's folder."""
 
-    def tuned(settings: FinetuneSettings = FAST, name: str = "tagger", encoder: Path = tiny_encoder,
-              on: Path = data, **more: Any) -> Path:  # fmt: skip
+    def tuned(
+        settings: FinetuneSettings = FAST,
+        name: str = "tagger",
+        encoder: Path = tiny_encoder,
+        on: Path = data,
+        **more: Any,
+    ) -> Path:
         return finetune(str(encoder), on, tmp_path / name, settings, **more)[0]
 
     return tuned
@@ -263,8 +268,11 @@ def test_each_seed_learns_from_a_source_of_its_own_first(
     assert not encoder[HEAD[0]].equal(again[HEAD[0]])
     assert not from_4[BODY].equal(from_2[BODY])
     assert (facts["types"], facts["data"]["name"], facts["source_data"]["name"], facts["encoder"]["kind"]) == (
-        ["person", "ship"], "ships", "source.conll", "untrained",
-    )  # fmt: skip
+        ["person", "ship"],
+        "ships",
+        "source.conll",
+        "untrained",
+    )
     alone = tune(replace(settings, seed=2), "alone", source=source)
     assert starts[-1][2][BODY].equal(from_2[BODY])
     one, other = (load_tagging_model(str(each)).state_dict() for each in (alone, tmp_path / "both" / "seed-2"))
@@ -307,8 +315,17 @@ def test_a_tagger_that_reads_two_layers_goes_the_whole_way(
     write_card(encoder, "encoder", word_splitter="unicode-words-1", num_frozen_layers=2)
     output, text = tmp_path / "tagger", tmp_path / "text.txt"
     text.write_text("The Margarethe sailed. Larsen & Holm")
-    settings = {"tagging.joined_layer": -1, "epochs": 40, "min_steps": 0, "learning_rate": 3e-3, "precision": "fp32",
-                "threads": 1, "source_epochs": 1, "source_head": "shared", "select": "dev"}  # fmt: skip
+    settings = {
+        "tagging.joined_layer": -1,
+        "epochs": 40,
+        "min_steps": 0,
+        "learning_rate": 3e-3,
+        "precision": "fp32",
+        "threads": 1,
+        "source_epochs": 1,
+        "source_head": "shared",
+        "select": "dev",
+    }
     given = [each for name, value in settings.items() for each in ("--set", f"{name}={value}")]
     assert exit_code("finetune", encoder, "--data", data, "--source", source, "-o", output, *given) == 0
     facts = card(output)
@@ -320,8 +337,9 @@ def test_a_tagger_that_reads_two_layers_goes_the_whole_way(
     assert exit_code("tag", output, text, "--json") == 0
     rows = map(json.loads, capsys.readouterr().out.splitlines())
     assert [(each["text"], each["type"]) for row in rows for each in row["spans"]] == [
-        ("Margarethe", "ship"), ("Larsen & Holm", "person"),
-    ]  # fmt: skip
+        ("Margarethe", "ship"),
+        ("Larsen & Holm", "person"),
+    ]
     facts = card(tune(FAST, "plain", output))
     assert "joined_layer" not in facts
     assert facts["num_frozen_layers"] == 2
@@ -345,9 +363,15 @@ def test_patience_ends_a_training_and_says_so(tune: Tune, data: Path, capsys: py
 
 def test_bounds_on_steps_are_the_targets_alone() -> None:
     settings = FinetuneSettings(
-        min_steps=9, max_steps=9, source_epochs=2, select="dev", patience=8, weight_decay=0.5, schedule="constant",
+        min_steps=9,
+        max_steps=9,
+        source_epochs=2,
+        select="dev",
+        patience=8,
+        weight_decay=0.5,
+        schedule="constant",
         seed=7,
-    )  # fmt: skip
+    )
     first = stage.source_settings(settings)
     assert (first.epochs, first.min_steps, first.max_steps, first.select, first.seed) == (2, 0, 0, "last", 7)
     assert (first.patience, first.weight_decay, first.schedule) == (0, 0.5, "constant")
@@ -375,8 +399,9 @@ def test_texts_without_words_are_cut_as_the_model_cuts_them(tune: Tune, tiny_enc
     asked = Reading(), Reading(language="en", word_splitter="unicode-words-1")
     folders = [tune(FAST, f"{number}", encoder, rows, reading=reading) for number, reading in enumerate(asked)]
     assert [(card(each)["language"], card(each)["word_splitter"]) for each in folders] == [
-        ("de", "unicode-words-2"), ("en", "unicode-words-1"),
-    ]  # fmt: skip
+        ("de", "unicode-words-2"),
+        ("en", "unicode-words-1"),
+    ]
     assert [evaluate(each, rows).sentences for each in folders] == [1, 2], '"3." ends one in English alone'
 
 
@@ -428,11 +453,14 @@ def headed(name: str) -> type:
         ({"objective": "headless"}, "objective", "head_name is ''"),
         ({"objective": "lost"}, "objective", "'x'"),
         ({"objective": "gliner", "source_head": "shared"}, "source_head", "head of objective 'gliner'; leave it out"),
-        ({"objective": "joins_none", "tagging": {"joined_layer": 1}}, "tagging.joined_layer",
-         "but objective = 'joins_none'"),
+        (
+            {"objective": "joins_none", "tagging": {"joined_layer": 1}},
+            "tagging.joined_layer",
+            "but objective = 'joins_none'",
+        ),
         ({"patience": 8}, "patience", "must be 0 with select = 'last'"),
     ],
-)  # fmt: skip
+)
 def test_settings_are_refused_before_anything_is_trained(
     tune: Tune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], setting: str, words: str
 ) -> None:
@@ -456,9 +484,15 @@ def test_settings_are_refused_before_anything_is_trained(
     ],
 )
 def test_messages(
-    tune: Tune, data: Path, tmp_path: Path, rows: str | None, settings: FinetuneSettings, more: Any,
-    kind: type[NerbertError], words: str,
-) -> None:  # fmt: skip
+    tune: Tune,
+    data: Path,
+    tmp_path: Path,
+    rows: str | None,
+    settings: FinetuneSettings,
+    more: Any,
+    kind: type[NerbertError],
+    words: str,
+) -> None:
     (data / "dev.conll").unlink()
     (data / "train.conll").unlink()
     if rows:
@@ -477,9 +511,13 @@ def test_several_processes_are_refused(tiny_encoder: Path, tmp_path: Path, monke
 
 @pytest.mark.parametrize("select", ["last", "dev"])
 def test_examples_in_memory_give_the_tagger_of_the_files(
-    tiny_encoder: Path, data: Path, tmp_path: Path, tune: Tune, monkeypatch: pytest.MonkeyPatch,
+    tiny_encoder: Path,
+    data: Path,
+    tmp_path: Path,
+    tune: Tune,
+    monkeypatch: pytest.MonkeyPatch,
     select: Literal["last", "dev"],
-) -> None:  # fmt: skip
+) -> None:
     training = noted(monkeypatch, TokenClassification, "head", lambda _, model, *rest: model.training)
     settings, there = replace(DEV, select=select), read_data(data)
     folder = tune(settings, calibrate=False)

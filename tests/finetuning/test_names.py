@@ -118,9 +118,13 @@ def test_what_a_sentence_was_asked_for_stays(names: str) -> None:
     ],
 )
 def test_messages(
-    start: str, settings: dict[str, Any], labels: dict[str, str], kind: type[NerbertError], words: str,
+    start: str,
+    settings: dict[str, Any],
+    labels: dict[str, str],
+    kind: type[NerbertError],
+    words: str,
     request: pytest.FixtureRequest,
-) -> None:  # fmt: skip
+) -> None:
     made, folder = make_settings(FinetuneSettings, SETTINGS | settings), str(request.getfixturevalue(start))
     with raises(kind, words):
         train_tagger(folder, Domains(DATA, labels=labels), made)
@@ -129,13 +133,17 @@ def test_messages(
 @pytest.mark.parametrize(
     ("types", "labels", "wanted", "same"),
     [
-        (["PER", "ORG", "PoliticalParty", "sea_bird"], {"sea_bird": "Bird of the Sea"},
-         ["person", "organisation", "political party", "bird of the sea"], ""),
+        (
+            ["PER", "ORG", "PoliticalParty", "sea_bird"],
+            {"sea_bird": "Bird of the Sea"},
+            ["person", "organisation", "political party", "bird of the sea"],
+            "",
+        ),
         (["ORG", "Organisation", "city"], {}, ["org", "organisation", "city"], "ORG, Organisation"),
         (["ORG", "Organisation"], {"ORG": "company"}, ["company", "organisation"], ""),
         (["_", "__"], {}, ["_", "__"], ""),
     ],
-)  # fmt: skip
+)
 def test_types_in_words_keep_their_names_where_they_mean_the_same(
     types: list[str], labels: dict[str, str], wanted: list[str], same: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

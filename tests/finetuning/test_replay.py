@@ -76,8 +76,9 @@ def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path) -> No
     assert (card["kind"], card["head"], card["types"]) == ("tagger", "gliner", ["Political_Party", "city"])
     assert (card["labels"], card["max_width"], card["word_splitter"]) == ("normalised", 3, "gliner-words-1")
     assert (card["settings"]["objective"], card["settings"]["replay"]) == (
-        "zero_shot", {"files": ["open.jsonl"], "share": 0.5},
-    )  # fmt: skip
+        "zero_shot",
+        {"files": ["open.jsonl"], "share": 0.5},
+    )
     tagger = Tagger.load(folder, device="cpu", thresholds=0.0)
     assert {each.type for each in tagger.tag(TEXT, labels=["Sea Bird", "city"])} <= {"Sea Bird", "city"}
     assert tagger.types == []
@@ -135,8 +136,10 @@ def test_the_datas_types_are_closed_and_replays_are_not(start: Path) -> None:
     (alone,) = objective.begin_step(data.windows, np.arange(1), 1).prompts.values()
     assert {task.concepts.concepts[each].name for each in alone.tolist()} == {"political party", "city"}
     step = objective.begin_step(data.windows, np.arange(8), 1)
-    names = {number: {task.concepts.concepts[each].name for each in prompt.tolist()}
-             for number, prompt in step.prompts.items()}  # fmt: skip
+    names = {
+        number: {task.concepts.concepts[each].name for each in prompt.tolist()}
+        for number, prompt in step.prompts.items()
+    }
     assert all(names[number] == {"political party", "city"} for number in range(6))
     assert all({"ship", "polar ship", "city", "harbour"} <= names[number] for number in (6, 7))
     assert all("political party" not in names[number] for number in (6, 7))  # nobody asked for it there
@@ -165,10 +168,14 @@ REPLAYED = {"files": (Path("none.jsonl"),)}
         ("", {"tagging": {"joined_layer": 1}}, SettingsError, "joined_layer: is for objective 'tagging', but object"),
         ("", {"replay": REPLAYED}, InputError, "none.jsonl: can't be read"),
         ("embedded", {"objective": "zero_shot"}, SettingsError, "continues a GLiNER folder; make one with `nerbert"),
-        ("embedded", {"objective": "tagging", "replay": REPLAYED}, SettingsError,
-         "replay.files: is for objective 'concepts' or 'names' or 'zero_shot', but objective = 'tagging'"),
+        (
+            "embedded",
+            {"objective": "tagging", "replay": REPLAYED},
+            SettingsError,
+            "replay.files: is for objective 'concepts' or 'names' or 'zero_shot', but objective = 'tagging'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_messages(start: Path, encoder: str, changes: dict[str, Any], kind: type[NerbertError], words: str) -> None:
     with raises(kind, words):
         domains = Domains(DataSet(Path("data"), EXAMPLES))

@@ -34,15 +34,31 @@ def entities(examples: Sequence[Example], places: Sequence[int]) -> Counter[str]
 @pytest.mark.parametrize(
     ("written", "canonical"),
     [
-        ("all", "all"), ("ALL ", "all"), (50, "50"), ("50", "50"), ("050", "50"), ("5%", "5%"), ("5.0 %", "5%"),
-        ("0", "0"), (0, "0"),
-        ("0.50%", "0.5%"), ("100%", "100%"), ("10%", "10%"), ("k=4", "k=4"), ("K = 04", "k=4"), ("k=100", "k=100"),
-        ("5 way 1 shot", "5 way 1 shot"), ("5-way 1-shot", "5 way 1 shot"), ("10  ways 5 shots", "10 way 5 shot"),
-        ("5 way 5 shot 5 queries", "5 way 5 shot"), ("5 way 1 shot 1 query", "5 way 1 shot"),
-        ("10 way 1 shot 1 query", "10 way 1 shot"), ("5 way 1 shot 2 queries", "5 way 1 shot 2 queries"),
+        ("all", "all"),
+        ("ALL ", "all"),
+        (50, "50"),
+        ("50", "50"),
+        ("050", "50"),
+        ("5%", "5%"),
+        ("5.0 %", "5%"),
+        ("0", "0"),
+        (0, "0"),
+        ("0.50%", "0.5%"),
+        ("100%", "100%"),
+        ("10%", "10%"),
+        ("k=4", "k=4"),
+        ("K = 04", "k=4"),
+        ("k=100", "k=100"),
+        ("5 way 1 shot", "5 way 1 shot"),
+        ("5-way 1-shot", "5 way 1 shot"),
+        ("10  ways 5 shots", "10 way 5 shot"),
+        ("5 way 5 shot 5 queries", "5 way 5 shot"),
+        ("5 way 1 shot 1 query", "5 way 1 shot"),
+        ("10 way 1 shot 1 query", "10 way 1 shot"),
+        ("5 way 1 shot 2 queries", "5 way 1 shot 2 queries"),
         ("10 way 5 shot 1 query", "10 way 5 shot"),
     ],
-)  # fmt: skip
+)
 def test_a_size_has_one_name(written: str | int, canonical: str) -> None:
     size = parse_size(written)
     assert str(size) == canonical
@@ -69,14 +85,17 @@ FULL = [sentence("aaa", f"word{number}") for number in range(9)]
         (lambda: draw_subset([sentence("")], "k=1", 1), InputError, "no entity in 1 sentence, so"),
         (lambda: draw_episode([sentence("a")], 1, 1, 1, -1), SettingsError, "draw -1: draws are numbered from 1"),
         (lambda: draw_episode([sentence("ab")], 3, 1, 1, 1), InputError, "0 of 2 types have the 2 entities that both"),
-        (lambda: draw_episode([sentence("ab"), sentence("a")], 2, 1, 1, 1), InputError,
-         "of 2 ways, 1 shot and 1 query: 1 of 2 types have the 2 entities"),
+        (
+            lambda: draw_episode([sentence("ab"), sentence("a")], 2, 1, 1, 1),
+            InputError,
+            "of 2 ways, 1 shot and 1 query: 1 of 2 types have the 2 entities",
+        ),
         (lambda: draw_episode([sentence("")], 1, 1, 2, 1), InputError, "of 1 way, 1 shot and 2 queries: "),
         (lambda: draw_episode([sentence("aab"), sentence("ab")], 1, 1, 1, 1), InputError, " 0 orders "),
         (lambda: draw_episode(FULL, 1, 1, 1, 1), InputError, "10 orders of sentences gave "),
         (lambda: draw_episode([sentence("a")] * 4, 1, 1, 1, 1), InputError, "10 orders"),  # all of one text
     ],
-)  # fmt: skip
+)
 def test_messages(act: Callable[[], object], kind: type[NerbertError], words: str) -> None:
     with raises(kind, words):
         act()
@@ -116,8 +135,9 @@ def test_draws_differ_and_each_sentence_has_its_share_of_luck() -> None:
 
 def test_a_sentences_place_is_no_part_of_its_luck() -> None:
     examples = [sentence("a", f"word{number}") for number in range(60)]
-    drawn, turned = ({some[place].text for place in draw_subset(some, 20, 3).places}
-                     for some in (examples, examples[::-1]))  # fmt: skip
+    drawn, turned = (
+        {some[place].text for place in draw_subset(some, 20, 3).places} for some in (examples, examples[::-1])
+    )
     assert drawn == turned
 
 
@@ -144,8 +164,12 @@ def test_k_entities_of_each_type_or_all_there_are(examples: list[Example], draw:
 
 def test_the_rarest_type_comes_first() -> None:
     """The two with `a` bring b and c along, so no other is needed."""
-    examples = [sentence("abc", "x"), sentence("abc", "y"), *[sentence("b", f"b{n}") for n in range(30)],
-                *[sentence("c", f"c{n}") for n in range(30)]]  # fmt: skip
+    examples = [
+        sentence("abc", "x"),
+        sentence("abc", "y"),
+        *[sentence("b", f"b{n}") for n in range(30)],
+        *[sentence("c", f"c{n}") for n in range(30)],
+    ]
     for draw in range(1, 20):
         assert draw_subset(examples, "k=2", draw).places == (0, 1)
 

@@ -32,7 +32,7 @@ def stay_together(before: Sequence[Document], after: Sequence[Document]) -> bool
 
 def check_same(
     before: list[Document], after: list[Document], losses: list[str], written: Sequence[Document] | None = None
-) -> None:  # fmt: skip
+) -> None:
     """Fail for what is neither equal nor told; `written` are the sentences that were written, if entities grew."""
     written = before if written is None else written
     assert marked(after) == marked(written)

@@ -260,8 +260,10 @@ def test_a_text_without_words_is_written_as_sentences_of_one_document(tmp_path: 
     path = tmp_path / "a.conll"
     Conll().write(path, [Document("Ada slept. Bob ran."), Document("x"), Document("", (), ())])
     assert [(each.text, each.group) for each in Conll().read(path, Repairs())] == [
-        ("Ada slept .", "1"), ("Bob ran .", "1"), ("x", "2"),
-    ]  # fmt: skip
+        ("Ada slept .", "1"),
+        ("Bob ran .", "1"),
+        ("x", "2"),
+    ]
 
 
 @pytest.mark.nightly

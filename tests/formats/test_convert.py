@@ -48,8 +48,10 @@ def test_a_format_of_words_gets_sentences_and_what_is_lost_is_told(tmp_path: Pat
     source.write_text(made_of({"text": LETTER, "spans": SPANS}, grown, {"text": " ", "spans": []}))
     done = convert_data(source, output)
     assert [each.tokens for each in read_examples(output)] == [
-        ("Ann", "sails", "."), ("Bo", "sleeps", "in", "Oslo", "."), ("Annes", "."),
-    ]  # fmt: skip
+        ("Ann", "sails", "."),
+        ("Bo", "sleeps", "in", "Oslo", "."),
+        ("Annes", "."),
+    ]
     assert (done.documents, done.entities, +done.repairs) == ({"all": 3}, {"all": 4}, {Repair.GROWN: 1})
     spaces, empty, confidences = done.losses
     assert "spaces" in spaces
@@ -122,12 +124,15 @@ def test_outputs_that_cannot_be(tmp_path: Path, name: str, kind: type[NerbertErr
     [
         (made_of({"text": "Ann", "spans": []}) + "{", 2, "not JSON"),
         (made_of({"text": "x", "spans": []}, {"text": "Ann", "spans": SPANS[:1]}) + "\n\n{", 5, "not JSON"),
-        (made_of({"text": "x", "spans": []}, {"text": "Ann", "spans": [{"start": 0, "end": 3, "type": "a b"}]}), 2,
-         "type 'a b' holds white space"),
+        (
+            made_of({"text": "x", "spans": []}, {"text": "Ann", "spans": [{"start": 0, "end": 3, "type": "a b"}]}),
+            2,
+            "type 'a b' holds white space",
+        ),
         ("", None, "a.jsonl: holds no text"),
         ("PK\x03\x04", None, "a.jsonl: seems to be a zip archive"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_converted_leaves_nothing(tmp_path: Path, text: str, line: int | None, words: str) -> None:
     source, output = tmp_path / "a.jsonl", tmp_path / "b.conll"
     source.write_text(text)

@@ -74,11 +74,19 @@ def test_what_is_not_asked_for_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "split"),
     [
-        ("train.conll", "train"), ("eng.testa", "dev"), ("eng.testb", "test"), ("validation", "dev"),
-        ("en_ewt-ud-train.iob2", "train"), ("Test.JSON", "test"), ("train-00000-of-00001.parquet", "train"),
-        ("latest.conll", ""), ("train_test.conll", ""), ("gold.conll", ""), ("devices.csv", ""),
+        ("train.conll", "train"),
+        ("eng.testa", "dev"),
+        ("eng.testb", "test"),
+        ("validation", "dev"),
+        ("en_ewt-ud-train.iob2", "train"),
+        ("Test.JSON", "test"),
+        ("train-00000-of-00001.parquet", "train"),
+        ("latest.conll", ""),
+        ("train_test.conll", ""),
+        ("gold.conll", ""),
+        ("devices.csv", ""),
     ],
-)  # fmt: skip
+)
 def test_the_split_that_a_name_says(name: str, split: str) -> None:
     assert split_of(name) == split
 
@@ -210,16 +218,25 @@ def read_twice(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("read", "kind", "words"),
     [
-        (lambda _: read_data([{"text": "Ada"}]), InputError,  # type: ignore[list-item]
-         "data: dict is not an Example; make examples with nerbert.example"),
+        (
+            lambda _: read_data([{"text": "Ada"}]),
+            InputError,  # type: ignore[list-item]
+            "data: dict is not an Example; make examples with nerbert.example",
+        ),
         (lambda _: read_gold({"train": [ADA]}, "test"), InputError, "its test split holds no sentence"),
         (lambda _: read_data({"valid": [BOB]}), InputError, "split 'valid': must be one of train, dev, test"),
         (lambda folder: read_data(folder, ["valid"]), SettingsError, "split 'valid': must be one of train, dev, test"),
         (read_twice, InputError, "its train split holds no sentence, or was not read"),
-        *((lambda _, data=data: read_data(data), InputError, f"data: {type(data).__name__} is not data; give a folder")
-          for data in (None, 5, ADA)),
+        *(
+            (
+                lambda _, data=data: read_data(data),
+                InputError,
+                f"data: {type(data).__name__} is not data; give a folder",
+            )
+            for data in (None, 5, ADA)
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_data_is_named(
     tmp_path: Path, read: Callable[[Path], object], kind: type[NerbertError], words: str
 ) -> None:

@@ -78,15 +78,21 @@ def test_a_named_unit_is_converted_exactly(text: str, unit: Units, data: st.Data
         ("\U0001f6a2 One.\r\nAnna Berg left.\r\nOslo waits.", [(7, 16), (23, 27)], ["Anna Berg", "Oslo"]),
         ("\U0001f6a2 One.\r\nAnna Berg left.\r\nOslo waits.", [(8, 17), (24, 28)], ["Anna Berg", "Oslo"]),
         ("One.\r\nAnna Berg left.\r\nOslo waits.", [(6, 15), (23, 27)], ["Anna Berg", "Oslo"]),
-        ("\U0001f468\u200d\U0001f469\u200d\U0001f467 We met Anna Berg in Oslo.", [(9, 18), (22, 26)],
-         ["Anna Berg", "Oslo"]),
+        (
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467 We met Anna Berg in Oslo.",
+            [(9, 18), (22, 26)],
+            ["Anna Berg", "Oslo"],
+        ),
         ("मीरा होल्ट ओस्लो में रहती है।", [(0, 5), (6, 8)], ["मीरा होल्ट", "ओस्लो"]),
         ("\U0001f1f3\U0001f1f4\U0001f1f8\U0001f1ea Anna Berg left Oslo.", [(3, 12), (18, 22)], ["Anna Berg", "Oslo"]),
-        ("Zoe\u0308 A\u030aberg met Ida Holm in Malmo\u0308.", [(0, 9), (14, 22), (26, 31)],
-         ["Zoe\u0308 A\u030aberg", "Ida Holm", "Malmo\u0308"]),
+        (
+            "Zoe\u0308 A\u030aberg met Ida Holm in Malmo\u0308.",
+            [(0, 9), (14, 22), (26, 31)],
+            ["Zoe\u0308 A\u030aberg", "Ida Holm", "Malmo\u0308"],
+        ),
         ("Gastão: die Nordberliner Stadtrat.", [(12, 24)], ["Nordberliner"]),
     ],
-)  # fmt: skip
+)
 def test_without_texts_words_tell_the_unit(text: str, spans: list[tuple[int, int]], found: list[str]) -> None:
     one = document(text, *((start, end, "x") for start, end in spans))
     assert [text for text, _ in entities(read([one])[0])] == found

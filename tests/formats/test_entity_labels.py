@@ -59,9 +59,14 @@ def test_a_command_line_names_labels_or_a_file_of_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["ship: a vessel, large", "ship: a vessel,large", "port,ship: holds 10,000 people", "ship: a, b, c: d",
-     "ship\tvessel, large"],
-)  # fmt: skip
+    [
+        "ship: a vessel, large",
+        "ship: a vessel,large",
+        "port,ship: holds 10,000 people",
+        "ship: a, b, c: d",
+        "ship\tvessel, large",
+    ],
+)
 def test_a_comma_that_may_be_part_of_a_description_is_refused(given: str) -> None:
     with raises(InputError, "may be part of the description, or end it; "):
         parse_labels(given)

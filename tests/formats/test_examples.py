@@ -75,9 +75,13 @@ def test_messages_of_other_files(tmp_path: Path, content: str | bytes, words: st
 
 @pytest.mark.parametrize(
     ("from_", "name", "words"),
-    [("", "none", "can't be read: No such file"), ("conll", "none", "can't be read: No such file"),
-     ("", "", "is in no known format"), ("conll", "", "can't be read: Is a dir")],
-)  # fmt: skip
+    [
+        ("", "none", "can't be read: No such file"),
+        ("conll", "none", "can't be read: No such file"),
+        ("", "", "is in no known format"),
+        ("conll", "", "can't be read: Is a dir"),
+    ],
+)
 def test_missing_files_and_folders(tmp_path: Path, from_: str, name: str, words: str) -> None:
     with raises(InputError, words):
         list(read_documents(tmp_path / name, Reading(from_=from_)))
@@ -116,7 +120,7 @@ def span(start: int, end: int, type_: str = "x", **more: str) -> dict[str, Any]:
         ("a.jsonl", "", None, "a.jsonl: holds no sentence"),
         ("a.conll", "\n\n", None, "a.conll: holds no sentence"),
     ],
-)  # fmt: skip
+)
 def test_messages(tmp_path: Path, name: str, content: str, line: int | None, words: str) -> None:
     path = written(tmp_path, name, content)
     with raises(InputError, words, path=path if line else "", line=line) as caught:

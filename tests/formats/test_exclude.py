@@ -108,10 +108,12 @@ def test_the_manifest_counts_how_sentences_are_judged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        {"text": "The OLD whaler came home to the quiet café."}, {"id": 1, "tokens": [*WORDS[:7], "café"]},
-        {"words": [*WORDS[:7], "café"]}, {"sentence": " ".join(WORDS[:7]) + " café"},
+        {"text": "The OLD whaler came home to the quiet café."},
+        {"id": 1, "tokens": [*WORDS[:7], "café"]},
+        {"words": [*WORDS[:7], "café"]},
+        {"sentence": " ".join(WORDS[:7]) + " café"},
     ],
-)  # fmt: skip
+)
 def test_json_lines_are_decoded(tmp_path: Path, line: dict[str, object]) -> None:
     (tmp_path / "a.jsonl").write_text("\n" + json.dumps(line) + "\n\n")
     found = read_excluded([tmp_path], 8).ngrams

@@ -62,9 +62,15 @@ def tokens(*words: tuple[int, int]) -> list[dict[str, Any]]:
 def record(*responses: Any, suggestion: Any = None, **more: Any) -> dict[str, Any]:
     """A record of Argilla."""
     return {
-        "id": "r1", "fields": {"text": TEXT}, "metadata": {}, "suggestions": {"q": suggestion} if suggestion else {},
-        "responses": {"q": list(responses)} if responses else {}, "vectors": {}, "_server_id": "s1", **more,
-    }  # fmt: skip
+        "id": "r1",
+        "fields": {"text": TEXT},
+        "metadata": {},
+        "suggestions": {"q": suggestion} if suggestion else {},
+        "responses": {"q": list(responses)} if responses else {},
+        "vectors": {},
+        "_server_id": "s1",
+        **more,
+    }
 
 
 def response(*spans: Any, **more: Any) -> dict[str, Any]:
@@ -120,10 +126,12 @@ def test_label_studio(tmp_path: Path) -> None:
     }
     second = {"id": 10, "result": [region(33, 39, "LOC"), region(0, 3, "PER")]}
     found, repairs = read(
-        LabelStudio(), tmp_path / "export.json",
+        LabelStudio(),
+        tmp_path / "export.json",
         studio(first, second, data={"text": TEXT, "source": "letters"}, meta={"batch": 1}, inner_id=1),
-        studio({"result": [], "was_cancelled": True}), studio({"result": []}, id=42, data={"text": TEXT, "id": "own"}),
-    )  # fmt: skip
+        studio({"result": [], "was_cancelled": True}),
+        studio({"result": []}, id=42, data={"text": TEXT, "id": "own"}),
+    )
     assert [marked(each) for each in found] == [[ADA_MARKED, ("Babbage", "PER"), ("Babbage", "ORG")], []]
     assert [each.fields for each in found] == [{"id": 41, "meta": {"batch": 1}, "source": "letters"}, {"id": "own"}]
     assert not any(each.tagged for each in found)
@@ -185,11 +193,15 @@ def test_a_lines_end_in_an_entity(tmp_path: Path, text: str, surface: str) -> No
 def test_prodigy(tmp_path: Path) -> None:
     city = {**CITY, "text": "London", "score": 0.5}
     found, repairs = read(
-        Prodigy(), tmp_path / "a.json",
+        Prodigy(),
+        tmp_path / "a.json",
         prodigy(ADA, city, tokens=tokens(*WORDS[:2], (12, 13), *WORDS[2:])),
-        prodigy(ADA, answer="reject"), prodigy(answer="ignore"), prodigy(city, relations=[{"head": 1, "child": 3}]),
-        prodigy(city, answer=None), prodigy(tokens=[{"text": "[CLS]", "start": 0, "end": 0}, *tokens((0, 2))]),
-    )  # fmt: skip
+        prodigy(ADA, answer="reject"),
+        prodigy(answer="ignore"),
+        prodigy(city, relations=[{"head": 1, "child": 3}]),
+        prodigy(city, answer=None),
+        prodigy(tokens=[{"text": "[CLS]", "start": 0, "end": 0}, *tokens((0, 2))]),
+    )
     assert [marked(each) for each in found] == [[ADA_MARKED, CITY_MARKED], [CITY_MARKED], [CITY_MARKED], []]
     assert [each.text for each in found[0].spans] == ["Ada Lovelace", "London"]
     assert [each.words for each in found] == [WORDS, None, None, None], "pieces of words are no words"
@@ -220,13 +232,15 @@ def test_a_task_of_prodigy_that_is_written() -> None:
 def test_argilla(tmp_path: Path) -> None:
     suggestion = {"value": [ADA, CITY], "score": [0.9, 0.25], "agent": "m"}
     found, repairs = read(
-        Argilla(), tmp_path / "records.json",
+        Argilla(),
+        tmp_path / "records.json",
         record(response(ADA), response(ADA, CITY), suggestion=suggestion, metadata={"page": 3}),
-        record(response(CITY, status="discarded")), record({"value": None, "user_id": "u1"}, suggestion=suggestion),
+        record(response(CITY, status="discarded")),
+        record({"value": None, "user_id": "u1"}, suggestion=suggestion),
         record(response(CITY, status="draft"), suggestion=suggestion),
         record(id=None, responses={"rating": [{"value": 4, "user_id": "u1"}]}),
         record(response(), fields={"title": "Life", "text": TEXT}),
-    )  # fmt: skip
+    )
     assert [marked(each) for each in found] == [[ADA_MARKED], [ADA_MARKED, CITY_MARKED], [], []]
     assert [each.tagged for each in found] == [False, True, True, False]
     assert [each.confidence for each in found[1].spans] == [0.9, 0.25]
@@ -271,9 +285,12 @@ def test_other_forms_are_not_recognised(kind: type[JsonFormat], value: Any) -> N
 
 
 GOOD: dict[type[JsonFormat], Any] = {
-    Doccano: lists([0, 1, "x"]), Gliner: sentence(), LabelStudio: studio({"result": []}), Prodigy: prodigy(),
+    Doccano: lists([0, 1, "x"]),
+    Gliner: sentence(),
+    LabelStudio: studio({"result": []}),
+    Prodigy: prodigy(),
     Argilla: record(response()),
-}  # fmt: skip
+}
 
 
 BROKEN: dict[type[JsonFormat], list[tuple[Any, str]]] = {
@@ -313,7 +330,7 @@ BROKEN: dict[type[JsonFormat], list[tuple[Any, str]]] = {
         (record(3), "responses.q[0] = 3: must"),
         (record(fields={"a": "x", "b": "y"}), "the annotated text is unclear: there is a, b"),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

@@ -68,9 +68,7 @@ def test_a_damaged_file_is_refused_before_its_rows_are_read(
         ("owner/few/supervised", (("owner/few", "supervised"), "train")),
     ],
 )
-def test_a_name_of_the_hub_is_asked_for(
-    name: str, asked: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:  # fmt: skip
+def test_a_name_of_the_hub_is_asked_for(name: str, asked: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     calls = []
 
     def load(*names: str, split: str) -> Dataset:

@@ -14,8 +14,9 @@ from tests.raised import raises
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8,
-)  # fmt: skip
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
 
 
 @given(st.dictionaries(st.text(), VALUES, max_size=4))
@@ -172,19 +173,52 @@ def at_start(text: str = "Anna Berg", **fields: Any) -> dict[str, Any]:
     [
         ({"text": PEOPLE, "labels": [], "entities": [at_start(labels=[{"value": "PER"}])]}, [ANNA]),  # flair
         ({"text": PEOPLE, "entities": [at_start(labels=["PER", "X"])]}, [ANNA, (0, 9, "X")]),
-        ({"content": PEOPLE, "annotation": [{"label": ["PER"], "points": [{"start": 0, "end": 8, "text": "Anna Berg"}]},
-                                            {"label": [], "points": [{"start": 0, "end": 8}]}]}, [ANNA]),
+        (
+            {
+                "content": PEOPLE,
+                "annotation": [
+                    {"label": ["PER"], "points": [{"start": 0, "end": 8, "text": "Anna Berg"}]},
+                    {"label": [], "points": [{"start": 0, "end": 8}]},
+                ],
+            },
+            [ANNA],
+        ),
         ({"content": PEOPLE, "annotation": None}, []),
         ({"input": PEOPLE, "output": {"entities": {"PER": ["anna berg"], "LOC": ["Oslo"]}}}, [ANNA, OSLO]),
-        ({"full_text": PEOPLE, "masked": "", "spans": [
-            {"entity_type": "PER", "entity_value": "Anna Berg", "start_position": 0, "end_position": 9}]}, [ANNA]),
+        (
+            {
+                "full_text": PEOPLE,
+                "masked": "",
+                "spans": [{"entity_type": "PER", "entity_value": "Anna Berg", "start_position": 0, "end_position": 9}],
+            },
+            [ANNA],
+        ),
         ({"text": PEOPLE, "entities": {"PER": [[0, 9]], "LOC": [{"start": 15, "end": 19}], "X": []}}, [ANNA, OSLO]),
         ({"text": PEOPLE, "tokens": [{"id": 0, "start": 0, "end": 9}, {"id": 1, "start": 9, "end": 10}]}, []),
-        ({"id": 1, "paragraphs": [{"raw": PEOPLE, "sentences": [{"tokens": [
-            {"orth": "Anna", "ner": "B-PER"}, {"orth": "Berg", "ner": "L-PER"}, {"orth": "left", "ner": "O"},
-            {"orth": "Oslo", "ner": "U-LOC"}, {"orth": ".", "ner": "-"}]}]}]}, [ANNA, OSLO]),
+        (
+            {
+                "id": 1,
+                "paragraphs": [
+                    {
+                        "raw": PEOPLE,
+                        "sentences": [
+                            {
+                                "tokens": [
+                                    {"orth": "Anna", "ner": "B-PER"},
+                                    {"orth": "Berg", "ner": "L-PER"},
+                                    {"orth": "left", "ner": "O"},
+                                    {"orth": "Oslo", "ner": "U-LOC"},
+                                    {"orth": ".", "ner": "-"},
+                                ]
+                            }
+                        ],
+                    }
+                ],
+            },
+            [ANNA, OSLO],
+        ),
     ],
-)  # fmt: skip
+)
 def test_forms_of_other_tools(tmp_path: Path, row: dict[str, Any], expected: list[tuple[int, int, str]]) -> None:
     (document,) = read(tmp_path, row)
     assert [(span.start, span.end, span.type) for span in document.spans] == expected

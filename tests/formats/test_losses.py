@@ -18,9 +18,27 @@ from tests.raised import raises
 EXTRAS = ("datasets", "spacy")
 NAMES = [pytest.param(name, marks=[pytest.mark.extras] * (name in EXTRAS)) for name in FORMATS]
 CLASHING = (
-    "tokens", "words", "spans", "entities", "label", "labels", "relations", "answer", "ner", "ner_tags",
-    "tokenized_text", "data", "meta", "metadata", "cats", "id", "document", "start", "score", "field.note",
-)  # fmt: skip
+    "tokens",
+    "words",
+    "spans",
+    "entities",
+    "label",
+    "labels",
+    "relations",
+    "answer",
+    "ner",
+    "ner_tags",
+    "tokenized_text",
+    "data",
+    "meta",
+    "metadata",
+    "cats",
+    "id",
+    "document",
+    "start",
+    "score",
+    "field.note",
+)
 """Names of fields that formats use themselves."""
 
 
@@ -109,7 +127,8 @@ def test_losses_are_counted_and_named(tmp_path: Path) -> None:
     expected = {
         "conll": [
             "the texts' own spaces, lines and invisible characters: it holds sentences of words",
-            "the fields label, page, empty as they are", "confidences: 1",
+            "the fields label, page, empty as they are",
+            "confidences: 1",
         ],
         "doccano": ["the fields label as they are", "confidences: 1"],
         "csv": ["the fields page, empty as they are"],
@@ -117,7 +136,7 @@ def test_losses_are_counted_and_named(tmp_path: Path) -> None:
         "argilla": ["confidences of annotated texts: 1"],
         "prodigy": [],
         "label-studio": [],
-    }  # fmt: skip
+    }
     for name, losses in expected.items():
         assert convert_data(source, tmp_path / name, to=name).losses == losses
 
@@ -131,10 +150,14 @@ def test_losses_are_counted_and_named(tmp_path: Path) -> None:
         ("marked", [row("Ann ", "Ann"), {"text": "\x1c ", "tokens": ["\x1c"], "spans": []}], "1 left out"),
         ("conll", [row("Ann", "Ann", document_id=each) for each in "aba"], "which texts belong together"),
         ("doccano", [row("Ann", "Ann", tokens=["Ann"])], "where words begin and end"),
-        pytest.param("spacy", [row("Ann", "Ann", document_id=each) for each in "aba"], "which texts belong together",
-                     marks=pytest.mark.extras),
+        pytest.param(
+            "spacy",
+            [row("Ann", "Ann", document_id=each) for each in "aba"],
+            "which texts belong together",
+            marks=pytest.mark.extras,
+        ),
     ],
-)  # fmt: skip
+)
 def test_small_losses_are_told(tmp_path: Path, name: str, content: list[dict[str, Any]], loss: str) -> None:
     before, after, losses = round_trip(tmp_path, rows_in(tmp_path, content), name)
     assert before != after

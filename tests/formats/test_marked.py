@@ -23,8 +23,12 @@ def test_marks_in_a_line() -> None:
 
 def test_marks_inside_marks_and_several_types() -> None:
     assert spans("the [[Oslo|city] Harbour|port|place] of [[A|x]|y]") == [
-        ("Oslo Harbour", "port"), ("Oslo Harbour", "place"), ("Oslo", "city"), ("A", "y"), ("A", "x"),
-    ]  # fmt: skip
+        ("Oslo Harbour", "port"),
+        ("Oslo Harbour", "place"),
+        ("Oslo", "city"),
+        ("A", "y"),
+        ("A", "x"),
+    ]
     assert spans("[a|t|t]") == [("a", "t")]
 
 
@@ -58,8 +62,10 @@ def test_files_of_any_editor(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf# how ships are marked\r\n\t[Fram|ship] left. \r\n \r\n # 1\n\\# 2")
     assert type(find_format(path)) is Marked
     assert [(one.text, one.spans, one.line) for one in Marked().read(path, Repairs())] == [
-        ("Fram left.", (Span(0, 4, "ship", "Fram"),), 2), ("# 1", (), 4), ("# 2", (), 5),
-    ]  # fmt: skip
+        ("Fram left.", (Span(0, 4, "ship", "Fram"),), 2),
+        ("# 1", (), 4),
+        ("# 2", (), 5),
+    ]
     path.write_text("one\n  an [Oslo\n")
     with raises(InputError, "column 6: a mark is not closed", path=path, line=2):
         list(Marked().read(path, Repairs()))

@@ -72,11 +72,13 @@ def test_nuner_rows(tmp_path: Path) -> None:
         OpenText(
             TEXT,
             (
-                OpenEntity(*TOWER[0], "building", "something built"), OpenEntity(*PARIS[0], "city"),
-                OpenEntity(*PARIS[1], "city"), OpenEntity(*TOWER[1], "building", "something built"),
+                OpenEntity(*TOWER[0], "building", "something built"),
+                OpenEntity(*PARIS[0], "city"),
+                OpenEntity(*PARIS[1], "city"),
+                OpenEntity(*TOWER[1], "building", "something built"),
             ),
         )
-    }  # fmt: skip
+    }
     assert counts == {Reason.NOT_IN_TEXT: 4, Reason.BAD_TYPE: 8}
 
 
@@ -132,13 +134,32 @@ def test_rows_of_tokens_end_with_their_last_token(tmp_path: Path) -> None:
         ({"id": 1, "text": "ab", "mentions": []}, "fields id, text, mentions: not a form of open types"),
         ([], "[]: must be an object"),
         ({"conversations": [{"from": "gpt", "value": "I've read it."}]}, "begin with 'Text: '"),
-        ({"conversations": [{"from": "human", "value": "Text: a"}, {"from": "gpt", "value": "I've read this text."},
-                            {"from": "human", "value": "What is it?"}, {"from": "gpt", "value": "[]"}]},
-         "turn 'What is it?': must be a human's"),
-        *(({"input": TEXT, "output": output}, "must be a valid ") for output in
-          ("['a' 'b']", "__import__('os').abort()", "[1, 2]", "['a', 1]", "[" * 9999, "-" * 9999 + "1", 7, None)),
+        (
+            {
+                "conversations": [
+                    {"from": "human", "value": "Text: a"},
+                    {"from": "gpt", "value": "I've read this text."},
+                    {"from": "human", "value": "What is it?"},
+                    {"from": "gpt", "value": "[]"},
+                ]
+            },
+            "turn 'What is it?': must be a human's",
+        ),
+        *(
+            ({"input": TEXT, "output": output}, "must be a valid ")
+            for output in (
+                "['a' 'b']",
+                "__import__('os').abort()",
+                "[1, 2]",
+                "['a', 1]",
+                "[" * 9999,
+                "-" * 9999 + "1",
+                7,
+                None,
+            )
+        ),
     ],
-)  # fmt: skip
+)
 def test_messages_of_rows(row: Any, words: str, tmp_path: Path) -> None:
     with raises(InputError, words, path=tmp_path / "rows.jsonl", line=2):
         rows(tmp_path, {"text": "ab", "entities": []}, row)
@@ -152,7 +173,7 @@ def test_messages_of_rows(row: Any, words: str, tmp_path: Path) -> None:
         ("input,output\n".encode("utf-16"), UTF_16),
         (b"input,outputs\na,b\n", "something else"),
     ],
-)  # fmt: skip
+)
 def test_messages_of_other_files(content: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "packed").write_bytes(gzip.compress(content))
     with raises(InputError, f"packed: seems to be {words}; open types are read from JSON"):
@@ -223,7 +244,7 @@ NUNER = [
     {"input": "The Eiffel Tower is in Paris.", "output": ["Eiffel Tower <> building <> is built", "Rome <> city"]},
     {"input": 'Fram,\n"Nansen"; left\tOslo | home.', "output": ["Fram <> ship", "Oslo <> city", "it's <> x"]},
     {"input": "Nothing is here.", "output": []},
-]  # fmt: skip
+]
 GLINER = [
     {"tokenized_text": ["New", "York", "is", "big"], "ner": [[0, 1, "city"]]},
     {"tokenized_text": ["Ærø", "漢", "\u2028", "😀"], "ner": [[0, 0, "island"], [1, 1, "sign"]], "negatives": ["x"]},
@@ -305,7 +326,7 @@ def test_arrays_and_parquet_hold_rows_of_any_form(tmp_path: Path) -> None:
         ('[{"a":' + "[" * 99999, "a:1: not JSON that can be read: too deep, or too long a number"),
         *((content, "a: holds no text") for content in ("[]", b"", b" \n\n", b"\xef\xbb\xbf", "input;output\n")),
         (b'[{"input": "a", "output": []},\n{"input": "\xff"}]', "a:2: not UTF-8; convert"),
-        ("input,output\n\"a\nb\",[]\nc,\n", "a:4: '': must be a valid list"),
+        ('input,output\n"a\nb",[]\nc,\n', "a:4: '': must be a valid list"),
         ("input,output\na\n", "a:2: the row has 1 columns, and the header 2; fix it"),
         ('input,output\n"a"b,[]\n', "a:2: a row that can't be read"),
         ("input,output,input\na,[],b\n", "a:1: several columns 'input'; rename all but one"),
@@ -314,7 +335,7 @@ def test_arrays_and_parquet_hold_rows_of_any_form(tmp_path: Path) -> None:
         (gzip.compress(b"PAR1\0\1", mtime=0), "a: seems to be Parquet; open types are read"),
         (gzip.compress(b'[{"input": "a", "output": []}]', mtime=0)[:-9], "a: cut off or damaged near byte"),
     ],
-)  # fmt: skip
+)
 def test_messages_of_files(content: str | bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(content.encode() if isinstance(content, str) else content)

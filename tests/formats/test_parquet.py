@@ -78,8 +78,9 @@ def test_fields_of_several_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_columns_that_json_cannot_hold_are_no_fault_of_the_texts(tmp_path: Path) -> None:
     columns = {
-        "other": pa.array([b"\xff"], pa.binary()).view(pa.string()), "when": pa.array([10**14], pa.timestamp("s")),
-    }  # fmt: skip
+        "other": pa.array([b"\xff"], pa.binary()).view(pa.string()),
+        "when": pa.array([10**14], pa.timestamp("s")),
+    }
     for name, words in (("other", "should hold text holds other bytes"), ("when", "values that JSON can't: days=")):
         pq.write_table(pa.table({"text": ["a"], name: columns[name]}), tmp_path / "x")
         rows = texts(tmp_path / "x")

@@ -102,11 +102,16 @@ def test_types_without_prefix_are_entities_of_adjacent_words() -> None:
 @pytest.mark.parametrize(
     ("tags", "name"),
     [
-        ("B_PER I_PER O B_LOC", "IOB2"), ("PER-B PER-I O LOC-B", "IOB2"), ("B:PER I:PER O B:LOC", "IOB2"),
-        ("B/PER I/PER O B/LOC", "IOB2"), ("B.PER I.PER O B.LOC", "IOB2"), ("PER_B PER_E O LOC_S", "BIOES"),
-        ("I:PER I:PER O B:LOC", "mixed"), ("B-PER I-PER I-O B-LOC", "IOB2"),
+        ("B_PER I_PER O B_LOC", "IOB2"),
+        ("PER-B PER-I O LOC-B", "IOB2"),
+        ("B:PER I:PER O B:LOC", "IOB2"),
+        ("B/PER I/PER O B/LOC", "IOB2"),
+        ("B.PER I.PER O B.LOC", "IOB2"),
+        ("PER_B PER_E O LOC_S", "BIOES"),
+        ("I:PER I:PER O B:LOC", "mixed"),
+        ("B-PER I-PER I-O B-LOC", "IOB2"),
     ],
-)  # fmt: skip
+)
 def test_other_spellings_of_tags_are_read_where_all_agree(tags: str, name: str) -> None:
     scheme, repairs = find_scheme([list(enumerate(tags.split(), 1))]), Repairs()
     assert scheme.bio(tags.split()) == ["B-PER", "I-PER", "O", "B-LOC"]

@@ -55,9 +55,11 @@ def test_docbin_as_spacy_writes_it(tmp_path: Path) -> None:
     assert SpacyDocBin().recognise(path, path.read_bytes()[:100])
     first, second, third, empty = SpacyDocBin().read(path, repairs)
     assert first == Document(
-        "Ada met Bob.\nWhy ", (Span(0, 3, "PER", "Ada"), Span(8, 12, "PER", "Bob.")),
-        ((0, 3), (4, 7), (8, 11), (11, 12), (13, 16)), line=1,
-    )  # fmt: skip
+        "Ada met Bob.\nWhy ",
+        (Span(0, 3, "PER", "Ada"), Span(8, 12, "PER", "Bob.")),
+        ((0, 3), (4, 7), (8, 11), (11, 12), (13, 16)),
+        line=1,
+    )
     assert (second.text, second.spans, second.words) == ("Bob slept", (), ((0, 3), (4, 9)))
     assert (third.text, third.spans) == ("Bob B.", ())
     assert (empty.text, empty.words, empty.line) == ("", (), 4)
@@ -86,9 +88,15 @@ def packed(**message: Any) -> bytes:
 
 
 GOOD: dict[str, Any] = {
-    "attrs": [65], "tokens": b"\x01" * 8, "spaces": b"\x01", "lengths": b"\x01\0\0\0", "strings": ["a"], "cats": [{}],
-    "flags": [{}], "span_groups": [b""],
-}  # fmt: skip
+    "attrs": [65],
+    "tokens": b"\x01" * 8,
+    "spaces": b"\x01",
+    "lengths": b"\x01\0\0\0",
+    "strings": ["a"],
+    "cats": [{}],
+    "flags": [{}],
+    "span_groups": [b""],
+}
 
 
 @pytest.mark.extras

@@ -15,16 +15,48 @@ _BATCH = 20
 _MEMORY, _SECONDS = 1 << 30, 30
 """Bytes of memory that a call may take beyond those of this process, and seconds of the processor."""
 _FORBIDDEN = (
-    "pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork",
-    "os.forkpty", "socket.connect", "socket.getaddrinfo", "socket.bind", "ctypes.dlopen", "shutil.rmtree",
-    "os.truncate", "os.chmod", "os.chown", "os.link", "os.symlink", "os.putenv", "webbrowser.open", "urllib.Request",
-)  # fmt: skip
+    "pickle.find_class",
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.fork",
+    "os.forkpty",
+    "socket.connect",
+    "socket.getaddrinfo",
+    "socket.bind",
+    "ctypes.dlopen",
+    "shutil.rmtree",
+    "os.truncate",
+    "os.chmod",
+    "os.chown",
+    "os.link",
+    "os.symlink",
+    "os.putenv",
+    "webbrowser.open",
+    "urllib.Request",
+)
 """Events of Python's audit that no reader of a model causes."""
 _CHANGES = ("os.remove", "os.rename", "os.mkdir", "os.rmdir")
 _OWN = tuple(
-    map(os.path.realpath, {*sys.path, sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/proc", "/sys",
-                           "/dev", "/usr/lib", "/etc/ld.so.cache", str(Path(__file__).parents[2])} - {"", "."})
-)  # fmt: skip
+    map(
+        os.path.realpath,
+        {
+            *sys.path,
+            sys.prefix,
+            sys.base_prefix,
+            *sysconfig.get_paths().values(),
+            "/proc",
+            "/sys",
+            "/dev",
+            "/usr/lib",
+            "/etc/ld.so.cache",
+            str(Path(__file__).parents[2]),
+        }
+        - {"", "."},
+    )
+)
 """Where Python's own files are, and those of the project."""
 
 _CODE = (".py", ".pyc", ".so")
@@ -67,9 +99,13 @@ class Watch:
 
 
 def in_child(
-    call: Callable[[], object], *, reads: Sequence[Path] = (), writes: Sequence[Path] = (), memory: int = _MEMORY,
+    call: Callable[[], object],
+    *,
+    reads: Sequence[Path] = (),
+    writes: Sequence[Path] = (),
+    memory: int = _MEMORY,
     seconds: int = _SECONDS,
-) -> str:  # fmt: skip
+) -> str:
     """Run a call in a copy of this process, and return `str` of its result; anything but an end in peace is a fault."""
     reader, writer = os.pipe()
     sys.stdout.flush()

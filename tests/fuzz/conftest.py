@@ -47,7 +47,7 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
 
     def run(
         cases: st.SearchStrategy[Any], check: Callable[[Any], object], *, found: Iterable[Any] = (), share: float = 1
-    ) -> None:  # fmt: skip
+    ) -> None:
         for case in found:
             check(case)
 
@@ -63,10 +63,14 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
         count, batches = max(1, round(CASES * share)), st.lists(cases, min_size=_TOGETHER, max_size=_TOGETHER)
         for number, start in enumerate(range(0, count, _ROUND)):
             limits = settings(
-                max_examples=-(-min(_ROUND, count - start) // _TOGETHER), deadline=None, database=None,
-                print_blob=False, report_multiple_bugs=False, suppress_health_check=list(HealthCheck),
+                max_examples=-(-min(_ROUND, count - start) // _TOGETHER),
+                deadline=None,
+                database=None,
+                print_blob=False,
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
                 phases=(Phase.generate, Phase.shrink),
-            )  # fmt: skip
+            )
             seed(SEED * 1000 + number)(limits(given(batches)(counted)))()
 
     return run

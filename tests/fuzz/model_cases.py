@@ -19,14 +19,49 @@ from tests.fuzz.properties import answer, check_documents, check_message
 
 T = TypeVar("T")
 KEYS = (
-    "auto_map", "attn_implementation", "_attn_implementation", "experts_implementation", "quantization_config",
-    "dtype", "torch_dtype", "architectures", "model_type", "tokenizer_class", "head", "kind", "types", "labels",
-    "decoding", "on_too_long", "threshold", "thresholds", "calibration", "id2label", "num_labels",
-    "num_hidden_layers", "vocab_size", "max_position_embeddings", "hidden_act", "pruned_heads",
-    "base_model_name_or_path", "sub_configs", "per_layer_config", "added_tokens_decoder", "model_max_length",
-    "pad_token", "extra_special_tokens", "chat_template", "transformers_weights", "joined_layer", "architecture",
-    "labels_encoder", "span_mode", "words_splitter_type", "boundaries", "pooling",
-)  # fmt: skip
+    "auto_map",
+    "attn_implementation",
+    "_attn_implementation",
+    "experts_implementation",
+    "quantization_config",
+    "dtype",
+    "torch_dtype",
+    "architectures",
+    "model_type",
+    "tokenizer_class",
+    "head",
+    "kind",
+    "types",
+    "labels",
+    "decoding",
+    "on_too_long",
+    "threshold",
+    "thresholds",
+    "calibration",
+    "id2label",
+    "num_labels",
+    "num_hidden_layers",
+    "vocab_size",
+    "max_position_embeddings",
+    "hidden_act",
+    "pruned_heads",
+    "base_model_name_or_path",
+    "sub_configs",
+    "per_layer_config",
+    "added_tokens_decoder",
+    "model_max_length",
+    "pad_token",
+    "extra_special_tokens",
+    "chat_template",
+    "transformers_weights",
+    "joined_layer",
+    "architecture",
+    "labels_encoder",
+    "span_mode",
+    "words_splitter_type",
+    "boundaries",
+    "pooling",
+)
 """Entries of configurations that decide much, or may name code."""
 
 
@@ -54,9 +89,10 @@ class HostileFolders:
         """Return the names of folders and files that a pattern finds, of some folders only."""
         found = [
             (name, path.relative_to(folder).as_posix())
-            for name, folder in self._folders.items() for path in sorted(folder.rglob(pattern))
+            for name, folder in self._folders.items()
+            for path in sorted(folder.rglob(pattern))
             if not only or name in only
-        ]  # fmt: skip
+        ]
         return [each for each in found if Path(each[1]).name not in without]
 
     def content(self, folder: str, file: str) -> bytes:
@@ -108,8 +144,21 @@ def hostile_weights(content: bytes) -> st.SearchStrategy[bytes]:
     size = int.from_bytes(content[:8], "little")
     header, data = content[8 : 8 + size], content[8 + size :]
     names = [*json.loads(header)]
-    values = ["F64", "BF16", "I64", "BOOL", "F8_E4M3", "C64", "X", [0, 4], [2**63, 2**64], [4, 0], [0, 2**40], [2**40],
-              [2**21] * 3]  # fmt: skip
+    values = [
+        "F64",
+        "BF16",
+        "I64",
+        "BOOL",
+        "F8_E4M3",
+        "C64",
+        "X",
+        [0, 4],
+        [2**63, 2**64],
+        [4, 0],
+        [0, 2**40],
+        [2**40],
+        [2**21] * 3,
+    ]
     headers = json_files([header], [*names, "__metadata__", "dtype", "shape", "data_offsets"], values)
     lengths = st.one_of(st.just(0), st.sampled_from([-1, 1, -size, 7, 2**20, 2**27, 2**40, 2**63, -(2**62)]))
     twice = st.just(header[:-1] + b"," + header[1:])

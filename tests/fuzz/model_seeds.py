@@ -20,10 +20,14 @@ from tests.tagger.test_export_kinds import made as write_linear
 LABELS = ["ship", "port: where ships call"]
 TEXT = "The Margarethe, built by Larsen, left Oslo 👩‍👧 on a Monday. Yes."
 CARD: dict[str, Any] = {
-    "word_splitter": "unicode-words-1", "language": "en", "max_length": 24, "threshold": 0.1,
-    "calibration": {"temperature": 1.5}, "thresholds": {"ship": 0.2},
+    "word_splitter": "unicode-words-1",
+    "language": "en",
+    "max_length": 24,
+    "threshold": 0.1,
+    "calibration": {"temperature": 1.5},
+    "thresholds": {"ship": 0.2},
     "previous": {"calibration": {"temperature": 1.1}, "threshold": 0.3, "thresholds": {}},
-}  # fmt: skip
+}
 
 
 def write_folders(root: Path) -> dict[str, Path]:
@@ -60,9 +64,18 @@ def _write_cdlm(folder: Path) -> Path:
     examples = [example_of(f"Ada{'s' * n} saw boats".split(), ["B-x", "O", "O"]) for n in range(3)]
     vocabulary = make_vocabulary(examples)
     shape = CdlmShape(
-        words=count_words(vocabulary), pieces=len(vocabulary), tags=tag_names(["x", "y"]), source_tags=tag_names(["z"]),
-        word_width=5, character_width=4, filters=3, states=6, task_width=2, domain_width=3, dropout=0.5,
-    )  # fmt: skip
+        words=count_words(vocabulary),
+        pieces=len(vocabulary),
+        tags=tag_names(["x", "y"]),
+        source_tags=tag_names(["z"]),
+        word_width=5,
+        character_width=4,
+        filters=3,
+        states=6,
+        task_width=2,
+        domain_width=3,
+        dropout=0.5,
+    )
     folder.mkdir()
     CdlmModel(shape).save_pretrained(folder)
     save_tokenizer(folder, vocabulary)

@@ -96,9 +96,12 @@ def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
 
 
 def check_growth(
-    run: Callable[[int], object], sizes: Sequence[int], *, cost: Callable[[Callable[[], object]], float] = calls_of,
+    run: Callable[[int], object],
+    sizes: Sequence[int],
+    *,
+    cost: Callable[[Callable[[], object]], float] = calls_of,
     below: float = 1.2,
-) -> None:  # fmt: skip
+) -> None:
     """Check that a call's cost grows with its size by less than this power."""
     costs = [cost(partial(run, size)) for size in sizes]
     assert exponent(sizes, costs) < below, f"of {list(sizes)} it costs {costs}"

@@ -21,17 +21,42 @@ TEXT = (
     "The Bank of Norway raised rates; the bank waits. O\u2019Brien, e\u0301t\u00e9, \U0001f469\u200d\U0001f467, 東京."
 )
 LINES = b"Bank of Norway <> central bank <> issues money\nrates <> price\nbank <> institution\n\xe6\x9d\xb1 <> city\n"
-COMPLETION = json.dumps({
-    "id": "x", "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "none"}}],
-    "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
-})  # fmt: skip
+COMPLETION = json.dumps(
+    {
+        "id": "x",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "none"}}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
+    }
+)
 WORDS = (
-    b"```json\n", b"```", b"<think>", b"</think>", b"<>", b" <> ", b"none", b"Here you are:\n", b"- ",
-    b"1. ", b'{"entities": []}', b'"mention": ', b'"concept": ', b'"start": 1, ', b"rates <> price\n" * 600, b"bank",
-    b"Norway raised", b"\xe6\x9d\xb1\xe4\xba\xac", b"\xcc\x81", b"\xe2\x80\x99", b"rates <> " + b"x" * 300 + b"\n",
-    b'"content": ', b'"choices": ', b'"message": ', b'"refusal": 1, ', b'"usage": null, ',
+    b"```json\n",
+    b"```",
+    b"<think>",
+    b"</think>",
+    b"<>",
+    b" <> ",
+    b"none",
+    b"Here you are:\n",
+    b"- ",
+    b"1. ",
+    b'{"entities": []}',
+    b'"mention": ',
+    b'"concept": ',
+    b'"start": 1, ',
+    b"rates <> price\n" * 600,
+    b"bank",
+    b"Norway raised",
+    b"\xe6\x9d\xb1\xe4\xba\xac",
+    b"\xcc\x81",
+    b"\xe2\x80\x99",
+    b"rates <> " + b"x" * 300 + b"\n",
+    b'"content": ',
+    b'"choices": ',
+    b'"message": ',
+    b'"refusal": 1, ',
+    b'"usage": null, ',
     b'"finish_reason": "length", ',
-)  # fmt: skip
+)
 ANSWERS = mutated([LINES, b"none"], WORDS, edits=4).map(lambda data: data.decode("utf-8", "replace"))
 
 

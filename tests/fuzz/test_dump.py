@@ -30,14 +30,49 @@ XML = (HEAD + "".join(PAGES) + TAIL).encode()
 DECLARED = b'<?xml version="1.0" encoding="UTF-8"?>\n' + XML
 STREAMS = [HEAD.encode(), *("".join(some).encode() for some in (PAGES[:2], PAGES[2:])), TAIL.encode()]
 WORDS = (
-    b"<page>", b"</page>", b"<page ", b"<title>", b"</title>", b"<ns>", b"<id>", b"</id>", b"<revision>", b"<text",
-    b"</text>", b"<redirect title=", b"</mediawiki>", b"<mediawiki", b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?x ?>",
-    b"<!DOCTYPE x [<!ENTITY a 'b'>]>", b"&a;", b"&#0;", b"&#x1b;", b"&#xd800;", b"&lt;", b"&amp;", b"\xc3",
-    b'encoding="latin-1"', b'encoding="\xff"', b"xmlns:a='b'", b"a:", b"xml:lang='x'",
-    b"<a>" * 300, b"<page>" * 300, b" a='b'" * 300,
-    b'<namespace key="x">', b"<siteinfo>", b"\xff\xfe", b"x" * 70_000, b"<a " + b"x" * 70_000, b"<" * 3000,
+    b"<page>",
+    b"</page>",
+    b"<page ",
+    b"<title>",
+    b"</title>",
+    b"<ns>",
+    b"<id>",
+    b"</id>",
+    b"<revision>",
+    b"<text",
+    b"</text>",
+    b"<redirect title=",
+    b"</mediawiki>",
+    b"<mediawiki",
+    b"<!--",
+    b"-->",
+    b"<![CDATA[",
+    b"]]>",
+    b"<?x ?>",
+    b"<!DOCTYPE x [<!ENTITY a 'b'>]>",
+    b"&a;",
+    b"&#0;",
+    b"&#x1b;",
+    b"&#xd800;",
+    b"&lt;",
+    b"&amp;",
+    b"\xc3",
+    b'encoding="latin-1"',
+    b'encoding="\xff"',
+    b"xmlns:a='b'",
+    b"a:",
+    b"xml:lang='x'",
+    b"<a>" * 300,
+    b"<page>" * 300,
+    b" a='b'" * 300,
+    b'<namespace key="x">',
+    b"<siteinfo>",
+    b"\xff\xfe",
+    b"x" * 70_000,
+    b"<a " + b"x" * 70_000,
+    b"<" * 3000,
     b"\n#REDIRECT [[" + b" " * 3000,
-)  # fmt: skip
+)
 
 
 def packed(streams: Sequence[bytes]) -> bytes:
@@ -97,8 +132,10 @@ def test_any_damage_of_streams(fuzz: Fuzz, tmp_path: Path) -> None:
     fuzz(mutated([packed(STREAMS), *cut], words, edits=2), reading(tmp_path, "pages.xml.bz2"), share=2)
     others = [gzip.compress(XML, mtime=0), lzma.compress(XML), gzip.compress(XML[:900], mtime=0) * 2]
     (tmp_path / "pages.xml.bz2").unlink()
-    fuzz(mutated(others, [b"\x1f\x8b\x08", b"\xfd7zXZ\0", b"7z\xbc\xaf", b"(\xb5/\xfd"], edits=2),
-         reading(tmp_path, "pages.xml.gz"))  # fmt: skip
+    fuzz(
+        mutated(others, [b"\x1f\x8b\x08", b"\xfd7zXZ\0", b"7z\xbc\xaf", b"(\xb5/\xfd"], edits=2),
+        reading(tmp_path, "pages.xml.gz"),
+    )
 
 
 def test_any_broken_xml_in_streams(fuzz: Fuzz, tmp_path: Path) -> None:
@@ -125,5 +162,7 @@ def test_any_site(fuzz: Fuzz) -> None:
         max_size=3
     )
     source = st.lists(name | st.sampled_from(["[[", "]]", ":", "|", "#", "a", "de:"]), max_size=12).map("".join)
-    fuzz(st.tuples(code.map("{}wiki".format), code, st.dictionaries(name, st.integers(-2, 15), max_size=3), source),
-         check)  # fmt: skip
+    fuzz(
+        st.tuples(code.map("{}wiki".format), code, st.dictionaries(name, st.integers(-2, 15), max_size=3), source),
+        check,
+    )

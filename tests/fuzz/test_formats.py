@@ -37,8 +37,14 @@ NAMES = [pytest.param(name, marks=[pytest.mark.extras] * (name in EXTRAS)) for n
 UTF_8 = ("conll", "csv", "marked", "brat", "spacy", "parquet", "datasets")
 """The formats whose texts hold no half characters."""
 WITHOUT_LINE = (
-    "seems to be ", "more than ", "has no header", "header ", "holds no text", "not UTF-8", "offsets fit as well",
-)  # fmt: skip
+    "seems to be ",
+    "more than ",
+    "has no header",
+    "header ",
+    "holds no text",
+    "not UTF-8",
+    "offsets fit as well",
+)
 """What is said of whole files."""
 
 

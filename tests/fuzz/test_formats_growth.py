@@ -80,16 +80,37 @@ def test_calls_grow_with_nested_and_equal_entities(tmp_path: Path, name: str, ov
 
 
 SHAPES = {
-    "letters": "a", "spaces": " ", "words": "a ", "quotes": '"', "apostrophes": "'", "backslashes": "\\",
-    "brackets": "[", "closed": "]", "bars": "|", "commas": ",a", "tabs": "\ta", "lines": "a\n", "blank lines": "\n",
-    "returns": "\r", "marks": "[a|b]", "digits": "9", "hashes": "#", "hyphens": "-", "accents": "e\u0301",
-    "emoji": "😀", "objects": '{"a":', "stops": "a. ", "underlines": "_",
-}  # fmt: skip
+    "letters": "a",
+    "spaces": " ",
+    "words": "a ",
+    "quotes": '"',
+    "apostrophes": "'",
+    "backslashes": "\\",
+    "brackets": "[",
+    "closed": "]",
+    "bars": "|",
+    "commas": ",a",
+    "tabs": "\ta",
+    "lines": "a\n",
+    "blank lines": "\n",
+    "returns": "\r",
+    "marks": "[a|b]",
+    "digits": "9",
+    "hashes": "#",
+    "hyphens": "-",
+    "accents": "e\u0301",
+    "emoji": "😀",
+    "objects": '{"a":',
+    "stops": "a. ",
+    "underlines": "_",
+}
 """What makes careless readers slow when it is repeated."""
 RAW = {
-    "conll": "%s\tO\n", "marked": "%s", "csv": "text,start,end,label\n%s,0,1,x\n",
+    "conll": "%s\tO\n",
+    "marked": "%s",
+    "csv": "text,start,end,label\n%s,0,1,x\n",
     "bare": "%s",
-}  # fmt: skip
+}
 """Files in which a text is where it does harm; other formats are JSON, in which their writer quotes it."""
 
 

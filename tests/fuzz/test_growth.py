@@ -82,14 +82,24 @@ FACTS = [piece for piece in texts(test_knowledge.WORDS) if piece.isascii()]
 TRIPLE = test_knowledge.TYPE.format("A", "dbpedia.org/ontology/B")[:-3]
 READERS = {
     "wikitext": Reader(read_wikitext, [""], test_wikitext.PIECES),
-    "dump": Reader(read_dump, ["", "<mediawiki ", "<siteinfo>", '<namespace key="6">', "<page>", "<title>", 'title="P1',
-                               "text ", "</page>"], texts(test_dump.WORDS), ["", "<", " ", "</a>"], 8, 1 << 23),
-    "page": Reader(read_page, ["", "{{Class | comments = {{comment|en|", "#REDIRECT", "{{TemplateMapping",
-                               "{{ConditionalMapping | a="], FACTS, ["", " x"]),
+    "dump": Reader(
+        read_dump,
+        ["", "<mediawiki ", "<siteinfo>", '<namespace key="6">', "<page>", "<title>", 'title="P1', "text ", "</page>"],
+        texts(test_dump.WORDS),
+        ["", "<", " ", "</a>"],
+        8,
+        1 << 23,
+    ),
+    "page": Reader(
+        read_page,
+        ["", "{{Class | comments = {{comment|en|", "#REDIRECT", "{{TemplateMapping", "{{ConditionalMapping | a="],
+        FACTS,
+        ["", " x"],
+    ),
     "rows": Reader(read_rows, ["", "<http://dbpedia.org/resource/a", TRIPLE, "a\tb"], FACTS, at_least=1 << 23),
     "answer": Reader(read_answer, ["", "{", "[", '"', "rates"], texts(test_answers.WORDS), memory=60),
     "settings": Reader(read_settings, ["", "x = ", "[", "{"], texts(test_settings.WORDS)),
-}  # fmt: skip
+}
 
 
 def cases(reader: Reader) -> st.SearchStrategy[Case]:
@@ -133,11 +143,13 @@ def test_seconds_grow_with_a_text(fuzz: Fuzz, tmp_path: Path, name: str) -> None
     [
         *(("page", (begin, " ", ""), 300_000) for begin in ("#REDIRECT", "{{Class | comments = {{comment|en|a")),
         ("dump", ("<mediawiki ", "<text", ""), 400_000),
-        *(("dump", (mark, piece, ""), 200_000)
-          for mark, piece in product(READERS["dump"].begins, ("<a>", "<page>", "<text>"))),
+        *(
+            ("dump", (mark, piece, ""), 200_000)
+            for mark, piece in product(READERS["dump"].begins, ("<a>", "<page>", "<text>"))
+        ),
         ("answer", ("", "rates <> price\n", ""), 20_000),
     ],
-)  # fmt: skip
+)
 def test_what_was_found(tmp_path: Path, name: str, case: Case, count: int) -> None:
     """What took minutes, a hundred bytes for each of its own, or all of the stack."""
     reader = READERS[name]

@@ -43,14 +43,51 @@ Cases = Callable[[Sequence[Operation]], st.SearchStrategy[Request]]
 STATUSES = {200, 400, 403, 404, 409, 413, 422, 429}
 """What is answered, whatever was asked; 5xx is a fault of the server."""
 KEYS = (
-    "text", "labels", "threshold", "thresholds", "model", "offsets", "decoding", "nested", "inputs", "parameters",
-    "flat_ner", "language", "entities", "tasks", "project", "label_config", "data", "messages", "content", "metadata",
-    "score_threshold", "tab", "id", "revision", "answer", "request", "types", "name", "description", "colour", "key",
-)  # fmt: skip
+    "text",
+    "labels",
+    "threshold",
+    "thresholds",
+    "model",
+    "offsets",
+    "decoding",
+    "nested",
+    "inputs",
+    "parameters",
+    "flat_ner",
+    "language",
+    "entities",
+    "tasks",
+    "project",
+    "label_config",
+    "data",
+    "messages",
+    "content",
+    "metadata",
+    "score_threshold",
+    "tab",
+    "id",
+    "revision",
+    "answer",
+    "request",
+    "types",
+    "name",
+    "description",
+    "colour",
+    "key",
+)
 VALUES = (
-    "The ship left a port.", "ship", ["ship", "port"], {"ship": "a boat"}, {"ship": 0.5}, "utf-16", "nested", "flat",
-    ["a"] * 300, "ship " * 400, [{"start": 0, "end": 3, "type": "ship"}],
-)  # fmt: skip
+    "The ship left a port.",
+    "ship",
+    ["ship", "port"],
+    {"ship": "a boat"},
+    {"ship": 0.5},
+    "utf-16",
+    "nested",
+    "flat",
+    ["a"] * 300,
+    "ship " * 400,
+    [{"start": 0, "end": 3, "type": "ship"}],
+)
 
 
 class AsgiServer:
@@ -88,8 +125,11 @@ class AsgiServer:
         assert all(value.isprintable() for value in answer.headers.values()), answer.headers
         if answer.status_code != 200:
             content = answer.json()
-            assert content == {"error": content["error"], "status": answer.status_code,
-                               "request_id": answer.headers["x-request-id"]}  # fmt: skip
+            assert content == {
+                "error": content["error"],
+                "status": answer.status_code,
+                "request_id": answer.headers["x-request-id"],
+            }
             check_message(content["error"])
         if crc32(repr(request).encode()) % GOOD_AFTER == 0:
             (result,) = self.good("/tag", text=TEXTS[0], labels=["ship", "port"])["results"]
@@ -111,8 +151,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AsgiServer]:
         runner.get_loop().call_soon(made.service.start)
         for _ in TEXTS[1:]:
             item = made.good("/label/next", tab="a")["item"]
-            made.good("/label/save", tab="a", id=item["id"], revision=0, answer="accept",
-                      entities=[{"start": 0, "end": 3, "type": "ship"}])  # fmt: skip
+            made.good(
+                "/label/save",
+                tab="a",
+                id=item["id"],
+                revision=0,
+                answer="accept",
+                entities=[{"start": 0, "end": 3, "type": "ship"}],
+            )
         yield made
         runner.run(made.service.stop())
         log.removeHandler(made.logged)
@@ -155,11 +201,15 @@ def _request(method: str, path: bytes, *parts: bytes, query: bytes = b"") -> Req
 def saves(_: object) -> st.SearchStrategy[Request]:
     """Return a strategy for saved sentences, most of which can be."""
     span = {"start": st.integers(0, 30), "end": st.integers(0, 30), "type": st.sampled_from(["ship", "port", "x"])}
-    body = st.fixed_dictionaries({
-        "id": st.integers(-1, 6), "revision": st.integers(0, 5), "tab": st.sampled_from(["a", "b", "\n", "👩‍👧"]),
-        "answer": st.sampled_from(["", "accept", "reject", "skip"]),
-        "entities": st.lists(st.fixed_dictionaries(span), max_size=3),
-    })  # fmt: skip
+    body = st.fixed_dictionaries(
+        {
+            "id": st.integers(-1, 6),
+            "revision": st.integers(0, 5),
+            "tab": st.sampled_from(["a", "b", "\n", "👩‍👧"]),
+            "answer": st.sampled_from(["", "accept", "reject", "skip"]),
+            "entities": st.lists(st.fixed_dictionaries(span), max_size=3),
+        }
+    )
     return body.map(lambda drawn: _request("POST", b"/label/save", dumped(drawn)))
 
 
@@ -167,8 +217,9 @@ def loads(_: object) -> st.SearchStrategy[Request]:
     """Return a strategy for files that are added."""
     seeds = [b"A ship .\nA port .\n", b"Ada B-ship\nleft O\n\n", b'{"text": "a ship", "spans": []}\n', b""]
     names = st.sampled_from([b"a.txt", b"a.conll", b"a.jsonl", b"..%2f..%2fx", b"%00", b"a.zip", b""])
-    return st.builds(lambda name, content: _request("POST", b"/label/load", content, query=b"name=" + name),
-                     names, mutated(seeds))  # fmt: skip
+    return st.builds(
+        lambda name, content: _request("POST", b"/label/load", content, query=b"name=" + name), names, mutated(seeds)
+    )
 
 
 def streams(_: object) -> st.SearchStrategy[Request]:
@@ -177,12 +228,11 @@ def streams(_: object) -> st.SearchStrategy[Request]:
     content = mutated([line, line * 3, line + b"\n" + line[:-1], b""], [b'{"text":"a port"}\n', b'{"text":1}\n'])
     return st.builds(
         lambda content, cut: _request("POST", b"/tag/stream", content[:cut], content[cut:], query=b"labels=ship,port"),
-        content, st.integers(0, 100),
-    )  # fmt: skip
+        content,
+        st.integers(0, 100),
+    )
 
 
-@pytest.mark.parametrize(
-    ("cases", "share"), [(bodies, 2), (saves, 1), (streams, 1), (loads, 0.3)]
-)  # fmt: skip
+@pytest.mark.parametrize(("cases", "share"), [(bodies, 2), (saves, 1), (streams, 1), (loads, 0.3)])
 def test_any_request(server: AsgiServer, fuzz: Fuzz, cases: Cases, share: float) -> None:
     fuzz(cases(server.operations), server.check, share=share)

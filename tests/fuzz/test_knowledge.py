@@ -33,42 +33,109 @@ pytestmark = pytest.mark.fuzz
 
 def export(*pages: tuple[str, str]) -> bytes:
     """A MediaWiki export of titles and texts."""
-    made = "".join(f"<page><title>{title}</title><revision><text>{text}</text></revision></page>\n"
-                   for title, text in pages)  # fmt: skip
+    made = "".join(
+        f"<page><title>{title}</title><revision><text>{text}</text></revision></page>\n" for title, text in pages
+    )
     return f"<mediawiki>\n{made}</mediawiki>\n".encode()
 
 
 CLASSES = export(
-    ("OntologyClass:Person", ("{{Class | labels = {{label|en|person}} | rdfs:subClassOf = owl:Thing "
-     "| comments = {{comment|en|A ''human'' [[being|one]]. Born.}} | owl:equivalentClass = wikidata:Q5 }}")),
+    (
+        "OntologyClass:Person",
+        (
+            "{{Class | labels = {{label|en|person}} | rdfs:subClassOf = owl:Thing "
+            "| comments = {{comment|en|A ''human'' [[being|one]]. Born.}} | owl:equivalentClass = wikidata:Q5 }}"
+        ),
+    ),
     ("OntologyClass:Artist", "{{Class | rdfs:label@en = artist | rdfs:subClassOf = Person, Agent }}"),
     ("OntologyClass:City", "{{Class &lt;!-- x --> | rdfs:subClassOf = Place }}"),
-)  # fmt: skip
+)
 MAPPED = export(
     ("Mapping en:Infobox person", "{{TemplateMapping | mapToClass = Person | mappings = {{PropertyMapping | a = b}}}}"),
-    ("Mapping en:Infobox place", ("{{ConditionalMapping | cases = {{Condition | templateProperty = kind | operator = "
-     "equals | value = [[city]] | mapping = {{TemplateMapping | mapToClass = City }}}} {{Condition | operator = "
-     "otherwise | mapping = {{TemplateMapping | mapToClass = Place }}}}}}")),
+    (
+        "Mapping en:Infobox place",
+        (
+            "{{ConditionalMapping | cases = {{Condition | templateProperty = kind | operator = "
+            "equals | value = [[city]] | mapping = {{TemplateMapping | mapToClass = City }}}} {{Condition | operator = "
+            "otherwise | mapping = {{TemplateMapping | mapToClass = Place }}}}}}"
+        ),
+    ),
     ("Mapping en:Infobox human", "#REDIRECT [[Mapping en:Infobox person]]"),
-)  # fmt: skip
+)
 TYPE = "<http://dbpedia.org/resource/{}> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <http://{}> .\n"
-TRIPLES = "".join((
-    "# started\n", TYPE.format("Caf%C3%A9_(film)", "dbpedia.org/ontology/Artist"),
-    TYPE.format("B\\u00E9b\\U0001F600", "dbpedia.org/ontology/City"), TYPE.format("C", "www.w3.org/2002/07/owl#Thing"),
-    "<http://dbpedia.org/resource/D> <http://dbpedia.org/ontology/wikiPageDisambiguates> <http://x/E> .\n",
-)).encode()  # fmt: skip
+TRIPLES = "".join(
+    (
+        "# started\n",
+        TYPE.format("Caf%C3%A9_(film)", "dbpedia.org/ontology/Artist"),
+        TYPE.format("B\\u00E9b\\U0001F600", "dbpedia.org/ontology/City"),
+        TYPE.format("C", "www.w3.org/2002/07/owl#Thing"),
+        "<http://dbpedia.org/resource/D> <http://dbpedia.org/ontology/wikiPageDisambiguates> <http://x/E> .\n",
+    )
+).encode()
 TABLE = b"title\tclass\nAda\tPerson\nBonn\tCity\nthe_Rhine \tdbo:River\textra\n"
 ITEMS = dump([Entity(1, "Ada", (5,)).json(), Entity(2, "Bonn", (6,), (7,)).json(), Entity(50, "", (), (5,)).json()])
 SEEDS = (CLASSES, MAPPED, TRIPLES, TABLE, ITEMS.encode())
 WORDS = (
-    b"{{", b"}}", b"[[", b"]]", b"|", b"=", b"<!--", b"-->", b"{{Class", b"{{TemplateMapping", b"mapToClass = ",
-    b"{{ConditionalMapping | cases = ", b"{{Condition", b"| operator = otherwise", b"#REDIRECT ", b"#REDIRECT [[",
-    b"Mapping en:", b"Mapping de:x", b"OntologyClass:", b"Person", b"owl:Thing", b"rdfs:subClassOf = ", b"&#0;",
-    b"<page>", b"</page>", b"<title>", b"<text>", b"</text>", b"</mediawiki>", b"<!DOCTYPE a>", b"\\u00e9", b"\\uD800",
-    b"\\U00110000", b"%C3", b"%00", b"%", b"> ", b" .", b"_:b ", b"\t", b"\r\n", b'"id":"Q1"', b'"Q4294967296"', b"Q0",
-    b'"rank":"preferred"', b'"claims":[]', b'"sitelinks":{"enwiki":{"title":""}}', b'"P279"', b'"\\ud800"', b"\x85",
-    b"<ref>", b"(http://x)", b"[http://x y]", b"''", b"&amp;amp;", b" " * 40, b"title\tclass", b"#", b": ",
-)  # fmt: skip
+    b"{{",
+    b"}}",
+    b"[[",
+    b"]]",
+    b"|",
+    b"=",
+    b"<!--",
+    b"-->",
+    b"{{Class",
+    b"{{TemplateMapping",
+    b"mapToClass = ",
+    b"{{ConditionalMapping | cases = ",
+    b"{{Condition",
+    b"| operator = otherwise",
+    b"#REDIRECT ",
+    b"#REDIRECT [[",
+    b"Mapping en:",
+    b"Mapping de:x",
+    b"OntologyClass:",
+    b"Person",
+    b"owl:Thing",
+    b"rdfs:subClassOf = ",
+    b"&#0;",
+    b"<page>",
+    b"</page>",
+    b"<title>",
+    b"<text>",
+    b"</text>",
+    b"</mediawiki>",
+    b"<!DOCTYPE a>",
+    b"\\u00e9",
+    b"\\uD800",
+    b"\\U00110000",
+    b"%C3",
+    b"%00",
+    b"%",
+    b"> ",
+    b" .",
+    b"_:b ",
+    b"\t",
+    b"\r\n",
+    b'"id":"Q1"',
+    b'"Q4294967296"',
+    b"Q0",
+    b'"rank":"preferred"',
+    b'"claims":[]',
+    b'"sitelinks":{"enwiki":{"title":""}}',
+    b'"P279"',
+    b'"\\ud800"',
+    b"\x85",
+    b"<ref>",
+    b"(http://x)",
+    b"[http://x y]",
+    b"''",
+    b"&amp;amp;",
+    b" " * 40,
+    b"title\tclass",
+    b"#",
+    b": ",
+)
 ANY = mutated(SEEDS, WORDS, edits=3)
 
 

@@ -65,9 +65,13 @@ def write_card(path: Path) -> str | None:
     ],
 )
 def test_a_hostile_file(
-    use: Callable[[Path], object], pattern: str, without: tuple[str, ...], share: float,
-    model_folders: HostileFolders, fuzz: Fuzz,
-) -> None:  # fmt: skip
+    use: Callable[[Path], object],
+    pattern: str,
+    without: tuple[str, ...],
+    share: float,
+    model_folders: HostileFolders,
+    fuzz: Fuzz,
+) -> None:
     def check(case: HostileFile) -> None:
         with model_folders.with_file(case) as folder:
             shown = named(lambda: use(folder), folder)

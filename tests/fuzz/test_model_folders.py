@@ -26,10 +26,13 @@ GRAPH = [b"location", b"input_ids", b"logits", b"\x08", b"\x12\x01", b"\x7a\x00"
 _LENGTHS: tuple[Any, ...] = ("x", [], None, float("nan"), float("inf"), True)
 _UNKNOWN = dumped({"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "x"}})
 FOUND = (
-    *(HostileFile(name, "tokenizer_config.json", dumped({"model_max_length": length}))
-      for name in ("linear", "words", "gliner") for length in _LENGTHS),
+    *(
+        HostileFile(name, "tokenizer_config.json", dumped({"model_max_length": length}))
+        for name in ("linear", "words", "gliner")
+        for length in _LENGTHS
+    ),
     *(HostileFile(name, "tokenizer.json", _UNKNOWN) for name in ("linear", "gliner", "gliner2", "names", "cdlm")),
-)  # fmt: skip
+)
 """Tokenizers that raised what no one expects: lengths that are no numbers, and a missing piece for unknown words."""
 FOUND_EXPORTED = [HostileFile(name, "onnx/tokenizer.json", _UNKNOWN) for name in ("names-onnx", "gliner-onnx")]
 Cases: TypeAlias = st.SearchStrategy[HostileFile]
@@ -106,8 +109,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> HostileFolders:
     return HostileFolders(root, {"run": root / "run"})
 
 
-ARRAYS = [b"'descr': '|O'", b"'fortran_order': True", b"'shape': (-1,)", b"(9999999999999,)", b"'<U9'",
-          b"__import__('os')"]  # fmt: skip
+ARRAYS = [
+    b"'descr': '|O'",
+    b"'fortran_order': True",
+    b"'shape': (-1,)",
+    b"(9999999999999,)",
+    b"'<U9'",
+    b"__import__('os')",
+]
 
 
 def hostile(place: tuple[str, str]) -> Callable[[bytes], st.SearchStrategy[bytes]]:

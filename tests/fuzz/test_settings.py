@@ -29,10 +29,32 @@ pytestmark = pytest.mark.fuzz
 PACKAGE = Path(nerbert.__file__).parent
 KINDS = (CorpusSettings, PretrainSettings, FinetuneSettings, DistilSettings)
 WORDS = (
-    b"=", b"==", b"'''", b'"""', b"[[stages]]", b"[tagging]", b"[systems.x]", b"[[targets]]", b"seed", b"objective",
-    b"0xffffffffffffffffffff", b"0x" + b"f" * 4000, b"1979-05-27T07:32:00Z", b"inf", b"nan", b"1_000", b"#", b".",
-    b"a.b.c = 1\n", b"x = {y = {z = 1}}\n", b"\n[a]\n[a]\n", b'"\\ud800"', b'"\\U0010ffff"', b"os:system", b"{text}",
-)  # fmt: skip
+    b"=",
+    b"==",
+    b"'''",
+    b'"""',
+    b"[[stages]]",
+    b"[tagging]",
+    b"[systems.x]",
+    b"[[targets]]",
+    b"seed",
+    b"objective",
+    b"0xffffffffffffffffffff",
+    b"0x" + b"f" * 4000,
+    b"1979-05-27T07:32:00Z",
+    b"inf",
+    b"nan",
+    b"1_000",
+    b"#",
+    b".",
+    b"a.b.c = 1\n",
+    b"x = {y = {z = 1}}\n",
+    b"\n[a]\n[a]\n",
+    b'"\\ud800"',
+    b'"\\U0010ffff"',
+    b"os:system",
+    b"{text}",
+)
 """Pieces of TOML."""
 
 
@@ -69,10 +91,34 @@ def test_any_file(fuzz: Fuzz, tmp_path: Path, folder: str, readers: Sequence[Cal
 FILES: list[tuple[bytes, int]] = [(b"seed = 0x" + b"f" * 4000, 0), (b"targets = 0x" + b"f" * 4000, 0)]
 TEXTS = st.one_of(
     st.sampled_from([each.decode("utf-8", "surrogateescape") for each in (*PIECES, *WORDS)]),
-    st.sampled_from(["", " ", "-", "--", "-1", "--=", "=", "@x", "$HOME", "%s", "{}", "*", "~", "s3://x", "http://[",
-                     "http://a:99999/", "file:///x", "1/2", "NAME=x", "\ud800", "\0", "\u2028"]),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "-",
+            "--",
+            "-1",
+            "--=",
+            "=",
+            "@x",
+            "$HOME",
+            "%s",
+            "{}",
+            "*",
+            "~",
+            "s3://x",
+            "http://[",
+            "http://a:99999/",
+            "file:///x",
+            "1/2",
+            "NAME=x",
+            "\ud800",
+            "\0",
+            "\u2028",
+        ]
+    ),
     st.text(max_size=8),
-)  # fmt: skip
+)
 """Values that no setting has."""
 NAMES = sorted({name for kind in KINDS for name in kind.__dataclass_fields__} | {"tagging.x", "mlm.", ".", "a.b.c"})
 
@@ -143,8 +189,20 @@ def test_any_cache(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
 def options() -> list[str]:
     """All commands and options."""
     script = app.generate_completion(shell="bash")
-    return sorted({*re.findall(r"--[a-z][a-z-]+", script), *(name for name in app if name.isalpha()), "-o", "-h",
-                   "list", "check", "convert", "build", "inspect", "fetch"})  # fmt: skip
+    return sorted(
+        {
+            *re.findall(r"--[a-z][a-z-]+", script),
+            *(name for name in app if name.isalpha()),
+            "-o",
+            "-h",
+            "list",
+            "check",
+            "convert",
+            "build",
+            "inspect",
+            "fetch",
+        }
+    )
 
 
 def test_any_command_line(
@@ -172,4 +230,4 @@ def test_any_command_line(
     known = st.sampled_from(options())
     word = known | TEXTS | st.tuples(known, TEXTS).map("=".join)
     command = st.sampled_from([name for name in app if name.isalpha()])
-    fuzz(st.builds(lambda first, rest: [first, *rest], command | TEXTS, st.lists(word, max_size=5)), check)  # fmt: skip
+    fuzz(st.builds(lambda first, rest: [first, *rest], command | TEXTS, st.lists(word, max_size=5)), check)

@@ -20,13 +20,68 @@ from tests.fuzz.mutator import mutated, soup
 
 pytestmark = pytest.mark.fuzz
 SITES = (EN, DE, *(make_site("", code, {}) for code in ("zh", "ar", "tr", "ca", "fr", "sr")))
-PIECES = tuple(dict.fromkeys((
-    *TOKENS, *HOSTILE, "-{", "}-", "zh-hans:", "sr-el:", ";", "=>", "<gallery>", "</gallery>", "<math>", "</math>",
-    "<table>", "</table>", "<onlyinclude>", "{{convert|5|", "{{cvt|1|to|", "{{chem|", "{{nbsp}}", "{{unité|", "km",
-    "{{PAGENAME}}", "{{Infobox x|", "ISBN ", "~~~~", "#REDIRECT ", "&#x1F600;", "&#0;", "&#xD800;", "&#27;", "%1B",
-    "%00", "\U0001f469\u200d\U0001f467", "e\u0301", "\u0301", "ا", "\u3000", "\x85", "\x0c", "\x7f", "\ud800", "[[:",
-    "''''", "'''''", "''''''", "<s", "/>", "://", "mailto:", "\n----", "\n=", "=\n", "\n|", "\n!", "\n{|", "\n|}",
-)))  # fmt: skip
+PIECES = tuple(
+    dict.fromkeys(
+        (
+            *TOKENS,
+            *HOSTILE,
+            "-{",
+            "}-",
+            "zh-hans:",
+            "sr-el:",
+            ";",
+            "=>",
+            "<gallery>",
+            "</gallery>",
+            "<math>",
+            "</math>",
+            "<table>",
+            "</table>",
+            "<onlyinclude>",
+            "{{convert|5|",
+            "{{cvt|1|to|",
+            "{{chem|",
+            "{{nbsp}}",
+            "{{unité|",
+            "km",
+            "{{PAGENAME}}",
+            "{{Infobox x|",
+            "ISBN ",
+            "~~~~",
+            "#REDIRECT ",
+            "&#x1F600;",
+            "&#0;",
+            "&#xD800;",
+            "&#27;",
+            "%1B",
+            "%00",
+            "\U0001f469\u200d\U0001f467",
+            "e\u0301",
+            "\u0301",
+            "ا",
+            "\u3000",
+            "\x85",
+            "\x0c",
+            "\x7f",
+            "\ud800",
+            "[[:",
+            "''''",
+            "'''''",
+            "''''''",
+            "<s",
+            "/>",
+            "://",
+            "mailto:",
+            "\n----",
+            "\n=",
+            "=\n",
+            "\n|",
+            "\n!",
+            "\n{|",
+            "\n|}",
+        )
+    )
+)
 """What begins, ends or is markup, and characters that are more than one, or none."""
 SOUP = soup(PIECES, 40).map("".join)
 

@@ -95,8 +95,11 @@ def test_a_data_set_of_hugging_face_is_tagged_by_processes(
 
     monkeypatch.setattr("multiprocess.Pool", pytest.importorskip("multiprocess").get_context(how).Pool)
     wanted = Tagging(tiny_tagger, precision="fp32")(table).to_pylist()
-    known = {"id": datasets.Value("int16"), "text": datasets.Value("string"),
-             "when": datasets.ClassLabel(names=["1893"])}  # fmt: skip
+    known = {
+        "id": datasets.Value("int16"),
+        "text": datasets.Value("string"),
+        "when": datasets.ClassLabel(names=["1893"]),
+    }
     rows = datasets.Dataset.from_dict(table.to_pydict(), features=datasets.Features(known)).with_format("arrow")
     tagging = Tagging(tiny_tagger, precision="fp32")
     done = rows.map(tagging, batched=True, batch_size=7, num_proc=2)
@@ -141,9 +144,17 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.mark.extras
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
 def test_a_data_set_of_ray_is_tagged_by_actors(data: Any, tiny_tagger: Path, table: pa.Table, tmp_path: Path) -> None:
-    rows = data.from_arrow(table).repartition(5).map_batches(
-        Tagging, fn_constructor_args=[str(tiny_tagger)], fn_constructor_kwargs={"precision": "fp32"},
-        batch_format="pyarrow", batch_size=10, concurrency=1,
-    )  # fmt: skip
+    rows = (
+        data.from_arrow(table)
+        .repartition(5)
+        .map_batches(
+            Tagging,
+            fn_constructor_args=[str(tiny_tagger)],
+            fn_constructor_kwargs={"precision": "fp32"},
+            batch_format="pyarrow",
+            batch_size=10,
+            concurrency=1,
+        )
+    )
     found = sorted(rows.take_all(), key=lambda row: int(row["id"]))
     assert found == tagged(tiny_tagger, tmp_path, "--precision", "fp32").to_pylist()

@@ -70,8 +70,11 @@ def write_texts(folder: Path) -> None:
 
 def run(source: Path, target: Path, tagger: Path, workers: int) -> dict[str, list[dict[str, Any]]]:
     """Return the entities by document of a pipeline with two tasks."""
-    steps = [JsonlReader(str(source)), TaggingStep(tagger, batch_size=7, precision="fp32"),
-             JsonlWriter(str(target / "out"), compression=None)]  # fmt: skip
+    steps = [
+        JsonlReader(str(source)),
+        TaggingStep(tagger, batch_size=7, precision="fp32"),
+        JsonlWriter(str(target / "out"), compression=None),
+    ]
     LocalPipelineExecutor(steps, tasks=2, workers=workers, logging_dir=str(target / "logs")).run()
     files = sorted((target / "out").iterdir())
     assert len(files) == 2, "one for each task"

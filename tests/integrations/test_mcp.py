@@ -99,8 +99,10 @@ def test_tools_describe_their_parameters_and_results(told: Path) -> None:
 def test_labels_and_confidences(told: Path) -> None:
     async def ask(client: Client) -> list[CallToolResult]:
         more: list[dict[str, Any]] = [
-            {}, {"labels": ["ship", "port: where ships call"]}, {"labels": ["ship"], "min_confidence": 0.7},
-        ]  # fmt: skip
+            {},
+            {"labels": ["ship", "port: where ships call"]},
+            {"labels": ["ship"], "min_confidence": 0.7},
+        ]
         return [await client.call_tool("tag", {"texts": [SHIP], **each}) for each in more]
 
     default, both, sure = asked(ask, told, labels="port", **TOLD)
@@ -116,7 +118,7 @@ def test_errors_say_what_is_wrong_and_faults_are_not_shown(told: Path) -> None:
         ({"texts": [SHIP, "brokenmodel"], "labels": ["ship"]}, "the server has an internal error"),
         ({"texts": "a text", "labels": ["ship"]}, "valid list"),
         ({"texts": [SHIP], "labels": ["ship"], "min_confidence": 2}, "less than or equal to 1"),
-    ]  # fmt: skip
+    ]
 
     async def ask(client: Client) -> list[CallToolResult]:
         return [await client.call_tool("tag", each) for each, _ in wrong]
@@ -135,8 +137,12 @@ def test_the_command_speaks_the_protocol_alone_whatever_is_printed(told: Path) -
 
     assert [each[0] for each in spans(asyncio.run(run()))[0]] == ["ship"]
     done = subprocess.run(
-        [sys.executable, *arguments], text=True, capture_output=True, check=True, env=environment,
+        [sys.executable, *arguments],
+        text=True,
+        capture_output=True,
+        check=True,
+        env=environment,
         input='{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n',
-    )  # fmt: skip
+    )
     assert done.stdout == '{"jsonrpc":"2.0","id":1,"result":{}}\n'
     assert "loading" in done.stderr

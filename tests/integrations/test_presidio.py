@@ -55,8 +55,14 @@ class ScriptedTagger:
 
     def tag(self, text: str) -> Spans:
         known = (("Anna", "PER", 0.8), ("Oslo", "GPE", 0.4))
-        return Spans(text, [Span(start, start + len(word), type_, word, sure) for word, type_, sure in known
-                            if (start := text.find(word)) >= 0 and type_ in self.types])  # fmt: skip
+        return Spans(
+            text,
+            [
+                Span(start, start + len(word), type_, word, sure)
+                for word, type_, sure in known
+                if (start := text.find(word)) >= 0 and type_ in self.types
+            ],
+        )
 
 
 @pytest.fixture

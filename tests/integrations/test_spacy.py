@@ -47,12 +47,15 @@ class Scripted:
     def tag(self, text: str) -> Spans:
         if text not in self._entities:
             raise InputError(f"{text}: refused")
-        return Spans(text, [Found(start, end, type_, text[start:end], sure)
-                            for start, end, type_, sure in self._entities[text]])  # fmt: skip
+        return Spans(
+            text, [Found(start, end, type_, text[start:end], sure) for start, end, type_, sure in self._entities[text]]
+        )
 
     def tag_batch(self, requests: Iterable[TagRequest]) -> list[Spans | NerbertError]:
-        return [self.tag(text) if text in self._entities else InputError(f"{text}: refused")
-                for text in (str(each.text) for each in requests)]  # fmt: skip
+        return [
+            self.tag(text) if text in self._entities else InputError(f"{text}: refused")
+            for text in (str(each.text) for each in requests)
+        ]
 
 
 def scripted(entities: Entities, *, overwrite_ents: bool = False) -> TaggingComponent:
@@ -92,8 +95,11 @@ def test_entities_grow_to_whole_tokens_and_none_is_lost() -> None:
     found = [(3, 9, "person", 0.6), (10, 14, "firm", 0.9), (22, 26, "year", 0.5), (22, 31, "place", 0.4)]
     doc = scripted({doc.text: found})(doc)
     assert [(each.text, each.label_) for each in doc.spans["nerbert"]] == [
-        ("Larsen&Holm", "person"), ("Larsen&Holm", "firm"), ("pre-1900", "year"), ("pre-1900 Oslo", "place"),
-    ]  # fmt: skip
+        ("Larsen&Holm", "person"),
+        ("Larsen&Holm", "firm"),
+        ("pre-1900", "year"),
+        ("pre-1900 Oslo", "place"),
+    ]
     assert doc.spans["nerbert"].attrs["scores"].tolist() == [0.6, 0.9, 0.5, 0.4]
     assert ents(doc) == [("Larsen&Holm", "firm"), ("pre-1900 Oslo", "place")]
     again = next(iter(DocBin(docs=[doc], store_user_data=True).get_docs(doc.vocab)))
@@ -184,9 +190,13 @@ def test_another_process_loads_it_by_the_entry_point_and_forks(tiny_tagger: Path
     nlp.to_disk(tmp_path / "nlp")
     paths = os.pathsep.join([str(installed.parent), str(ROOT)])
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", CHILD, tmp_path / "nlp"], cwd=tmp_path, text=True, check=True,
-        env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-W", "error", "-c", CHILD, tmp_path / "nlp"],
+        cwd=tmp_path,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+    )
     wanted = ents(nlp("The brig Margarethe was built by Larsen & Holm."))
     assert wanted
     assert done.stdout == f"{[wanted] * 5}\n"

@@ -28,8 +28,10 @@ def test_lengths_and_confusions() -> None:
     found = [["B-a", "I-a", "O", "B-a"], ["B-a"] + ["I-a"] * 7 + ["O"], ["B-b"], ["B-b"], ["O"]]
     pair = pair_of(gold, found)
     assert [(each.name, each.counts.right, each.counts.predicted, each.counts.gold) for each in by_length(pair)] == [
-        ("1", 0, 3, 4), ("2", 1, 1, 1), (f"{LONGEST} or more", 0, 1, 1)
-    ]  # fmt: skip
+        ("1", 0, 3, 4),
+        ("2", 1, 1, 1),
+        (f"{LONGEST} or more", 0, 1, 1),
+    ]
     assert confusions(pair) == [("a", "b", 2), ("b", "a", 1)]
     assert [each.name for each in by_type(pair)] == ["a", "b"]
     once = pair_of([["B-b", "B-a"]], [["B-a", "B-b"]])
@@ -60,8 +62,10 @@ def test_a_type_that_one_tagger_alone_finds_has_a_difference() -> None:
     assert [each.name for each in differences(one, none)] == [each.name for each in differences(none, one)] == ["", "a"]
 
 
-@pytest.mark.parametrize(("low", "high", "sure"), [(0.1, 0.2, True), (-0.2, -0.1, True), (0.0, 0.2, False),
-                                                   (-0.2, 0.0, False), (-0.1, 0.1, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("low", "high", "sure"),
+    [(0.1, 0.2, True), (-0.2, -0.1, True), (0.0, 0.2, False), (-0.2, 0.0, False), (-0.1, 0.1, False)],
+)
 def test_an_interval_with_zero_is_not_sure(low: float, high: float, sure: bool) -> None:
     assert ScoreDifference("", 1, 0.5, 0.5, judging.Interval(low, high, 0.95, 1)).sure == sure
 

@@ -58,9 +58,21 @@ def test_every_part_is_that_of_its_own_function(pairs: Pairs) -> None:
 def test_the_keys_are_always_the_same() -> None:
     keys = set(assess([], []).as_json())
     assert keys == {
-        "rules", "sentences", "micro", "macro", "by_type", "strict", "span", "token", "errors", "seen", "unseen",
-        "interval", "calibration", "without",
-    }  # fmt: skip
+        "rules",
+        "sentences",
+        "micro",
+        "macro",
+        "by_type",
+        "strict",
+        "span",
+        "token",
+        "errors",
+        "seen",
+        "unseen",
+        "interval",
+        "calibration",
+        "without",
+    }
     full = assess(
         GOLD, FOUND, confidences=[[1.0] * len(each) for each in GOLD], words=WORDS, seen=set(), without=[1]
     ).as_json()

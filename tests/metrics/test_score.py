@@ -74,7 +74,12 @@ def test_figures_of_a_known_case() -> None:
     assert list(score.by_type) == ["x", "y", "z"]
     nothing = {"right": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0}
     assert score.as_json() == {
-        "right": 2, "predicted": 5, "gold": 4, "precision": 0.4, "recall": 0.5, "f1": 4 / 9,
+        "right": 2,
+        "predicted": 5,
+        "gold": 4,
+        "precision": 0.4,
+        "recall": 0.5,
+        "f1": 4 / 9,
         "macro": {"precision": 2 / 3 / 3, "recall": 1 / 3, "f1": 0.8 / 3, "types": 3},
         "by_type": {
             "x": nothing | {"predicted": 2, "gold": 0},
@@ -82,7 +87,7 @@ def test_figures_of_a_known_case() -> None:
             "z": {"right": 2, "predicted": 3, "gold": 2, "precision": 2 / 3, "recall": 1.0, "f1": 0.8},
         },
         "rules": RULES,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("tags", [[["O"], []], [[]], []])

@@ -58,22 +58,30 @@ def test_the_card_says_what_a_folder_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format": 99}, "format = 99: must be 1"), ({"word_splitter": "x"}, "word splitter 'x'"),
-        ({"word_splitter": ["x"]}, "word_splitter = "), ({"max_length": "x"}, "max_length = 'x'"),
-        ({"max_length": 0}, "max_length = 0"), ({"max_length": True}, "max_length = True"),
-        ({"kind": []}, "kind = []"), ({"head": {"linear": 1}}, "head = {"), ({"head": ["linear"]}, "head = ["),
-        ({"language": ["en"]}, "language = "), ({"calibration": [1]}, "calibration = [1]: must be"),
+        ({"format": 99}, "format = 99: must be 1"),
+        ({"word_splitter": "x"}, "word splitter 'x'"),
+        ({"word_splitter": ["x"]}, "word_splitter = "),
+        ({"max_length": "x"}, "max_length = 'x'"),
+        ({"max_length": 0}, "max_length = 0"),
+        ({"max_length": True}, "max_length = True"),
+        ({"kind": []}, "kind = []"),
+        ({"head": {"linear": 1}}, "head = {"),
+        ({"head": ["linear"]}, "head = ["),
+        ({"language": ["en"]}, "language = "),
+        ({"calibration": [1]}, "calibration = [1]: must be"),
         ({"calibration": {"temperature": 0}}, "calibration.temperature = 0"),
         ({"calibration": {"temperature": float("nan")}}, "calibration.temperature = nan"),
         ({"calibration": {"temperature": "2"}}, "calibration.temperature = '2'"),
         ({"calibration": {"temperature": 1e9}}, "calibration.temperature = 1000000000.0"),
         ({"threshold": 1.5}, "threshold = 1.5: must be less than or equal to 1"),
-        ({"threshold": -0.1}, "threshold = -0.1"), ({"threshold": "0.5"}, "threshold = '0.5'"),
+        ({"threshold": -0.1}, "threshold = -0.1"),
+        ({"threshold": "0.5"}, "threshold = '0.5'"),
         ({"thresholds": 0.5}, "thresholds = 0.5: must be"),
         ({"thresholds": {"ship": 1.5}}, "thresholds.ship = 1.5: must be less than or equal to 1"),
-        ({"thresholds": {"ship": True}}, "thresholds"), ({"thresholds": {"ship": None}}, "thresholds"),
+        ({"thresholds": {"ship": True}}, "thresholds"),
+        ({"thresholds": {"ship": None}}, "thresholds"),
     ],
-)  # fmt: skip
+)
 def test_a_strange_card_is_refused_by_name(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     write_card(tmp_path, "tagger", word_splitter="unicode-words-2")
     change_json(tmp_path / "nerbert.json", **change)
@@ -153,18 +161,21 @@ def test_the_tagger_in_the_package_is_loaded_by_its_name() -> None:
         labels = ["Country", "person", *(f"kind of ship {number}" for number in range(more))]
         found = tagger.tag("Charles Darwin came to Brazil and Chile.", labels=labels)
         assert [(each.text, each.type) for each in found] == [
-            ("Charles Darwin", "person"), ("Brazil", "Country"), ("Chile", "Country"),
-        ]  # fmt: skip
+            ("Charles Darwin", "person"),
+            ("Brazil", "Country"),
+            ("Chile", "Country"),
+        ]
 
 
 @pytest.mark.parametrize(
     "entry",
     [
-        {"attn_implementation": "somebody/kernel"}, {"_attn_implementation": "somebody/kernel@v1:forward"},
+        {"attn_implementation": "somebody/kernel"},
+        {"_attn_implementation": "somebody/kernel@v1:forward"},
         {"attn_implementation": {"": "somebody/kernel"}},
         {"text_config": {"experts_implementation": "somebody/kernel"}},
     ],
-)  # fmt: skip
+)
 def test_a_configuration_names_no_code(entry: dict[str, object], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(find_named("embedded"), tmp_path / "m"))
     change_json(folder / "config.json", **entry)
@@ -173,8 +184,9 @@ def test_a_configuration_names_no_code(entry: dict[str, object], tmp_path: Path)
 
 
 def test_the_models_in_the_package_are_small() -> None:
-    sizes = {name: sum(path.stat().st_size for path in Path(find_named(name)).rglob("*.safetensors"))
-             for name in EMBEDDED}  # fmt: skip
+    sizes = {
+        name: sum(path.stat().st_size for path in Path(find_named(name)).rglob("*.safetensors")) for name in EMBEDDED
+    }
     assert sum(sizes.values()) <= 16_000_000
     assert sizes["embedded-open"] <= 8 << 20
 

@@ -73,8 +73,10 @@ def test_a_word_knows_the_concepts_of_its_own_source() -> None:
     assert texts == [ROOT, "city", "ship", "city: a large town", "boat", "gene"]
     known = table.masks([((), all_of(source)) for source in range(3)], np.arange(6))[1]
     assert [{texts[place] for place in row.nonzero()[0]} for row in known] == [
-        {ROOT, "city", "ship"}, {"city: a large town", "city", "boat"}, {"city", "gene"},
-    ]  # fmt: skip
+        {ROOT, "city", "ship"},
+        {"city: a large town", "city", "boat"},
+        {"city", "gene"},
+    ]
     assert unknown_of(table, ["gene"], all_of(2)) == {ROOT, "ship", "city: a large town", "boat"}
     assert unknown_of(table, ["city"], all_of(0)) == {ROOT, "city: a large town", "boat", "gene"}
     assert unknown_of(table, [], ("city",)) == {ROOT, "ship", "boat", "gene"}

@@ -38,10 +38,13 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 
 
 USES: list[Callable[[str], object]] = [
-    read_card, load_tokenizer, lambda name: ModelFolder.open(name, "model"),
-    lambda name: ModelFolder.open(name, "tagger"), lambda name: Backbone(name, None, 0).config,
+    read_card,
+    load_tokenizer,
+    lambda name: ModelFolder.open(name, "model"),
+    lambda name: ModelFolder.open(name, "tagger"),
+    lambda name: Backbone(name, None, 0).config,
     lambda name: Backbone(name, None, 0).load_body(),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("use", USES)

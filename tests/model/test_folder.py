@@ -60,7 +60,7 @@ def test_digests_stay_as_users_have_them(kind: str, fingerprint: str, digest: st
         ("pickled", "weights", "pytorch_model.bin"),
         ("pickled", "tagger", "gliner_config.json spm.model tokenizer.json"),
     ],
-)  # fmt: skip
+)
 def test_which_files_count(kind: str, use: Use, wanted: str, tmp_path: Path) -> None:
     found = made(tmp_path, FOLDERS[kind]).files(use)
     assert {path.relative_to(tmp_path).as_posix() for path in found} == set(wanted.split())
@@ -126,14 +126,20 @@ OPENER, NO_KIND = "nerbert.model.head_kinds:HeadKind", "': must be a subclass of
         (head_kind, SettingsError, "its head is 'own', code outside of nerbert, no head's na"),
         (lambda folder: head_kind(folder, "pathlib:Path"), SettingsError, f"head 'pathlib:Path{NO_KIND}"),
         (lambda folder: head_kind(folder, "json:dumps"), SettingsError, f"head 'json:dumps{NO_KIND}"),
-        (lambda folder: head_kind(folder, OPENER).open(folder, HeadOptions()), SettingsError,
-         "head HeadKind: opens no tagger: the class has no `open` of its own"),
+        (
+            lambda folder: head_kind(folder, OPENER).open(folder, HeadOptions()),
+            SettingsError,
+            "head HeadKind: opens no tagger: the class has no `open` of its own",
+        ),
     ],
-)  # fmt: skip
+)
 def test_messages_of_kinds_from_outside(
-    act: Callable[[ModelFolder], object], kind: type[NerbertError], words: str, tmp_path: Path,
+    act: Callable[[ModelFolder], object],
+    kind: type[NerbertError],
+    words: str,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setitem(MODEL_KINDS._known, "own", OwnKind)
     folder = made(tmp_path, "config.json own.json")
     assert folder.kind is OwnKind

@@ -55,9 +55,15 @@ def tagger_of(kind: str, labels: int, seed: int) -> torch.nn.Module:
 
     torch.manual_seed(seed)
     config = getattr(transformers, f"{kind}Config")(
-        vocab_size=40, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8,
-        max_position_embeddings=16, pad_token_id=0, num_labels=labels,
-    )  # fmt: skip
+        vocab_size=40,
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=8,
+        max_position_embeddings=16,
+        pad_token_id=0,
+        num_labels=labels,
+    )
     model: torch.nn.Module = getattr(transformers, f"{kind}ForTokenClassification")(config)
     torch.nn.init.normal_(model.classifier.bias)  # type: ignore[arg-type,union-attr]
     return model

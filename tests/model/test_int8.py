@@ -52,15 +52,22 @@ def test_a_graph_computes_with_what_is_joined_to_it() -> None:
 
     helper, kinds, rng = onnx.helper, onnx.TensorProto, np.random.default_rng(0)
     stored = to_int8({"w": rng.normal(size=(3, 4)).astype(np.float32), "t": rng.normal(size=(5, 2)).astype(np.float32)})
-    nodes = [helper.make_node(kind, taken, [made], **more) for kind, taken, made, more in (
-        ("Gather", ["table", "ids"], "rows", {}), ("Cast", ["rows"], "r", {"to": 1}),
-        ("Gather", ["table_scale", "ids"], "s", {}), ("Mul", ["r", "s"], "looked_up", {}),
-        ("Cast", ["m_quantized"], "m", {"to": 1}), ("Mul", ["m", "m_scale"], "multiplied", {}),
-    )]  # fmt: skip
+    nodes = [
+        helper.make_node(kind, taken, [made], **more)
+        for kind, taken, made, more in (
+            ("Gather", ["table", "ids"], "rows", {}),
+            ("Cast", ["rows"], "r", {"to": 1}),
+            ("Gather", ["table_scale", "ids"], "s", {}),
+            ("Mul", ["r", "s"], "looked_up", {}),
+            ("Cast", ["m_quantized"], "m", {"to": 1}),
+            ("Mul", ["m", "m_scale"], "multiplied", {}),
+        )
+    ]
     of_type = {"ids": kinds.INT64, "looked_up": kinds.FLOAT, "multiplied": kinds.FLOAT}
     infos = [helper.make_tensor_value_info(name, kind, None) for name, kind in of_type.items()]
-    graph = helper.make_model(helper.make_graph(nodes, "g", infos[:1], infos[1:]), ir_version=8,
-                              opset_imports=[helper.make_opsetid("", 17)])  # fmt: skip
+    graph = helper.make_model(
+        helper.make_graph(nodes, "g", infos[:1], infos[1:]), ir_version=8, opset_imports=[helper.make_opsetid("", 17)]
+    )
     constants = constants_of(stored, {"table": "t"}, {"m": "w"})
     assert np.array_equal(constants["m_quantized"], np.rint(stored["w"] / 2).T), "halves go to the even number"
     joined, options = graph.SerializeToString() + declared(constants), onnxruntime.SessionOptions()
@@ -84,8 +91,13 @@ def test_a_row_of_large_numbers_leaves_the_others_their_digits(tmp_path: Path) -
     weights, rows = rng.normal(size=(16, 4)).astype(np.float32), rng.normal(size=(50, 16)).astype(np.float32)
     rows[0], rows[1] = rows[0] * 300, 0
     infos = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", None]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", infos[:1], infos[1:],
-                              [onnx.numpy_helper.from_array(weights, "w")])  # fmt: skip
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        infos[:1],
+        infos[1:],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )
     opset = [helper.make_opsetid("", OPSET)]
     onnx.save(helper.make_model(graph, ir_version=8, opset_imports=opset), tmp_path / "exact.onnx")
     errors = []

@@ -166,9 +166,10 @@ def test_weights_and_configuration_must_belong_together(encoder: Callable[..., s
     plain, wide = (Path(each, "config.json").read_text() for each in folders)
     body = saved(joined(source).base_model, tmp_path / "body")
     for folder, config, words in (
-        (folders[0], wide, "can't be loaded as a model"), (folders[1], plain, "can't be loaded as a model"),
+        (folders[0], wide, "can't be loaded as a model"),
+        (folders[1], plain, "can't be loaded as a model"),
         (body, wide, "not a tagger: its weights hold no head"),
-    ):  # fmt: skip
+    ):
         Path(folder, "config.json").write_text(config)
         with raises(InputError, words):
             load_tagger_model(folder)

@@ -19,9 +19,21 @@ from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_mlm
 from tests.raised import raises
 
 KINDS = (
-    "bert", "roberta", "distilbert", "deberta", "deberta-v2", "electra", "mpnet", "modernbert", "mobilebert",
-    "longformer", "big_bird", "roformer", "camembert", "xlm-roberta",
-)  # fmt: skip
+    "bert",
+    "roberta",
+    "distilbert",
+    "deberta",
+    "deberta-v2",
+    "electra",
+    "mpnet",
+    "modernbert",
+    "mobilebert",
+    "longformer",
+    "big_bird",
+    "roformer",
+    "camembert",
+    "xlm-roberta",
+)
 BOTH = pytest.mark.parametrize("make", [tiny_tagging, tiny_mlm], ids=["tagger", "mlm"])
 
 
@@ -153,10 +165,12 @@ def test_0_freezes_nothing_and_all_leaves_the_head(batch: Batch) -> None:
         (keep_layers, "albert", 1, "num_layers = 1: albert has no list of 2 layers"),  # one layer, used twice
         (keep_layers, "xlm", 1, "num_layers = 1: xlm has no list of 2 layers"),  # a layer's parts are in several lists
         (keep_layers, "esm", 1, "num_layers = 1: a esm has more parts "),  # a contact head as wide as it has layers
-        *((freeze, kind, count, f"num_frozen_layers = {count}: ") for kind, count in
-          (("bert", 3), ("albert", 1), ("xlm", 1))),
+        *(
+            (freeze, kind, count, f"num_frozen_layers = {count}: ")
+            for kind, count in (("bert", 3), ("albert", 1), ("xlm", 1))
+        ),
     ],
-)  # fmt: skip
+)
 def test_messages(act: Callable[[Any, int], None], kind: str, count: int, words: str) -> None:
     with raises(SettingsError, words):
         act(tiny_tagging(kind), count)

@@ -77,8 +77,12 @@ def entities(head: NamesHead, text: str, tags: str, types: Sequence[Sequence[flo
     """The entities of a text whose words have sure tags, and vectors."""
     words = split_words(text)
     logits = np.array([[8.0 * (tag == each) for each in "OBI"] for tag in tags], np.float32)
-    scores = WordScores(np.array([0, len(words)]), np.arange(len(words)),
-                        np.concatenate([np.array(types, np.float32), logits], 1), np.zeros(0, np.int64))  # fmt: skip
+    scores = WordScores(
+        np.array([0, len(words)]),
+        np.arange(len(words)),
+        np.concatenate([np.array(types, np.float32), logits], 1),
+        np.zeros(0, np.int64),
+    )
     assert head.asked is not None
     return head._entities([Example(text, words)], scores, head.asked)
 
@@ -94,8 +98,12 @@ def test_tags_cut_and_names_type() -> None:
 def test_the_confidence_is_that_of_span_and_label() -> None:
     head = head_of(["city"], least=0.01)
     logits = np.array([[1.0, 0.5, -1.0], [1.5, 0.1, 0.3]], np.float32)
-    scores = WordScores(np.array([0, 2]), np.arange(2), np.concatenate([[[0.4], [-0.2]], logits], 1, dtype=np.float32),
-                        np.zeros(0, np.int64))  # fmt: skip
+    scores = WordScores(
+        np.array([0, 2]),
+        np.arange(2),
+        np.concatenate([[[0.4], [-0.2]], logits], 1, dtype=np.float32),
+        np.zeros(0, np.int64),
+    )
     assert head.asked is not None
     found = head._entities([Example("New York", ((0, 3), (4, 8)))], scores, head.asked)
     chances, types = paths(logits), {(0, 1): 0.4, (1, 2): -0.2, (0, 2): 0.1}

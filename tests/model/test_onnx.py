@@ -27,9 +27,14 @@ TABLE = np.arange(VOCABULARY * CLASSES, dtype=np.float32).reshape(VOCABULARY, CL
 
 
 def graph(
-    nodes: Sequence[Any] = (), *, inputs: Sequence[str] = INPUTS, outputs: Sequence[str] = ("logits",),
-    shape: Sequence[Any] = ("batch", "pieces", CLASSES), kind: int = onnx.TensorProto.FLOAT, table: Any = None,
-) -> bytes:  # fmt: skip
+    nodes: Sequence[Any] = (),
+    *,
+    inputs: Sequence[str] = INPUTS,
+    outputs: Sequence[str] = ("logits",),
+    shape: Sequence[Any] = ("batch", "pieces", CLASSES),
+    kind: int = onnx.TensorProto.FLOAT,
+    table: Any = None,
+) -> bytes:
     """A model that looks up each piece's logits, unless it is told to do otherwise."""
     helper = onnx.helper
     nodes = nodes or [helper.make_node("Gather", ["table", "input_ids"], ["logits"])]
@@ -80,19 +85,23 @@ REFUSED: dict[str, tuple[Callable[[], bytes] | None, str]] = {
     "other input": (lambda: graph(inputs=[*INPUTS, "labels"]), "takes input_ids, attention_mask, labels and gives"),
     "no pieces": (
         lambda: graph([node("Gather", ["table", "attention_mask"], ["logits"])], inputs=["attention_mask"]),
-        "takes attention_mask and gives logits"),
+        "takes attention_mask and gives logits",
+    ),
     "other output": (lambda: graph([node("Gather", TWICE, ["scores"])], outputs=["scores"]), ": not a graph"),
     "two outputs": (
         lambda: graph([node("Gather", TWICE, ["logits"]), node("Gather", TWICE, ["more"])], outputs=["logits", "more"]),
-        "gives logits, more: not a graph"),
+        "gives logits, more: not a graph",
+    ),
     "told otherwise": (lambda: graph(shape=("batch", "pieces", 9)), "labels are 3"),
     "classes": (
-        lambda: graph([node("Gather", TWICE, ["logits"], axis=1)], shape=(3, "batch", "pieces")), "labels are 3"),
+        lambda: graph([node("Gather", TWICE, ["logits"], axis=1)], shape=(3, "batch", "pieces")),
+        "labels are 3",
+    ),
     "unknown operator": (lambda: graph([node("Spy", TWICE, ["logits"], domain="evil")]), "can't be loaded"),
     "nothing": (lambda: b"", "can't be loaded by onnxruntime"),
     "cut off": (lambda: graph()[:-40], "can't be loaded by onnxruntime"),
     "missing": (None, "no such file; export the tagger again"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -126,9 +135,13 @@ def _doubles() -> bytes:
     ],
 )
 def test_a_graph_that_breaks_off_or_gives_other_logits_is_one_line(
-    tmp_path: Path, capfd: Caught, content: Callable[[], bytes], first: int,
-    kind: type[NerbertError], words: str,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    capfd: Caught,
+    content: Callable[[], bytes],
+    first: int,
+    kind: type[NerbertError],
+    words: str,
+) -> None:
     (tmp_path / "model.onnx").write_bytes(content())
     scorer = OnnxScorer(tmp_path / "model.onnx", CLASSES)
     with raises(kind, words) as caught:

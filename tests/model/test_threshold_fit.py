@@ -81,8 +81,9 @@ def test_it_counts_as_scores_do() -> None:
     for _ in range(60):
         spans = [(start, start + 1 + int(draw.integers(2)), str(draw.choice(["a", "b", "c"]))) for start in (0, 3, 6)]
         gold.append([each for each in spans if draw.random() < 0.5])
-        found.append([(each, tuple(draw.normal(0, 2, each[1] - each[0]).tolist()))
-                      for each in spans if draw.random() < 0.7])  # fmt: skip
+        found.append(
+            [(each, tuple(draw.normal(0, 2, each[1] - each[0]).tolist())) for each in spans if draw.random() < 0.7]
+        )
     entities = Entities.of(found)
     wanted = {each: score_spans(gold, above(entities, each).word_spans(len(gold))).f1 for each in TRIED}
     best = max(TRIED, key=lambda each: (wanted[each], -abs(each - 0.5), each))

@@ -221,9 +221,15 @@ def test_the_longest_window_goes_through_the_model(tokenizers: dict[str, Any], c
     from nerbert.model.forward import TorchScorer
 
     config = RobertaConfig(
-        vocab_size=1000, hidden_size=64, num_hidden_layers=1, num_attention_heads=1, intermediate_size=64,
-        max_position_embeddings=34, pad_token_id=1, num_labels=3,
-    )  # fmt: skip
+        vocab_size=1000,
+        hidden_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=64,
+        max_position_embeddings=34,
+        pad_token_id=1,
+        num_labels=3,
+    )
     pieces = SubwordTokenizer(tokenizers["byte-level"], config, 256)
     scorer = TorchScorer(RobertaForTokenClassification(config), "fp32")
     (found,) = predict(scorer, pieces, [conll("Paris " * 99 + "Rome")], ["O", "B-x", "I-x"])
@@ -280,9 +286,12 @@ def borders(examples: list[Example], tokenizer: Any, most: int = 64) -> EntityBo
 
 @pytest.mark.parametrize(
     ("examples", "found"),
-    [(SEOUL, EntityBorders(1, hidden=1, unknown=1)), (BANGKOK, EntityBorders(1, hidden=1, unknown=1)),
-     (OSLO, EntityBorders(2))],
-)  # fmt: skip
+    [
+        (SEOUL, EntityBorders(1, hidden=1, unknown=1)),
+        (BANGKOK, EntityBorders(1, hidden=1, unknown=1)),
+        (OSLO, EntityBorders(2)),
+    ],
+)
 def test_an_english_tokenizer_hides_entities_of_scripts_without_spaces(
     examples: list[Example], found: EntityBorders
 ) -> None:

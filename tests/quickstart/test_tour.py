@@ -46,12 +46,22 @@ def small() -> Tour:
 
     torch.set_num_threads(1)
     return Tour(
-        model="embedded-open", workers=1, seeds=(1, 2),
-        pretraining=PretrainSettings(label_set="4types", fresh_num_layers=1, fresh_hidden_size=64, fresh_vocab_size=600,
-                                     min_steps=4, max_steps=4, batch_size=24, learning_rate=3e-4),
+        model="embedded-open",
+        workers=1,
+        seeds=(1, 2),
+        pretraining=PretrainSettings(
+            label_set="4types",
+            fresh_num_layers=1,
+            fresh_hidden_size=64,
+            fresh_vocab_size=600,
+            min_steps=4,
+            max_steps=4,
+            batch_size=24,
+            learning_rate=3e-4,
+        ),
         toy=FinetuneSettings(min_steps=3, max_steps=3, batch_size=8, learning_rate=2e-3),
         good=FinetuneSettings(min_steps=3, max_steps=3, batch_size=8),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")
@@ -94,8 +104,10 @@ def test_the_encoder_starts_from_nothing_and_learns_types_of_links(taken: Taken)
 def test_scores_and_tags_are_those_of_the_models(taken: Taken) -> None:
     toy, asked, tuned = taken.result.models
     assert [(model.key, model.sentences, len(model.f1)) for model in (toy, asked, tuned)] == [
-        ("tagger-toy", 30, 2), ("embedded-open", 0, 1), ("tagger-embedded-open", 30, 1)
-    ]  # fmt: skip
+        ("tagger-toy", 30, 2),
+        ("embedded-open", 0, 1),
+        ("tagger-embedded-open", 30, 1),
+    ]
     for model in taken.result.models:
         source = taken.folder / model.key if model.sentences else model.key
         scored = evaluate(source, taken.folder / "data" / "test.conll")
@@ -129,8 +141,12 @@ def test_it_says_what_it_found(taken: Taken) -> None:
     assert all(f"  {command}" in said.splitlines() for command in NEXT)
     assert f"\nkept in {taken.folder}: corpus, data, encoder, " in said
     assert {path.name for path in taken.folder.iterdir()} == {
-        "corpus", "data", "encoder", "tagger-toy", "tagger-embedded-open",
-    }  # fmt: skip
+        "corpus",
+        "data",
+        "encoder",
+        "tagger-toy",
+        "tagger-embedded-open",
+    }
     assert not list(taken.folder.rglob(".*")), "nothing half made is left"
 
 

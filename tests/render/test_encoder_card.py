@@ -21,15 +21,23 @@ from tests.render.checks import EVIL, check_card, part_of
 Output = pytest.CaptureFixture[str]
 
 FACTS = {
-    "format": 1, "kind": "encoder", "made_by": "nerbert 0.1.0", "word_splitter": "unicode-words-1",
-    "language": "en", "objective": "tagging",
-    "description": asdict(TokenClassification(["x"]).describe()), "precision": "bf16", "best_step": 1234,
+    "format": 1,
+    "kind": "encoder",
+    "made_by": "nerbert 0.1.0",
+    "word_splitter": "unicode-words-1",
+    "language": "en",
+    "objective": "tagging",
+    "description": asdict(TokenClassification(["x"]).describe()),
+    "precision": "bf16",
+    "best_step": 1234,
     "corpus": {"wiki": "enwiki", "manifest_sha256": "ab" * 32},
     "settings": {"corpus": "corpus", "backbone": "google-bert/bert-base-cased", "epochs": 3.0, "batch_size": 960},
-    "log": [{"step": 600, "epoch": 1.0, "loss": 0.5, "typed_f1": 0.25, "span_f1": 0.5},
-            {"step": 1234, "epoch": 2.06, "loss": 0.25, "typed_f1": 0.4321, "span_f1": 0.6}],
+    "log": [
+        {"step": 600, "epoch": 1.0, "loss": 0.5, "typed_f1": 0.25, "span_f1": 0.5},
+        {"step": 1234, "epoch": 2.06, "loss": 0.25, "typed_f1": 0.4321, "span_f1": 0.6},
+    ],
     "validation": {"typed_f1": 0.4321, "span_f1": 0.6},
-}  # fmt: skip
+}
 """What nerbert.json holds, but for the label set."""
 MLM = {"objective": "mlm", "label_set": {}, "description": asdict(Mlm(1, 0.15, 4, 60, ()).describe())}
 CONCEPTS = {"objective": "concepts", "categories": 11}
@@ -80,15 +88,27 @@ def test_only_a_hubs_name_is_a_base_model(card: Card, backbone: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "heading", "told"),
     [
-        ({}, "", ["weights are those of step 1,234, the best on validation",
-                  "initialised from `google-bert/bert-base-cased`"]),
+        (
+            {},
+            "",
+            [
+                "weights are those of step 1,234, the best on validation",
+                "initialised from `google-bert/bert-base-cased`",
+            ],
+        ),
         ({"settings": {"select": "last"}}, "", ["weights are those of step 1,234, the last"]),
         ({"categories": 11}, "", ["11 categories with `ENTITY`, so 23 classes"]),
         (CONCEPTS, "", ["11 categories with `ENTITY`.", "Its label set is"]),
         (MLM, "", ["masked subwords"]),
         ({}, "Use", ["nerbert finetune FOLDER --data DATA --output TAGGER"]),
-        *(({"objective": name, "threshold": 0.25}, "Use",
-           ["at least 0.250, the best on the held-out texts of its training"]) for name in ("zero_shot", "concepts")),
+        *(
+            (
+                {"objective": name, "threshold": 0.25},
+                "Use",
+                ["at least 0.250, the best on the held-out texts of its training"],
+            )
+            for name in ("zero_shot", "concepts")
+        ),
         ({}, "What it was trained on", ["Of 1,000 mentions with a type, 12.50 % are `ENTITY` here"]),
         ({}, "Settings", ["Computed in `bf16`"]),
         ({"validation": {}, "log": []}, "Validation", ["Nothing was scored."]),
@@ -98,7 +118,7 @@ def test_only_a_hubs_name_is_a_base_model(card: Card, backbone: str) -> None:
         ({}, "Licence", ["CC BY-SA 4.0", "isn't known here"]),
         ({"licence": "mit"}, "Licence", ["as stated by its maker: `mit`."]),
     ],
-)  # fmt: skip
+)
 def test_what_is_told(card: Card, changed: Facts, heading: str, told: list[str]) -> None:
     part = part_of(card(changed, excluded=[{"file": "test.conll", "not_judged_share": 0.0891}]), heading)
     assert [words for words in told if words not in part] == []
@@ -115,7 +135,7 @@ def test_what_is_told(card: Card, changed: Facts, heading: str, told: list[str])
         ({"log": LONG_LOG}, ["Validation"], "| 900 | 1.00 |"),
         ({"licence": "mit"}, ["Licence"], "is not set"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_told(card: Card, changed: Facts, headings: list[str], words: str) -> None:
     assert not [heading for heading in headings if words in part_of(card(changed), heading)]
 
@@ -161,8 +181,9 @@ def test_the_masking_code_runs(card: Card, tiny_encoder: Path, tmp_path: Path, c
     from transformers import BertConfig, BertForMaskedLM
 
     tokenizer = load_tokenizer(str(tiny_encoder))
-    config = BertConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=1, num_attention_heads=1,
-                        intermediate_size=64)  # fmt: skip
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=1, num_attention_heads=1, intermediate_size=64
+    )
     save_model(tmp_path, BertForMaskedLM(config), tokenizer)
     (snippet,) = snippets(card(MLM))
     capsys.readouterr()
@@ -172,16 +193,25 @@ def test_the_masking_code_runs(card: Card, tiny_encoder: Path, tmp_path: Path, c
 
 def test_nothing_from_outside_acts(card: Card) -> None:
     evil = {
-        "wiki": EVIL, "licence": EVIL, "made_by": EVIL, "excluded": [{"file": EVIL, "not_judged_share": EVIL}],
+        "wiki": EVIL,
+        "licence": EVIL,
+        "made_by": EVIL,
+        "excluded": [{"file": EVIL, "not_judged_share": EVIL}],
         "splits": {EVIL: {"sentences": EVIL, "words": 1, "mentions": 1, "copies": None}},
         "inputs": [{"file": EVIL, "sha256": EVIL}],
         "knowledge": {"used": [{"path": EVIL, "kind": EVIL, "sha256": EVIL}], "passed_over": []},
-    }  # fmt: skip
+    }
     told = {
-        "language": EVIL, "made_by": EVIL, "precision": EVIL, "licence": EVIL, "corpus": {"manifest_sha256": EVIL},
-        "label_set": {"name": EVIL}, "settings": {"backbone": EVIL, EVIL: EVIL, "corpus": [EVIL]},
-        "validation": {EVIL: 0.5}, "log": [{"step": 1, EVIL: 0.5, "loss": EVIL}],
-    }  # fmt: skip
+        "language": EVIL,
+        "made_by": EVIL,
+        "precision": EVIL,
+        "licence": EVIL,
+        "corpus": {"manifest_sha256": EVIL},
+        "label_set": {"name": EVIL},
+        "settings": {"backbone": EVIL, EVIL: EVIL, "corpus": [EVIL]},
+        "validation": {EVIL: 0.5},
+        "log": [{"step": 1, EVIL: 0.5, "loss": EVIL}],
+    }
     text = card(told, **evil)
     front = check_card(text, f"An encoder of {code(EVIL)}'s names")
     assert (front["language"], front["license"]) == ([visible(EVIL)], visible(EVIL))
@@ -196,8 +226,13 @@ def test_little_is_needed(manifest: Facts) -> None:
 
 
 def test_open_types_alone() -> None:
-    open_types = {"files": [{"file": "a|b.jsonl", "sha256": "cd" * 32}], "texts": 841, "mentions": 2476,
-                  "concepts": 466, "dropped": {"not_in_text": 3, "bad_type": 2}}  # fmt: skip
+    open_types = {
+        "files": [{"file": "a|b.jsonl", "sha256": "cd" * 32}],
+        "texts": 841,
+        "mentions": 2476,
+        "concepts": 466,
+        "dropped": {"not_in_text": 3, "bad_type": 2},
+    }
     left = {name: value for name, value in FACTS.items() if name not in ("corpus", "description")}
     text = encoder_card(left | {"open_types": open_types, "objective": "concepts"}, {"wiki": "", "language": "en"})
     assert "# An encoder of open types" in text

@@ -24,10 +24,19 @@ from tests.render.checks import check_page
 EVIL = "</p><script>alert(1)</script><img src=x onerror=alert(1)>\"'&&lt;\u202eabc\u2066\x1b[31m\x9b-->{{7*7}}"
 """A single word."""
 MODEL = ModelSummary(
-    name="m", head="linear", types=[], labels_at_run_time=False, scoring="", architecture="bert", layers=1, width=8,
-    parameters=1234567, bytes=10, exports={"int8": ExportedGraph(2_000_000, 0.5, 0.987, 0.004, -0.001, 0.009)},
+    name="m",
+    head="linear",
+    types=[],
+    labels_at_run_time=False,
+    scoring="",
+    architecture="bert",
+    layers=1,
+    width=8,
+    parameters=1234567,
+    bytes=10,
+    exports={"int8": ExportedGraph(2_000_000, 0.5, 0.987, 0.004, -0.001, 0.009)},
     card={},
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +63,14 @@ def test_the_figures_are_on_the_page(report: Report) -> None:
     assert "Mistakes by entity: 0 fixed, 5 broken, 0 changed" in section(page, "difference")
     assert "too close to call" in section(page, "difference")
     shown = section(page, "sentences")
-    for said in ("Fram ship · wrong type", "Fram port 0.85 · wrong type", "New Oslo port · wrong words",
-                 "Oslo port 0.95 · wrong words", "Nobody ship 0.30 · spurious", "Belgica ship · missed"):  # fmt: skip
+    for said in (
+        "Fram ship · wrong type",
+        "Fram port 0.85 · wrong type",
+        "New Oslo port · wrong words",
+        "Oslo port 0.95 · wrong words",
+        "Nobody ship 0.30 · spurious",
+        "Belgica ship · missed",
+    ):
         assert said in shown, said
     assert percent(report.judgement.calibration.ece) in section(page, "calibration")  # type: ignore[union-attr]
     assert "seen in training" in section(page, "overall")
@@ -67,15 +82,32 @@ def test_parts_without_facts_are_left_out(report: Report) -> None:
     page = report_page(replace(report, comparison=None))
     assert not re.search(r'id="(difference|learning|gates)"', page)
     assert not re.search(r'href="#(difference|learning|gates)"', page)
-    old = {"f1_before": 0.8, "f1_after": 0.79, "loss": [-0.01, 0.015], "sentences": 30, "entities": 70,
-           "labelled": True, "max_loss": 0.02, "verdict": "passed"}  # fmt: skip
-    card = {"old_types": old, "forgetting": {"texts": 600, "before": 0.2, "after": 0.19}, "licence": "MIT",
-            "data": {"name": "d", "sentences": 7, "sha256": {"train.conll": "abc"}}}  # fmt: skip
+    old = {
+        "f1_before": 0.8,
+        "f1_after": 0.79,
+        "loss": [-0.01, 0.015],
+        "sentences": 30,
+        "entities": 70,
+        "labelled": True,
+        "max_loss": 0.02,
+        "verdict": "passed",
+    }
+    card = {
+        "old_types": old,
+        "forgetting": {"texts": 600, "before": 0.2, "after": 0.19},
+        "licence": "MIT",
+        "data": {"name": "d", "sentences": 7, "sha256": {"train.conll": "abc"}},
+    }
     page = report_page(replace(report, card=card, model=MODEL, learning=((5, 0.1), (10, 0.4))))
     gates, making = section(page, "gates"), section(page, "making")
-    for said in ("passed", "was 80.00 and is 79.00", "-1.50 to +1.00 points", "30 sentences with 70 entities",
-                 "600 texts of open types was 20.00 before", "onnx int8 2.0 MB 50.00 -0.40 -0.90 to +0.10 98.70",
-                 ):  # fmt: skip
+    for said in (
+        "passed",
+        "was 80.00 and is 79.00",
+        "-1.50 to +1.00 points",
+        "30 sentences with 70 entities",
+        "600 texts of open types was 20.00 before",
+        "onnx int8 2.0 MB 50.00 -0.40 -0.90 to +0.10 98.70",
+    ):
         assert said in gates, said
     assert "d, 7 sentences; SHA-256: train.conll abc" in making
     assert "MIT" in making
@@ -88,8 +120,15 @@ def test_a_card_that_nerbert_did_not_write_is_refused(report: Report, card: dict
         report_page(replace(report, card=card))
 
 
-@pytest.mark.parametrize("card", [{"data": {"name": EVIL, "sha256": [3]}}, {"log": {}, "licence": [EVIL]},
-                                  {"forgetting": {"texts": EVIL}}, {"encoder": {"name": EVIL}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"data": {"name": EVIL, "sha256": [3]}},
+        {"log": {}, "licence": [EVIL]},
+        {"forgetting": {"texts": EVIL}},
+        {"encoder": {"name": EVIL}},
+    ],
+)
 def test_what_a_card_says_is_only_shown(report: Report, card: dict[str, object]) -> None:
     check_page(report_page(replace(report, card=card)))
 
@@ -148,7 +187,7 @@ def test_the_command_writes_the_page(
         ((tmp_path / "no", gold, "-o", page, "--overwrite"), "no such folder"),
         ((folder, gold, "-o", page, "--overwrite", "--labels", "x=y"), "the data has no type 'x'"),
         ((folder, gold, "-o", page, "--overwrite", "--min-confidence", "much"), "must be a number"),
-    ):  # fmt: skip
+    ):
         assert exit_code("report", *wrong) == 1
         assert said in capsys.readouterr().err
         assert page.read_bytes() == before

@@ -16,26 +16,52 @@ from tests.render.checks import EVIL, check_card, part_of
 
 
 def counts(right: int, predicted: int, gold: int) -> dict[str, Any]:
-    return {"right": right, "predicted": predicted, "gold": gold,
-            "precision": right / predicted, "recall": right / gold, "f1": 2 * right / (predicted + gold)}  # fmt: skip
+    return {
+        "right": right,
+        "predicted": predicted,
+        "gold": gold,
+        "precision": right / predicted,
+        "recall": right / gold,
+        "f1": 2 * right / (predicted + gold),
+    }
 
 
 @pytest.fixture
 def facts() -> dict[str, Any]:
     """What nerbert.json holds."""
     return {
-        "format": 1, "kind": "tagger", "made_by": "nerbert 0.1.0", "word_splitter": "unicode-words-1",
-        "max_length": 256, "types": ["person", "ship"], "language": "en", "precision": "bf16",
+        "format": 1,
+        "kind": "tagger",
+        "made_by": "nerbert 0.1.0",
+        "word_splitter": "unicode-words-1",
+        "max_length": 256,
+        "types": ["person", "ship"],
+        "language": "en",
+        "precision": "bf16",
         "encoder": {"kind": "encoder", "corpus": {"wiki": "enwiki"}, "name": "some/encoder"},
         "data": {"name": "ships", "sentences": 110, "sha256": {"train.conll": "ab" * 32, "dev.conll": "cd" * 32}},
         "source_data": {"name": "news", "sentences": 9000, "sha256": {"train.conll": "ef" * 32, "dev.conll": "0" * 64}},
-        "settings": {"epochs": 20.0, "learning_rate": 2e-4, "select": "dev"}, "log": [], "best_step": 3,
+        "settings": {"epochs": 20.0, "learning_rate": 2e-4, "select": "dev"},
+        "log": [],
+        "best_step": 3,
         "changed": ["learning_rate", "select"],
-        "dev": {"sentences": 50, "decoding": "legal", **counts(3, 4, 6),
-                "by_type": {"person": counts(1, 2, 2), "ship": counts(2, 2, 4)}},
-        "calibration": {"temperature": 1.3037, "ece_before": 0.1409, "ece_after": 0.0793, "bins": 10, "folds": 5,
-                        "entities": 226, "sentences": 50, "data": {"name": "dev.conll", "sha256": "cd" * 32}},
-    }  # fmt: skip
+        "dev": {
+            "sentences": 50,
+            "decoding": "legal",
+            **counts(3, 4, 6),
+            "by_type": {"person": counts(1, 2, 2), "ship": counts(2, 2, 4)},
+        },
+        "calibration": {
+            "temperature": 1.3037,
+            "ece_before": 0.1409,
+            "ece_after": 0.0793,
+            "bins": 10,
+            "folds": 5,
+            "entities": 226,
+            "sentences": 50,
+            "data": {"name": "dev.conll", "sha256": "cd" * 32},
+        },
+    }
 
 
 @pytest.fixture
@@ -61,11 +87,14 @@ def test_front_matter(facts: dict[str, Any]) -> None:
     ("changed", "library", "words"),
     [
         ({}, "transformers", "from transformers import pipeline"),
-        ({"joined_layer": 6}, "nerbert",
-         "Only nerbert loads it: its head reads the hidden states of layer 6 joined with those of the last one"),
+        (
+            {"joined_layer": 6},
+            "nerbert",
+            "Only nerbert loads it: its head reads the hidden states of layer 6 joined with those of the last one",
+        ),
         ({"head": "gliner"}, "gliner", "finds the types above; other types can be given at run time"),
     ],
-)  # fmt: skip
+)
 def test_which_library_loads_it(facts: dict[str, Any], changed: dict[str, Any], library: str, words: str) -> None:
     card = tagger_card(facts | changed)
     front, use = front_of(card), part_of(card, "Use")
@@ -84,32 +113,71 @@ TAUGHT = {"teacher": {"name": "some/teacher"}, "silver": {"kept": 40, "sentences
 @pytest.mark.parametrize(
     ("changed", "heading", "told"),
     [
-        ({}, "", ["# A named-entity tagger of 2 types", "It finds `person`, `ship` in text of the language `en`",
-                  "an encoder that `nerbert pretrain` made of `enwiki` (`some/encoder`)"]),
+        (
+            {},
+            "",
+            [
+                "# A named-entity tagger of 2 types",
+                "It finds `person`, `ship` in text of the language `en`",
+                "an encoder that `nerbert pretrain` made of `enwiki` (`some/encoder`)",
+            ],
+        ),
         ({"types": ["x"]}, "", ["tagger of 1 type "]),
-        ({"distilled": TAUGHT}, "What it was trained on", ["silver sentences, before",
-         "in this folder holds the entities that another tagger (`some/teacher`) found in 40 sentences"]),
+        (
+            {"distilled": TAUGHT},
+            "What it was trained on",
+            [
+                "silver sentences, before",
+                "in this folder holds the entities that another tagger (`some/teacher`) found in 40 sentences",
+            ],
+        ),
         ({"distilled": TAUGHT | {"teacher": {"name": None}}}, "What it was trained on", ["another tagger found"]),
         ({}, "Scores", ["On the 50 sentences of the dev split", "chose the checkpoint"]),
-        ({}, "Confidences", ["at a temperature of 1.304 (Guo et al. 2017)", "5 parts of the sentences",
-         f"226 entities that the tagger finds in 50 sentences: `dev.conll`, SHA-256 `{'cd' * 32}`",
-         "(10 bins), in percent: 14.09 without the temperature, 7.93 with it"]),
-        ({"threshold": 0.3}, "Confidences", ["a confidence below 0.300 are left out",
-         "That value is that of the model it was fine-tuned from;"]),
-        ({"calibration": None}, "Confidences", ["Not calibrated: no held-out sentences were given",
-         "`nerbert calibrate FOLDER DATA`"]),
+        (
+            {},
+            "Confidences",
+            [
+                "at a temperature of 1.304 (Guo et al. 2017)",
+                "5 parts of the sentences",
+                f"226 entities that the tagger finds in 50 sentences: `dev.conll`, SHA-256 `{'cd' * 32}`",
+                "(10 bins), in percent: 14.09 without the temperature, 7.93 with it",
+            ],
+        ),
+        (
+            {"threshold": 0.3},
+            "Confidences",
+            ["a confidence below 0.300 are left out", "That value is that of the model it was fine-tuned from;"],
+        ),
+        (
+            {"calibration": None},
+            "Confidences",
+            ["Not calibrated: no held-out sentences were given", "`nerbert calibrate FOLDER DATA`"],
+        ),
         ({"calibration": {"temperature": 1.0, "entities": 0}}, "Confidences", ["Not calibrated: nothing was found"]),
-        ({"old_types": LOST, "added_types": {"own": ["ship"]}}, "Limits",
-         ["On its 1 older ones F1 was 50.00 before and is 49.00, on 1,234 sentences"]),
-        ({"old_types": LOST | {"labelled": False}, "added_types": {"own": ["x"]}}, "Limits",
-         ["it agrees to 49.00 % with the tagger before"]),
-        ({}, "Settings", ["Computed in `bf16`", "`epochs` | `20.0`",
-         '|---|---| | `learning_rate` | `0.0002` | | `select` | `"dev"` | <details>']),
+        (
+            {"old_types": LOST, "added_types": {"own": ["ship"]}},
+            "Limits",
+            ["On its 1 older ones F1 was 50.00 before and is 49.00, on 1,234 sentences"],
+        ),
+        (
+            {"old_types": LOST | {"labelled": False}, "added_types": {"own": ["x"]}},
+            "Limits",
+            ["it agrees to 49.00 % with the tagger before"],
+        ),
+        (
+            {},
+            "Settings",
+            [
+                "Computed in `bf16`",
+                "`epochs` | `20.0`",
+                '|---|---| | `learning_rate` | `0.0002` | | `select` | `"dev"` | <details>',
+            ],
+        ),
         ({}, "Licence", ["(not known here)"]),
         ({"encoder": {"name": "embedded"}}, "Licence", ["(Apache-2.0)"]),
         ({"licence": "mit"}, "Licence", ["as stated by its maker: `mit`."]),
     ],
-)  # fmt: skip
+)
 def test_what_is_told(facts: dict[str, Any], changed: dict[str, Any], heading: str, told: list[str]) -> None:
     part = part_of(tagger_card(facts | changed), heading)
     assert [words for words in told if words not in part] == []
@@ -151,8 +219,9 @@ def test_what_it_was_trained_on(facts: dict[str, Any]) -> None:
 def test_scores(facts: dict[str, Any]) -> None:
     (table,) = markdown_tables_of(section(tagger_card(facts), "Scores"))
     assert table[2:] == [
-        ["`ship`", "100.00", "50.00", "66.67", "2", "2", "4"], ["all", "75.00", "50.00", "60.00", "3", "4", "6"],
-    ]  # fmt: skip
+        ["`ship`", "100.00", "50.00", "66.67", "2", "2", "4"],
+        ["all", "75.00", "50.00", "60.00", "3", "4", "6"],
+    ]
     assert "chose the checkpoint" not in tagger_card(facts | {"settings": {"select": "last"}})
     del facts["dev"]
     assert "nothing was scored" in section(tagger_card(facts), "Scores")
@@ -185,14 +254,20 @@ def test_the_code_runs(facts: dict[str, Any], tiny_tagger: Path, capsys: pytest.
 def test_nothing_from_outside_acts(facts: dict[str, Any], bounds: dict[str, Any]) -> None:
     by_type = {EVIL: {"predicted": EVIL, "kept": 10**400, "kept_precision": "1", "recall_kept": float("nan")}}
     told = facts | {
-        "language": EVIL, "made_by": EVIL, "precision": EVIL, "licence": EVIL, "types": [EVIL],
+        "language": EVIL,
+        "made_by": EVIL,
+        "precision": EVIL,
+        "licence": EVIL,
+        "types": [EVIL],
         "encoder": {"kind": EVIL, "name": EVIL, "corpus": {"wiki": EVIL}},
-        "data": {"name": EVIL, "sentences": EVIL, "sha256": {EVIL: EVIL}}, "settings": {EVIL: EVIL},
-        "dev": {"sentences": EVIL, "by_type": {EVIL: {"precision": EVIL}}}, "thresholds": {EVIL: 0.5},
-        "calibration": facts["calibration"] | {"data": {"name": EVIL, "sha256": EVIL}, "by_type": by_type,
-                                               "threshold_f1": 0.5},
+        "data": {"name": EVIL, "sentences": EVIL, "sha256": {EVIL: EVIL}},
+        "settings": {EVIL: EVIL},
+        "dev": {"sentences": EVIL, "by_type": {EVIL: {"precision": EVIL}}},
+        "thresholds": {EVIL: 0.5},
+        "calibration": facts["calibration"]
+        | {"data": {"name": EVIL, "sha256": EVIL}, "by_type": by_type, "threshold_f1": 0.5},
         "threshold": 0.5,
-    }  # fmt: skip
+    }
     card = tagger_card(told)
     read = check_card(card, "A named-entity tagger of 1 type")
     assert (read["language"], read["license"]) == ([visible(EVIL)], visible(EVIL))

@@ -41,11 +41,17 @@ def test_rows_types_confidences_and_counts(tag: Tag) -> None:
     tree = made(tag, "Ada met Bob.\r\nThen\tshe slept.", "", "no one", "Bob")
     assert texts(tree, "//h1") == ["x.jsonltagged by tagger"]
     assert texts(tree, "//div[@class='row']/div") == [
-        "Adavowel met Bobelse.", "Thenelse? she slept.", "no one", "Bobelse",
-    ]  # fmt: skip
+        "Adavowel met Bobelse.",
+        "Thenelse? she slept.",
+        "no one",
+        "Bobelse",
+    ]
     assert values(tree, "//div[@class='row']//mark/@title") == [
-        "vowel, confidence 0.70", "else, confidence 0.83", "else, confidence 0.13", "else, confidence 0.83",
-    ]  # fmt: skip
+        "vowel, confidence 0.70",
+        "else, confidence 0.83",
+        "else, confidence 0.13",
+        "else, confidence 0.83",
+    ]
     assert len(texts(tree, "//mark[@tabindex='0']")) == 4
     assert texts(tree, "//mark[contains(@class, 'unsure')]/small") == ["else?"]
     assert texts(tree, "//ul[@class='legend']/li") == ["else 3", "vowel 1"]

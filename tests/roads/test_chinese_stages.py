@@ -43,11 +43,15 @@ def write_dump(folder: Path) -> None:
     """Write a dump of made-up pages, and a list of the names in them with their classes."""
     random, texts = Random(1), ""
     for number in range(1, 61):
-        names = [{"brand": random.choice(BRANDS), "other": random.choice(BRANDS), "good": random.choice(GOODS)}
-                 for _ in SENTENCES]  # fmt: skip
+        names = [
+            {"brand": random.choice(BRANDS), "other": random.choice(BRANDS), "good": random.choice(GOODS)}
+            for _ in SENTENCES
+        ]
         page = "".join(sentence.format(**some) for sentence, some in zip(SENTENCES, names, strict=True))
-        texts += (f"<page><title>页{number}</title><ns>0</ns><id>{number}</id><revision><id>{number}</id>"
-                  f"<model>wikitext</model><text>这是第{number}页。{page}</text></revision></page>")  # fmt: skip
+        texts += (
+            f"<page><title>页{number}</title><ns>0</ns><id>{number}</id><revision><id>{number}</id>"
+            f"<model>wikitext</model><text>这是第{number}页。{page}</text></revision></page>"
+        )
     head = '<mediawiki xml:lang="zh"><siteinfo><dbname>zhwiki</dbname></siteinfo>'
     (folder / "dump.xml").write_text(f"{head}{texts}</mediawiki>", encoding="utf-8")
     rows = [f"{name}\t{kind}\n" for kind, some in (("Company", BRANDS), ("Product", GOODS)) for name in some]

@@ -22,8 +22,9 @@ from tests.tagger.test_labels import NamesHead
 DEADLINE = 180.0
 """Seconds after which a test gives up: most need a hundredth of one, a busy machine starts a process in many."""
 FAULTS: dict[str, Exception] = {
-    "brokenmodel": RuntimeError("no kernel\nfor this device"), "brokencode": ZeroDivisionError("division by zero"),
-}  # fmt: skip
+    "brokenmodel": RuntimeError("no kernel\nfor this device"),
+    "brokencode": ZeroDivisionError("division by zero"),
+}
 """Words in a text that make the model fail, and how."""
 
 
@@ -114,8 +115,10 @@ class ToldHead(NamesHead):
         found = super().predict(examples)
         if self.decoding == "flat" or "whole" not in self.least:
             return found
-        rows = [[((0, len(each.words), "whole"), 9.0), *(((first, last, type_), 0.5) for first, last, type_ in spans)]
-                for each, spans in zip(examples, found.word_spans(len(examples)), strict=True)]  # fmt: skip
+        rows = [
+            [((0, len(each.words), "whole"), 9.0), *(((first, last, type_), 0.5) for first, last, type_ in spans)]
+            for each, spans in zip(examples, found.word_spans(len(examples)), strict=True)
+        ]
         return Entities.of(rows, nested=True)
 
 

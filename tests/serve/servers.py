@@ -141,9 +141,13 @@ def told(gate: Gate, temperature: float = 1.0) -> Tagger:
 
 
 def built(
-    load: Callable[[str], Tagger], limits: Limits, name: str = "told", labelling: Any = None, access: Access = _LOCAL,
+    load: Callable[[str], Tagger],
+    limits: Limits,
+    name: str = "told",
+    labelling: Any = None,
+    access: Access = _LOCAL,
     protocols: Sequence[str] = (),
-) -> tuple[Service, list[Operation], Any]:  # fmt: skip
+) -> tuple[Service, list[Operation], Any]:
     """Return a service, its operations and its application, as `nerbert.serve.server` makes them."""
     metrics = Metrics()
     service = Service({name: "nowhere"}, load, limits, metrics.batch)
@@ -155,9 +159,15 @@ def built(
 
 @contextmanager
 def inside(
-    folder: Path, load: Callable[[Gate], Tagger] = told, *, name: str = "told", labelling: Any = None,
-    access: Access = _LOCAL, protocols: Sequence[str] = (), **limits: Any,
-) -> Iterator[Inside]:  # fmt: skip
+    folder: Path,
+    load: Callable[[Gate], Tagger] = told,
+    *,
+    name: str = "told",
+    labelling: Any = None,
+    access: Access = _LOCAL,
+    protocols: Sequence[str] = (),
+    **limits: Any,
+) -> Iterator[Inside]:
     """Serve a model from this process, as `nerbert.serve.server` does, until the block ends.
 
     A text may wait as long as it likes, and a client may take its time to read a refusal.
@@ -166,10 +176,19 @@ def inside(
     gate, clock, records = Gate(folder), Clock(), Records()
     limit = Limits(**{"deadline": 3_600_000, **limits})
     service, _, app = built(lambda _: load(gate), limit, name, labelling, access, protocols)
-    one = uvicorn.Server(uvicorn.Config(
-        app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, proxy_headers=False,
-        server_header=False, timeout_keep_alive=int(limit.timeout) + 1,
-    ))  # fmt: skip
+    one = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=int(limit.timeout) + 1,
+        )
+    )
 
     async def run() -> None:
         asyncio.get_running_loop().time = clock  # type: ignore[method-assign]
@@ -230,14 +249,17 @@ def command(*arguments: object) -> list[str]:
 @contextmanager
 def serving(
     folder: Path, *arguments: object, head: bool = True, cwd: Path = ROOT, **variables: str
-) -> Iterator[Process]:  # fmt: skip
+) -> Iterator[Process]:
     """Serve a folder, which is made unless it is there, until the block ends; its log may have no traceback."""
     folder = folder if folder.exists() else tagger_folder(folder)
     output = folder.parent / f"{folder.name}.log"
     asked = command(folder, *(HEAD if head else ()), *arguments)
-    with output.open("wb") as out, subprocess.Popen(
-        asked, cwd=cwd, env=environment(PYTHONPATH=str(ROOT), **variables), stdout=out, stderr=subprocess.STDOUT
-    ) as process:  # fmt: skip
+    with (
+        output.open("wb") as out,
+        subprocess.Popen(
+            asked, cwd=cwd, env=environment(PYTHONPATH=str(ROOT), **variables), stdout=out, stderr=subprocess.STDOUT
+        ) as process,
+    ):
         server = Process("", Gate(folder), lambda: output.read_text("utf-8", "replace"), process=process, folder=folder)
         try:
             until(lambda: _ADDRESS.search(server.log()) or process.poll() is not None, "the server's address")

@@ -74,11 +74,12 @@ def test_what_is_refused_at_the_start(
         ("", ("--token-file", tmp_path / "none"), "can't be read"),
         (TOKEN, ("--no-token",), "--no-token: there is one"),
         (TOKEN, ("--host", "nowhere.invalid", "--port", 0), "nowhere.invalid:0: can't be listened on: "),
-        ("", (tmp_path / "no-such-folder" / "x", "--port", 0), "no-such-folder"), ("", (folder,), "must be one model"),
+        ("", (tmp_path / "no-such-folder" / "x", "--port", 0), "no-such-folder"),
+        ("", (folder,), "must be one model"),
         ("", ("--protocols", "tagg"), "protocol 'tagg': did you mean 'tag'?"),
         ("", ("--port", port), f"127.0.0.1:{port}: can't be listened on: Address already in use"),
         ("", ("--port", port), "; give another --port or --host"),
-    ]  # fmt: skip
+    ]
     for token, options, words in table:
         monkeypatch.setenv("NERBERT_TOKEN", token)
         assert exit_code("serve", folder, *HEAD, *options) == 1
@@ -111,10 +112,14 @@ def test_its_own_pages_may_ask_unless_their_name_leads_here(server: Inside) -> N
 @pytest.mark.parametrize("allowed", [["*"], ["https://other.example", FOREIGN]])
 def test_pages_that_are_allowed(serve: Serve, allowed: Sequence[str]) -> None:
     server = serve(access=Access(token=TOKEN, origins=allowed))
-    preflight = server.clients[0].options("/tag", headers={
-        "origin": FOREIGN, "access-control-request-method": "POST",
-        "access-control-request-headers": "authorization, content-type",
-    })  # fmt: skip
+    preflight = server.clients[0].options(
+        "/tag",
+        headers={
+            "origin": FOREIGN,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization, content-type",
+        },
+    )
     right, refused = ask(server, origin=FOREIGN, authorization=f"Bearer {TOKEN}"), ask(server, origin=FOREIGN)
     assert_fault(refused, 401)  # which the page can read
     assert [preflight.status_code, right.status_code] == [200, 200]

@@ -49,14 +49,22 @@ def test_label_studio_gets_predictions(client: httpx.Client) -> None:
     ships, nothing = predict(client, TEXT, "").json()["results"]
     assert ships["model_version"] == nothing["model_version"] == setup["model_version"]
     assert {(region["from_name"], region["to_name"], region["type"]) for region in ships["result"]} == {
-        ("kind", "words", "labels")}  # fmt: skip
+        ("kind", "words", "labels")
+    }
     values = [region["value"] for region in ships["result"]]
     assert [(value["text"], value["labels"]) for value in values] == [
-        ("ship", ["Ship"]), ("SHIP", ["Ship"]), ("Port", ["port"])]  # fmt: skip
+        ("ship", ["Ship"]),
+        ("SHIP", ["Ship"]),
+        ("Port", ["port"]),
+    ]
     assert all(TEXT[value["start"] : value["end"]] == value["text"] for value in values)
     assert nothing["result"] == []
     assert [len(task["result"]) for task in predict(client, None, "a ship", 7, ["a ship"]).json()["results"]] == [
-        0, 1, 0, 0], "a task without a text has no entities"  # fmt: skip
+        0,
+        1,
+        0,
+        0,
+    ], "a task without a text has no entities"
     assert predict(client).json() == {"results": []}
     assert_fault(predict(client, None, 7), 422, "none has a text under 'note'")
 
@@ -89,7 +97,8 @@ def test_a_tagger_of_fixed_types_finds_those_that_a_project_has(tiny_tagger: Pat
     (answer,) = predict(client, text, interface=ONE_LABEL.format(one.upper())).json()["results"]
     values = [region["value"] for region in answer["result"]]
     assert [(value["start"], value["end"], value["labels"]) for value in values] == [
-        (span.start, span.end, [one.upper()]) for span in known.with_labels([one]).tag(text)]  # fmt: skip
+        (span.start, span.end, [one.upper()]) for span in known.with_labels([one]).tag(text)
+    ]
     refused = predict(client, text, interface=ONE_LABEL.format("gravy"))
     assert_fault(refused, 422, f"finds {', '.join([one, *others])}, and none of gravy")
 
@@ -111,11 +120,30 @@ class LabelStudioServer:
         self.ready, self.asked = threading.Event(), list[str]()
         spans = [("The brig Ida left.", "Ida"), ("We saw the Clara.", "Clara"), ("The Ingeborg sank.", "Ingeborg")]
         self.tasks = [
-            {"id": number, "data": {"note": text}, "annotations": [{"id": number, "result": [
-                {"from_name": "kind", "to_name": "words", "type": "labels", "id": "a",
-                 "value": {"start": text.index(name), "end": text.index(name) + len(name), "labels": ["Ship"]}}]}]}
+            {
+                "id": number,
+                "data": {"note": text},
+                "annotations": [
+                    {
+                        "id": number,
+                        "result": [
+                            {
+                                "from_name": "kind",
+                                "to_name": "words",
+                                "type": "labels",
+                                "id": "a",
+                                "value": {
+                                    "start": text.index(name),
+                                    "end": text.index(name) + len(name),
+                                    "labels": ["Ship"],
+                                },
+                            }
+                        ],
+                    }
+                ],
+            }
             for number, (text, name) in enumerate(spans)
-        ]  # fmt: skip
+        ]
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
@@ -245,9 +273,10 @@ def recommend(client: httpx.Client, cas: Any, path: str = "?labels=ship", **meta
     """Ask as INCEpTION does, whose client offers HTTP/2."""
     meta = {"layer": LAYER, "feature": "kind", "projectId": 1, "anchoringMode": "tokens", "crossSentence": False}
     body = {
-        "metadata": {**meta, **metadata}, "typeSystem": cas.typesystem.to_xml(),
+        "metadata": {**meta, **metadata},
+        "typeSystem": cas.typesystem.to_xml(),
         "document": {"xmi": cas.to_xmi(), "documentId": 2, "userId": "anna"},
-    }  # fmt: skip
+    }
     headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAEAAAAIAAAABAAMAAABk"}
     return client.post(f"/inception/predict{path}", json=body, headers=headers)
 
@@ -287,8 +316,10 @@ def test_inceptions_bad_documents_are_refused(recommender: httpx.Client, documen
 def test_both_forms_of_nemo_guardrails(client: httpx.Client) -> None:
     asked = {"labels": ["ship", "port"], "threshold": 0.3, "chunk_length": 384, "overlap": 128, "flat_ner": False}
     plain = client.post("/v1/extract", json={"text": TEXT, **asked}).json()
-    rows = [(entity["value"], entity["suggested_label"], TEXT[entity["start_position"] : entity["end_position"]])
-            for entity in plain["entities"]]  # fmt: skip
+    rows = [
+        (entity["value"], entity["suggested_label"], TEXT[entity["start_position"] : entity["end_position"]])
+        for entity in plain["entities"]
+    ]
     assert rows == [("ship", "ship", "ship"), ("SHIP", "ship", "SHIP"), ("Port", "port", "Port")]
     tagged = "👩‍🔬 a [ship](ship), a [SHIP](ship) in [Port](port)"
     assert (plain["total_entities"], plain["tagged_text"]) == (3, tagged)
@@ -299,7 +330,8 @@ def test_both_forms_of_nemo_guardrails(client: httpx.Client) -> None:
         answer = json.loads(choices[0]["message"]["content"])
         names = ("text", "label", "start", "end", "score")
         assert [tuple(entity[name] for name in names) for entity in answer["entities"]] == [
-            tuple(entity.values()) for entity in plain["entities"]]  # fmt: skip
+            tuple(entity.values()) for entity in plain["entities"]
+        ]
         assert (answer["total_entities"], answer["tagged_text"]) == (3, tagged)
     assert_fault(client.post("/v1/chat/completions", json={"messages": []}), 422, "messages")
     assert_fault(client.post("/v1/extract", json={"text": None}), 422, "text")

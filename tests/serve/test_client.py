@@ -21,9 +21,13 @@ from tests.serve.servers import inside
 
 TOKEN = "a token of some length"
 TEXTS = [
-    "Ada Lovelace met Charles Babbage in London.", "", "The 𝄞 ship Zähringen left Kiel for Oslo.",
-    "\ud800 Oslo", "A\n\nB " * 50, *(f"Number {number} went to Paris." for number in range(300)),
-]  # fmt: skip
+    "Ada Lovelace met Charles Babbage in London.",
+    "",
+    "The 𝄞 ship Zähringen left Kiel for Oslo.",
+    "\ud800 Oslo",
+    "A\n\nB " * 50,
+    *(f"Number {number} went to Paris." for number in range(300)),
+]
 Caught = pytest.CaptureFixture[str]
 
 
@@ -50,8 +54,13 @@ def url(served: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def same(one: Sequence[Spans], other: Sequence[Spans]) -> bool:
     """Return whether answers are equal, confidences as nearly as a server's rounding and another batch allow."""
-    parts = [[(spans.text, spans.offsets, spans.read, [replace(span, confidence=0.0) for span in spans])
-              for spans in answers] for answers in (one, other)]  # fmt: skip
+    parts = [
+        [
+            (spans.text, spans.offsets, spans.read, [replace(span, confidence=0.0) for span in spans])
+            for spans in answers
+        ]
+        for answers in (one, other)
+    ]
     sure = [[span.confidence for spans in answers for span in spans] for answers in (one, other)]
     return parts[0] == parts[1] and sure[0] == pytest.approx(sure[1], abs=2e-4)
 
@@ -175,21 +184,27 @@ def test_tries_and_their_time_are_bounded() -> None:
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        (refusal(422), InputError, "no place (status 422)"), (refusal(400), SettingsError, "no place"),
-        (refusal(504), TimedOut, "no place"), (refusal(413), InputError, "no place"),
-        (refusal(401), SettingsError, "no place"), (refusal(429, Retry_After="31"), Overloaded, "no place"),
+        (refusal(422), InputError, "no place (status 422)"),
+        (refusal(400), SettingsError, "no place"),
+        (refusal(504), TimedOut, "no place"),
+        (refusal(413), InputError, "no place"),
+        (refusal(401), SettingsError, "no place"),
+        (refusal(429, Retry_After="31"), Overloaded, "no place"),
         (refusal(500, "the\nserver\x1b[31m"), NerbertError, r"the server\x1b[31m (status 500)"),
         (httpx.ReadTimeout("slow"), TimedOut, "no answer within 60 seconds"),
         (httpx.Response(404, text="<html>"), SettingsError, "nerbert server? (status 404)"),
         (httpx.Response(200, text="<html>"), InputError, "not JSON"),
         (httpx.Response(200, json={"results": []}), InputError, "missing; is this the address of a nerbert server"),
         (httpx.Response(307, headers={"Location": "http://other/tag"}), SettingsError, "status 307"),
-        (answer("Bob"), InputError, "doesn't fit"), (answer(end=2), InputError, "doesn't fit"),
-        (answer(start=9, end=10, text=""), InputError, "doesn't fit"), (answer(read=4), InputError, "doesn't fit"),
-        (answer(start=3), InputError, "empty or negative"), (answer(confidence=2), InputError, "confidence = 2"),
+        (answer("Bob"), InputError, "doesn't fit"),
+        (answer(end=2), InputError, "doesn't fit"),
+        (answer(start=9, end=10, text=""), InputError, "doesn't fit"),
+        (answer(read=4), InputError, "doesn't fit"),
+        (answer(start=3), InputError, "empty or negative"),
+        (answer(confidence=2), InputError, "confidence = 2"),
         (httpx.Response(200, content=b" " * (65 << 20)), InputError, "is longer than 67,108,864 bytes"),
     ],
-)  # fmt: skip
+)
 def test_other_faults_are_raised_at_once(given: Any, error: type[NerbertError], words: str) -> None:
     fake = Fake(given, answer())
     with raises(error, words) as caught:
@@ -204,9 +219,13 @@ def test_a_request_has_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
     fake.tag(model="m", thresholds={"person": 0.5}, nested=True)
     fake.tag(token="given")
     assert json.loads(fake.asked[0].content) == {
-        "text": ["Ada"], "model": "m", "labels": None, "thresholds": {"person": 0.5}, "nested": True,
+        "text": ["Ada"],
+        "model": "m",
+        "labels": None,
+        "thresholds": {"person": 0.5},
+        "nested": True,
         "offsets": "characters",
-    }  # fmt: skip
+    }
     assert [asked.headers["authorization"] for asked in fake.asked] == ["Bearer of the environment", "Bearer given"]
 
 
@@ -214,11 +233,13 @@ def test_a_request_has_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
     ("url", "how", "words"),
     [
         ("localhost:8000", {}, "server 'localhost:8000': must be http://"),
-        ("http://me:secret@host", {}, "server 'http://host': must be"), ("http://host?token=x", {}, "'http://host'"),
-        ("http://host:port", {}, "can't be asked"), ("http://host", {"token": "a\u00e9"}, "printable ASCII"),
+        ("http://me:secret@host", {}, "server 'http://host': must be"),
+        ("http://host?token=x", {}, "'http://host'"),
+        ("http://host:port", {}, "can't be asked"),
+        ("http://host", {"token": "a\u00e9"}, "printable ASCII"),
         ("http://host", {"offsets": "words"}, "offsets = 'words'"),
     ],
-)  # fmt: skip
+)
 def test_what_no_server_can_be_asked_is_refused(url: str, how: dict[str, Any], words: str) -> None:
     with raises(SettingsError, words):
         Client(url, **how)
@@ -312,7 +333,8 @@ def test_a_job_is_resumed_and_its_manifest_has_the_servers_fingerprint(
     assert [tag(*command, "out"), tag(*command, "out")] == [130, 0]
     first, second = sent[:4], sent[5:]  # which begin with an empty text, to know the model
     assert [text for texts in first for text in texts][1:] + [text for texts in second for text in texts][1:] == (
-        TEXTS[5:25] * 2)  # fmt: skip
+        TEXTS[5:25] * 2
+    )
     for name in ("a.jsonl", "b.jsonl", "manifest.json"):
         assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
     made = json.loads(Path("out/manifest.json").read_text())["tagger"]
@@ -326,11 +348,19 @@ def test_what_a_server_cant_do_is_refused(
     Path("x.txt").write_text("Ada")
     Path("x.conll").write_text("Ada\tO\n\n")
     refused = {
-        ("tiny", "x.txt", "--precision", "int8", "--threads", "2", "--workers", "2"):
-            "nerbert: --precision, --threads, --workers: up to the server; leave this out, or leave out --server\n",
+        (
+            "tiny",
+            "x.txt",
+            "--precision",
+            "int8",
+            "--threads",
+            "2",
+            "--workers",
+            "2",
+        ): "nerbert: --precision, --threads, --workers: up to the server; leave this out, or leave out --server\n",
         ("tiny", "x.conll"): "nerbert: x.conll:1: a sentence with its own words can't be sent to a server, which",
         ("other", "x.txt"): f"nerbert: {url}: model 'other': must be one of tiny\n",
-    }  # fmt: skip
+    }
     for arguments, words in refused.items():
         assert tag(*arguments, "--server", url) == 1
         assert capsys.readouterr().err.startswith(words)

@@ -31,21 +31,32 @@ def well_afterwards(request: pytest.FixtureRequest) -> Iterator[None]:
         assert "Traceback" not in server.log()
 
 
-@pytest.mark.parametrize(("body", "words"), [
-    (b"", "it is cut off or damaged"), (b"[]", "must be an object"), (b"\xff\xfe", "not JSON in UTF-8"),
-    (rb'{"text": "a \ud800 ship", "labels": ["ship"]}', "not JSON"), (b"[" * 100_000, "not JSON"),
-    (b'{"text": [["a"]], "labels": ["ship"]}', "text"), (b'{"labels": ["ship"]}', "text is missing"),
-    (b'{"text": "a", "labels": [1]}', "labels[0]"), (b'{"text": "a", "labels": []}', "none given"),
-    (b'{"text": "a", "labels": ["ship", "ship"]}', "given twice"),
-    (b'{"text": "a", "thresholds": "0.5"}', "thresholds = '0.5': must be a valid number or an object"),
-    (b'{"text": ["a", 5]}', "text[1] = 5: must be a valid string"),
-    (b'{"text": "a", "thresholds": {"int": "x"}}', "thresholds"),
-    (b'{"txt": "a", "labels": ["ship"]}', "text is missing; there is 'txt': did you mean 'text'?"),
-    (b'{"text": "a", "label": ["ship"]}', "label: is no field: did you mean 'labels'?"),
-    (b'{"text": "a", "colour": 1}', "colour: is no field"), (b"{'text': 'a'}", "a key without double quotes"),
-    (b"ship", "no value at line 1"), (b"no", "a word without quotes"),
-    (b'{"text": "a"} b', "text after the end"), (b'{"text": "a', "it ends inside"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "it is cut off or damaged"),
+        (b"[]", "must be an object"),
+        (b"\xff\xfe", "not JSON in UTF-8"),
+        (rb'{"text": "a \ud800 ship", "labels": ["ship"]}', "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"text": [["a"]], "labels": ["ship"]}', "text"),
+        (b'{"labels": ["ship"]}', "text is missing"),
+        (b'{"text": "a", "labels": [1]}', "labels[0]"),
+        (b'{"text": "a", "labels": []}', "none given"),
+        (b'{"text": "a", "labels": ["ship", "ship"]}', "given twice"),
+        (b'{"text": "a", "thresholds": "0.5"}', "thresholds = '0.5': must be a valid number or an object"),
+        (b'{"text": ["a", 5]}', "text[1] = 5: must be a valid string"),
+        (b'{"text": "a", "thresholds": {"int": "x"}}', "thresholds"),
+        (b'{"txt": "a", "labels": ["ship"]}', "text is missing; there is 'txt': did you mean 'text'?"),
+        (b'{"text": "a", "label": ["ship"]}', "label: is no field: did you mean 'labels'?"),
+        (b'{"text": "a", "colour": 1}', "colour: is no field"),
+        (b"{'text': 'a'}", "a key without double quotes"),
+        (b"ship", "no value at line 1"),
+        (b"no", "a word without quotes"),
+        (b'{"text": "a"} b', "text after the end"),
+        (b'{"text": "a', "it ends inside"),
+    ],
+)
 def test_bodies_of_the_wrong_kind(client: httpx.Client, body: bytes, words: str) -> None:
     assert_fault(client.post("/tag", content=body), 422, words)
 

@@ -63,8 +63,14 @@ def following(server: Inside, tab: str = "a") -> dict[str, Any]:
     return item
 
 
-def save(server: Inside, item: dict[str, Any], *entities: tuple[int, int, str], answer: str = "accept", tab: str = "a",
-         status: int = 200) -> Any:  # fmt: skip
+def save(
+    server: Inside,
+    item: dict[str, Any],
+    *entities: tuple[int, int, str],
+    answer: str = "accept",
+    tab: str = "a",
+    status: int = 200,
+) -> Any:
     spans = [{"start": start, "end": end, "type": type_} for start, end, type_ in entities]
     saved = {"id": item["id"], "revision": item["revision"], "entities": spans, "answer": answer}
     return ask(server, "save", status, tab=tab, **saved)
@@ -74,8 +80,11 @@ def label(server: Inside, count: int, *, tests: bool = True) -> None:
     """Accept sentences, with what the told model would find; those of the test without, unless `tests`."""
     for _ in range(count):
         item = following(server)
-        entities = [(item["text"].index(name), item["text"].index(name) + 4, name) for name in ("ship", "port")
-                    if name in item["text"]]  # fmt: skip
+        entities = [
+            (item["text"].index(name), item["text"].index(name) + 4, name)
+            for name in ("ship", "port")
+            if name in item["text"]
+        ]
         save(server, item, *(entities if tests or not item["test"] else ()))
 
 
@@ -128,8 +137,10 @@ def test_work_goes_on_where_it_was_and_undo_goes_back_over_sentences(labelled: O
 
 def test_a_file_is_loaded_and_what_is_none_is_refused(server: Inside, tmp_path: Path) -> None:
     before = state_of(server)["counts"]["sentences"]
-    for name, content, status in (("../../more.conll", b"A O\nFram B-ship\nlay O\n\n", 200),
-                                  ("bad.jsonl", b'{"text": "a"}\n{"text"\n', 422)):  # fmt: skip
+    for name, content, status in (
+        ("../../more.conll", b"A O\nFram B-ship\nlay O\n\n", 200),
+        ("bad.jsonl", b'{"text": "a"}\n{"text"\n', 422),
+    ):
         answer = server.clients[0].post("/label/load", params={"name": name}, content=content)
         assert answer.json().get("status", 200) == status
         assert status == 200 or "bad.jsonl:2" in answer.json()["error"]

@@ -95,10 +95,14 @@ def test_a_stream_waits_for_a_place(serve: Serve) -> None:
 def test_all_is_given_back_after_each_fault(serve: Serve) -> None:
     """Bytes and places: of answered, refused and late requests, of whose texts none goes into the model later."""
     server = serve(workers=1, max_waiting=4)
-    faults = [server.tag("a ship"), server.tag(3), server.tag("a", labels=[]),
-              server.clients[0].post("/tag", content=b"{"),
-              server.clients[0].post("/tag/stream?labels=ship", content=b'{"text": "a ship"}\n{\n'),
-              server.clients[0].post("/tag", content=b"a" * (1 << 21))]  # fmt: skip
+    faults = [
+        server.tag("a ship"),
+        server.tag(3),
+        server.tag("a", labels=[]),
+        server.clients[0].post("/tag", content=b"{"),
+        server.clients[0].post("/tag/stream?labels=ship", content=b'{"text": "a ship"}\n{\n'),
+        server.clients[0].post("/tag", content=b"a" * (1 << 21)),
+    ]
     assert [fault.status_code for fault in faults] == [200, 422, 422, 422, 200, 413]
     server.idle()
     late = [server.hold(), *(server.submit("late ship") for _ in range(3))]

@@ -21,8 +21,9 @@ ADA = "👩‍🔬 Ada Lovelace came to London."
 
 def rows(spans: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
     """Return the spans of an answer, their confidence in two digits."""
-    return [tuple(round(span[name], 2) if isinstance(span[name], float) else span[name] for name in names)
-            for span in spans]  # fmt: skip
+    return [
+        tuple(round(span[name], 2) if isinstance(span[name], float) else span[name] for name in names) for span in spans
+    ]
 
 
 def tag(server: Inside, text: object = SHIP, labels: object = LABELS, **more: Any) -> list[dict[str, Any]]:
@@ -57,7 +58,9 @@ def test_hugging_faces_client(server: Inside) -> None:
         assert [each.word for each in ask(SHIP, aggregation_strategy=how)] == ["ship", "SHIP", "Port"]
     words = ask(SHIP, aggregation_strategy="none", ignore_labels=["B-port"], stride=3)
     assert [(each.entity, each.entity_group, each.word) for each in words] == [
-        ("B-ship", None, "ship"), ("B-ship", None, "SHIP")]  # fmt: skip
+        ("B-ship", None, "ship"),
+        ("B-ship", None, "SHIP"),
+    ]
     assert [each.word for each in ask(SHIP, aggregation_strategy="max", ignore_labels=["ship"])] == ["Port"]
     sure = hub.InferenceClient(model=f"{server.url}/models/told?labels=ship&threshold=0.7", token="none")
     assert [each.word for each in sure.token_classification(SHIP)] == ["SHIP"]
@@ -96,8 +99,9 @@ def test_what_gliners_client_sends(client: httpx.Client) -> None:
     """As gliner 0.2.29 makes it."""
 
     def ask(**more: Any) -> httpx.Response:
-        return client.post("/gliner", json={"text": SHIP, "labels": LABELS, "flat_ner": True, "multi_label": False,
-                                            **more})  # fmt: skip
+        return client.post(
+            "/gliner", json={"text": SHIP, "labels": LABELS, "flat_ner": True, "multi_label": False, **more}
+        )
 
     assert rows(ask().json()["entities"], "text", "label", "start", "end", "score") == FOUND
     assert [each["text"] for each in ask(threshold=0.7).json()["entities"]] == ["SHIP", "Port"]
@@ -119,7 +123,8 @@ def test_presidios_shapes(client: httpx.Client) -> None:
 
     found = ask(entities=["SHIP", "PORT"]).json()
     assert rows(found, "entity_type", "start", "end", "score") == [
-        (type_.upper(), start, end, sure) for _, type_, start, end, sure in FOUND]  # fmt: skip
+        (type_.upper(), start, end, sure) for _, type_, start, end, sure in FOUND
+    ]
     assert {each["analysis_explanation"] for each in found} == {None}
     several = ask([SHIP, "", "port"], entities=["PORT"]).json()
     assert [[each["start"] for each in one] for one in several] == [[18], [], [0]]
@@ -171,19 +176,24 @@ def test_a_text_and_a_list(server: Inside) -> None:
 
 def test_labels_and_thresholds(server: Inside) -> None:
     table: list[tuple[Any, dict[str, Any], list[str]]] = [
-        (["port: where ships call"], {}, ["Port"]), (LABELS, {"thresholds": 0.7}, ["SHIP", "Port"]),
-        (LABELS, {"thresholds": {"ship": 0.95}}, ["Port"]), (LABELS, {"thresholds": {"ship": 0.95, "port": 1}}, []),
-    ]  # fmt: skip
+        (["port: where ships call"], {}, ["Port"]),
+        (LABELS, {"thresholds": 0.7}, ["SHIP", "Port"]),
+        (LABELS, {"thresholds": {"ship": 0.95}}, ["Port"]),
+        (LABELS, {"thresholds": {"ship": 0.95, "port": 1}}, []),
+    ]
     for labels, more, texts in table:
         assert [span["text"] for span in tag(server, SHIP, labels, **more)] == texts
     asked = {"text": SHIP, "labels": LABELS}
     assert server.clients[0].post("/tag?model=told", json=asked).status_code == 200
     refused: list[tuple[dict[str, Any], int, str]] = [
-        ({"thresholds": {"shp": 0.5}}, 400, "shp"), ({"labels": ["ship", "Ship"]}, 422, "differ only in case"),
-        ({"thresholds": 1.5}, 400, "must be a number, at least 0, at most 1"), ({"labels": None}, 422, "give labels"),
-        ({"offsets": "graphemes"}, 422, "offsets"), ({"tresholds": 0.5}, 422, "tresholds"),
+        ({"thresholds": {"shp": 0.5}}, 400, "shp"),
+        ({"labels": ["ship", "Ship"]}, 422, "differ only in case"),
+        ({"thresholds": 1.5}, 400, "must be a number, at least 0, at most 1"),
+        ({"labels": None}, 422, "give labels"),
+        ({"offsets": "graphemes"}, 422, "offsets"),
+        ({"tresholds": 0.5}, 422, "tresholds"),
         ({"model": "told"}, 400, "leave one out"),
-    ]  # fmt: skip
+    ]
     for body, status, words in refused:
         assert_fault(server.clients[0].post("/tag?model=told", json={**asked, **body}), status, words)
     assert_fault(server.tag(SHIP, model="tould"), 400, "did you mean 'told'?")
@@ -201,8 +211,9 @@ def test_entities_inside_others(server: Inside, trained: Inside) -> None:
     assert_fault(trained.tag(SHIP, None, nested=True), 400, "decoding")
 
 
-@pytest.mark.parametrize(("unit", "coding", "wide"), [
-    ("characters", "utf-32-le", 4), ("utf-16", "utf-16-le", 2), ("bytes", "utf-8", 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("unit", "coding", "wide"), [("characters", "utf-32-le", 4), ("utf-16", "utf-16-le", 2), ("bytes", "utf-8", 1)]
+)
 def test_places_in_three_units(server: Inside, unit: str, coding: str, wide: int) -> None:
     answer, content = server.tag(ADA, ["lovelace", "london"], offsets=unit).json(), ADA.encode(coding)
     (result,) = answer["results"]
@@ -225,9 +236,14 @@ def test_models_and_states(trained: Inside, tagger: Tagger) -> None:
     client = trained.clients[0]
     (model,) = client.get("/models").json()["models"]
     assert model == {
-        "name": "sea", "fingerprint": tagger.fingerprint, "types": tagger.types, "takes_labels": False,
-        "language": "en", "answering": f"{tagger.answering}, on_too_long truncate", "word_splitter": tagger.splitter,
-    }  # fmt: skip
+        "name": "sea",
+        "fingerprint": tagger.fingerprint,
+        "types": tagger.types,
+        "takes_labels": False,
+        "language": "en",
+        "answering": f"{tagger.answering}, on_too_long truncate",
+        "word_splitter": tagger.splitter,
+    }
     assert trained.tag(TEXTS[0], None).json()["fingerprint"] == tagger.fingerprint
     assert [client.get(path).text for path in ("/healthz", "/ready")] == ["ok", "ready"]
     counts = client.get("/metrics")

@@ -159,14 +159,17 @@ Given = Sequence[tuple[int, str, bool]]
 
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.sampled_from("ab"), st.booleans()), max_size=40),
-    st.integers(1, 100), st.lists(st.integers(1, 5), min_size=1, max_size=8),
-)  # fmt: skip
+    st.integers(1, 100),
+    st.lists(st.integers(1, 5), min_size=1, max_size=8),
+)
 def test_each_text_is_in_one_batch_or_dropped(given_: Given, batch_cost: int, rounds: list[int]) -> None:
     """Texts come in requests of several sizes, between batches; some are cancelled while they wait."""
     one = Queue[int](batch_cost=batch_cost, deadline=FOREVER, most=len(given_) + 1)
     gone = set[int]()
-    every = [Ticket(group, place, cost, 0, partial(gone.__contains__, place))
-             for place, (cost, group, _) in enumerate(given_)]  # fmt: skip
+    every = [
+        Ticket(group, place, cost, 0, partial(gone.__contains__, place))
+        for place, (cost, group, _) in enumerate(given_)
+    ]
     found, order, now, start = list[int](), list[list[int]](), 0, 0
 
     def step() -> bool:

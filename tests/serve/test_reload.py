@@ -68,8 +68,10 @@ def ends_when_all_is_answered(server: Process) -> None:
     replies = list[int]()
     texts = "hold ship", "a ship", "a ship"
     server.gate.close()
-    askers = [threading.Thread(target=lambda text: replies.append(server.tag(text).status_code), args=(text,))
-              for text in texts]  # fmt: skip
+    askers = [
+        threading.Thread(target=lambda text: replies.append(server.tag(text).status_code), args=(text,))
+        for text in texts
+    ]
     with closing(server.connection()) as idle:
         idle.connect()
         askers[0].start()

@@ -57,10 +57,17 @@ def test_a_bad_line_is_told_in_its_place(client: httpx.Client) -> None:
 
 
 def test_what_the_address_says_is_the_default(client: httpx.Client) -> None:
-    rows = ask(client, lines(
-        {"text": "🚢 a ship"}, {"text": "🚢 a ship", "offsets": "characters"}, {"text": "a SHIP", "thresholds": 0.95},
-        {"text": "a Port, a SHIP, a ship", "labels": ["port"]}, {"text": "a SHIP, a ship", "thresholds": None},
-    ), "labels=ship&threshold=0.7&offsets=utf-16&model=told")  # fmt: skip
+    rows = ask(
+        client,
+        lines(
+            {"text": "🚢 a ship"},
+            {"text": "🚢 a ship", "offsets": "characters"},
+            {"text": "a SHIP", "thresholds": 0.95},
+            {"text": "a Port, a SHIP, a ship", "labels": ["port"]},
+            {"text": "a SHIP, a ship", "thresholds": None},
+        ),
+        "labels=ship&threshold=0.7&offsets=utf-16&model=told",
+    )
     assert [entities(row) for row in rows] == [[], [], [], ["Port"], ["SHIP"]]
     rows = ask(
         client, lines({"text": "🚢 ship"}, {"text": "🚢 ship", "offsets": "bytes"}), "labels=ship&offsets=utf-16"

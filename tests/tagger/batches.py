@@ -17,9 +17,12 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
 
 TEXTS = (
-    "The brig Margarethe was built by Larsen & Holm in Tromsø.", "", "New York, Oslo  and\nBergen. The ship left.",
-    "The ship Fram left Oslo on a Monday. " * 12, "👩‍👩‍👧 The port of Bergen 🚢",
-)  # fmt: skip
+    "The brig Margarethe was built by Larsen & Holm in Tromsø.",
+    "",
+    "New York, Oslo  and\nBergen. The ship left.",
+    "The ship Fram left Oslo on a Monday. " * 12,
+    "👩‍👩‍👧 The port of Bergen 🚢",
+)
 THREADS, ROUNDS, _BOUND = 8, 2, 0.05
 Load = Callable[..., Tagger]
 

@@ -31,10 +31,12 @@ class Fake(Head):
         return ["person", "place"]
 
     def predict(self, examples: Sequence[Example]) -> Entities:
-        return Entities.of([
-            [] if number < self.silent else [((word, word + 1, type_), odds) for word, type_, odds in self.found]
-            for number in range(len(examples))
-        ])  # fmt: skip
+        return Entities.of(
+            [
+                [] if number < self.silent else [((word, word + 1, type_), odds) for word, type_, odds in self.found]
+                for number in range(len(examples))
+            ]
+        )
 
 
 def sentences(count: int) -> list[Example]:
@@ -74,9 +76,12 @@ def test_what_loses_more_than_allowed_is_refused(changes: dict[str, Any], messag
 
 @pytest.mark.extras
 def test_a_bad_int8_leaves_nothing_and_the_earlier_export_stays(
-    tiny_tagger: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tiny_tagger: Path,
+    sample: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     assert exit_code("export", tiny_tagger, "-o", tmp_path / "out") == 0
     out = capsys.readouterr().out
     assert "not compared" not in out

@@ -55,10 +55,14 @@ def test_names_are_listed_as_far_as_people_read_them() -> None:
     [
         (lambda: fixed().tag(["a ship", "a port"]), "can't tag list: give a str; `tag_many` takes several texts"),  # type: ignore[arg-type]
         (lambda: fixed().tag(b"a ship"), "can't tag bytes: give a str"),  # type: ignore[arg-type]
-        (lambda: Tagger(FixedNames([f"type{number}" for number in range(87)]), SPLITTER, "en").with_labels(["typ86"]),
-         "did you mean 'type86'? (must be one of type0, "),
+        (
+            lambda: Tagger(FixedNames([f"type{number}" for number in range(87)]), SPLITTER, "en").with_labels(
+                ["typ86"]
+            ),
+            "did you mean 'type86'? (must be one of type0, ",
+        ),
     ],
-)  # fmt: skip
+)
 def test_messages(act: Callable[[], object], words: str) -> None:
     with raises(InputError, words):
         act()

@@ -150,10 +150,11 @@ def test_a_cancelled_text_goes_into_no_model(counting: Tagger, monkeypatch: pyte
     monkeypatch.setattr("nerbert.tagger.pending._BLOCK_WORDS", 4)
     late = iter([False, True, True, True])
     requests = [
-        TagRequest("a whale", ["whale"], cancelled=lambda: True), TagRequest("one ship", ["ship"]),
+        TagRequest("a whale", ["whale"], cancelled=lambda: True),
+        TagRequest("one ship", ["ship"]),
         TagRequest("a port here and now.\nA port\nA ship", ["port"], cancelled=lambda: next(late)),
         TagRequest("the ship", ["ship"]),
-    ]  # fmt: skip
+    ]
     none, one, other, last = counting.tag_batch(requests)
     assert none is None
     assert other is None
@@ -168,10 +169,17 @@ def test_a_cancelled_text_goes_into_no_model(counting: Tagger, monkeypatch: pyte
 
 def test_what_cannot_be_tagged_fails_alone(counting: Tagger) -> None:
     rows: list[Any] = [
-        ("a ship", ["ship"]), ("a ship", []), ("fault", ["ship"]), (b"bytes", ["ship"]),
-        ("a port", ["port"], {"ship": 0.5}), ("a SHIP", ["ship"], 0.7), ("a ship",), ("a ship", 3),
-        ("a ship and a fault\nand a ship", ["ship"]), ("a port", ["port"]),
-    ]  # fmt: skip
+        ("a ship", ["ship"]),
+        ("a ship", []),
+        ("fault", ["ship"]),
+        (b"bytes", ["ship"]),
+        ("a port", ["port"], {"ship": 0.5}),
+        ("a SHIP", ["ship"], 0.7),
+        ("a ship",),
+        ("a ship", 3),
+        ("a ship and a fault\nand a ship", ["ship"]),
+        ("a port", ["port"]),
+    ]
     requests = [TagRequest(*each) for each in rows]
     found = counting.tag_batch(requests)
     kinds = [type(each) for each in found]
@@ -195,7 +203,12 @@ def test_own_thresholds_win_over_the_taggers() -> None:
     bounds: list[Any] = [None, 0.0, 0.7, {"ship": 0.8}, {"port": 1.0}, {"shp": 0.1}]
     *found, wrong = tagger.tag_batch([TagRequest(text, None, each) for each in bounds])
     assert [[each.text for each in spans] for spans in found] == [  # type: ignore[union-attr]
-        ["PORT"], ["SHIP", "ship", "PORT"], ["SHIP", "PORT"], ["SHIP", "PORT"], []]  # fmt: skip
+        ["PORT"],
+        ["SHIP", "ship", "PORT"],
+        ["SHIP", "PORT"],
+        ["SHIP", "PORT"],
+        [],
+    ]
     assert isinstance(wrong, SettingsError)
     same, reached = tagger.tag_batch([TagRequest(text), TagRequest(text, None, found[2][0].confidence)])  # type: ignore[index]
     check_same(same, tagger.tag(text))
@@ -282,8 +295,11 @@ def test_a_process_forked_while_heads_are_made_does_not_wait_for_them(counting: 
 @pytest.mark.parametrize("good", [0, 1])
 def test_where_asking_whether_it_was_cancelled_fails_that_text_alone_fails(counting: Tagger, good: int) -> None:
     answers = iter([False] * good)
-    requests = [TagRequest("a ship", ["ship"]), TagRequest("ship two", ["ship"], cancelled=lambda: next(answers)),
-                TagRequest("the ship", ["ship"])]  # fmt: skip
+    requests = [
+        TagRequest("a ship", ["ship"]),
+        TagRequest("ship two", ["ship"], cancelled=lambda: next(answers)),
+        TagRequest("the ship", ["ship"]),
+    ]
     one, wrong, other = counting.tag_batch(requests)
     assert (type(one), type(wrong), type(other)) == (Spans, NerbertError, Spans)
     assert str(wrong) == "a request's `cancelled` failed: StopIteration()"
@@ -293,8 +309,7 @@ def test_where_asking_whether_it_was_cancelled_fails_that_text_alone_fails(count
 def test_a_fault_of_the_model_is_tried_once(counting: Tagger) -> None:
     texts = ["a ship", "a heavy ship", *["ship"] * 50]
     found = counting.tag_batch([TagRequest(each, ["ship"]) for each in texts])
-    assert [(type(each), str(each)) for each in found] == [
-        (NerbertError, "the model can't be run: out of memory")] * 52  # fmt: skip
+    assert [(type(each), str(each)) for each in found] == [(NerbertError, "the model can't be run: out of memory")] * 52
     assert len(head_of(counting).batches) == 1
     *wrong, fine = counting.tag_batch([*[TagRequest("a ship", ["heavy"])] * 3, TagRequest("a ship", ["ship"])])
     assert {type(each) for each in wrong} == {NerbertError}

@@ -89,8 +89,9 @@ def test_thresholds_go_with_the_next_temperature(folder: Path, data: Path, monke
     assert any(bound > 0 for bound in chosen.values())
     examples = read_examples(data / "dev.conll")
     taggers = (Tagger.load(folder, thresholds=bound) for bound in (None, 0))
-    kept, every = (Counter(each.head.predict(examples).at_least(each.thresholds, each.temperature).types)
-                   for each in taggers)  # fmt: skip
+    kept, every = (
+        Counter(each.head.predict(examples).at_least(each.thresholds, each.temperature).types) for each in taggers
+    )
     for name, bound in done.thresholds.items():
         assert (kept[name], every[name]) == (bound.kept, bound.predicted)
         assert bound.confidence is None or bound.precision >= 0.6
@@ -179,17 +180,28 @@ def test_a_zero_shot_tagger_gets_the_threshold_that_is_best_on_the_data(
 Act = Callable[[Path, Path], object]
 REFUSED: list[tuple[Act, type[NerbertError], str]] = [
     (lambda _, data: calibrate("some/tagger", data), InputError, "no such folder; a model on the hub must be copied"),
-    (lambda _, data: calibrate("embedded-open", data), InputError,
-     "embedded-open: no such folder; that one is part of the package: copy "),
-    (lambda folder, data: calibrate(folder.parent / "encoder", data), InputError,
-     "no tagger that `nerbert finetune` made"),
+    (
+        lambda _, data: calibrate("embedded-open", data),
+        InputError,
+        "embedded-open: no such folder; that one is part of the package: copy ",
+    ),
+    (
+        lambda folder, data: calibrate(folder.parent / "encoder", data),
+        InputError,
+        "no tagger that `nerbert finetune` made",
+    ),
     (lambda folder, _: calibrate(folder, folder.parent), InputError, "holds no dev split, say dev.conll"),
     (lambda folder, _: calibrate(folder, folder / "none.conll"), InputError, "none.conll: no such file"),
-    *((lambda folder, data, each=each: calibrate(folder, data, precision=each), SettingsError, f"precision = {each}")
-      for each in (90, 0, math.nan)),
-    (lambda folder, _: calibrate(folder, folder.parent / "strange.conll"), InputError,
-     "finds no entity in strange.conll"),
-]  # fmt: skip
+    *(
+        (lambda folder, data, each=each: calibrate(folder, data, precision=each), SettingsError, f"precision = {each}")
+        for each in (90, 0, math.nan)
+    ),
+    (
+        lambda folder, _: calibrate(folder, folder.parent / "strange.conll"),
+        InputError,
+        "finds no entity in strange.conll",
+    ),
+]
 
 
 @pytest.mark.parametrize(("act", "kind", "words"), REFUSED)
@@ -206,15 +218,31 @@ def test_what_can_not_be_calibrated(
 
 def test_nothing_that_is_printed_acts(tmp_path: Path, capsys: Caught) -> None:
     evil = "[red]\x1b[31m"
-    told = {"temperature": 1.5, "ece_before": 0.2, "ece_after": 0.1, "bins": 10, "folds": 5, "entities": 1,
-            "sentences": 1, "precision": 0.9}  # fmt: skip
+    told = {
+        "temperature": 1.5,
+        "ece_before": 0.2,
+        "ece_after": 0.1,
+        "bins": 10,
+        "folds": 5,
+        "entities": 1,
+        "sentences": 1,
+        "precision": 0.9,
+    }
     thresholds = {evil: Threshold(None, 1, 0, 1, 0), "ship": Threshold(0.2, 1, 1, 1, 1)}
     print_calibrations([Calibrated(tmp_path / "x\x1b", told, thresholds, (evil,), True, least=0.2)], Path("y\x1b"))
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
-    for words in ("[red]", "changed by hand", "never reached", "fewer than 5 are kept", "temperature 1.500",
-                  "entities found in 1 sentences", "precision reaches 90.00", "20.00 points before",
-                  "ship: every entity found was right, so the threshold stays at 0.200"):  # fmt: skip
+    for words in (
+        "[red]",
+        "changed by hand",
+        "never reached",
+        "fewer than 5 are kept",
+        "temperature 1.500",
+        "entities found in 1 sentences",
+        "precision reaches 90.00",
+        "20.00 points before",
+        "ship: every entity found was right, so the threshold stays at 0.200",
+    ):
         assert words in printed
 
 

@@ -38,8 +38,12 @@ from tests.tagger.batches import check_same
 
 Caught = pytest.CaptureFixture[str]
 LABELS = ["ship", "port: where ships call", "person", "polar ship", "city", "state", "harbour", "sea", "Insel", "река"]
-TEXTS = ["The ship Fram left Oslo on a Monday.\nShe called at Bergen. And at Tromsø!", "", "New York, Oslo  and Bergen",
-         "Nobody reads this text, " * 30 + "but Amundsen in Oslo does."]  # fmt: skip
+TEXTS = [
+    "The ship Fram left Oslo on a Monday.\nShe called at Bergen. And at Tromsø!",
+    "",
+    "New York, Oslo  and Bergen",
+    "Nobody reads this text, " * 30 + "but Amundsen in Oslo does.",
+]
 
 
 def made(
@@ -123,8 +127,10 @@ def test_scores_are_those_of_training(folder: Path, tagger: Tagger) -> None:
     for column, label in enumerate(LABELS):
         (found,) = tagger.with_labels([label]).tag_many([example])
         sure = wanted[:, column].numpy()
-        words_of = [[number for number, (start, _) in enumerate(example.words) if span.start <= start < span.end]
-                    for span in found]  # fmt: skip
+        words_of = [
+            [number for number, (start, _) in enumerate(example.words) if span.start <= start < span.end]
+            for span in found
+        ]
         assert {number for some in words_of for number in some} == set(np.flatnonzero(sure >= 0.5))
         assert [span.confidence for span in found] == pytest.approx([sure[some].mean() for some in words_of], abs=1e-4)
     assert 0.1 < (wanted > 0.5).float().mean() < 0.9
@@ -238,9 +244,12 @@ def test_two_threads_encode_a_new_label_once(
     ],
 )
 def test_a_damaged_cache_is_made_again(
-    tagger: Tagger, encoded: list[str], own_cache: Path, capsys: Caught,
+    tagger: Tagger,
+    encoded: list[str],
+    own_cache: Path,
+    capsys: Caught,
     damage: Callable[[Path], object],
-) -> None:  # fmt: skip
+) -> None:
     wanted = spans_of(tagger.with_labels(LABELS))
     files = sorted(own_cache.rglob("*.npz"))
     damage(files[0])
@@ -291,8 +300,10 @@ def test_which_words_are_one_entity(decoding: str) -> None:
     asked = AskedLabels([EntityLabel("x"), EntityLabel("y")], np.eye(2), np.ones(2), np.zeros(2))
     found = head._entities([Example(text, words)], scores, asked)
     spans = [text[words[start][0] : words[end - 1][1]] for start, end, _ in found.word_spans(1)[0]]
-    rest = {"flat": ["New York\tCity A", "B A/C D", "E F", "G H  I J\u00a0K", "L", "M", "N"],
-            "touching": ["New York\tCity A-B A/C D,E F\nG H", "I J\u00a0K", "L", "M", "N"]}  # fmt: skip
+    rest = {
+        "flat": ["New York\tCity A", "B A/C D", "E F", "G H  I J\u00a0K", "L", "M", "N"],
+        "touching": ["New York\tCity A-B A/C D,E F\nG H", "I J\u00a0K", "L", "M", "N"],
+    }
     assert spans == rest[decoding]
     assert found.types == ["x"] * (len(spans) - 3) + ["y", "x", "y"]
     assert found.confidences() == pytest.approx(1 / (1 + np.exp(-4.0)))
@@ -407,11 +418,12 @@ BREAKS: dict[str, tuple[Act, str]] = {
     "no number": (_scorer(lambda own: {**own, "bias": torch.tensor(torch.nan)}), "holds no bias that is a number"),
     "no tokenizer": (_without("tokenizer.json"), "tokenizer"),
     "no layer": (_scorer(lambda own: {"bias": own["bias"]}), "no layer of boundaries"),
-    "whole numbers": (
-        _scorer(lambda own: {**own, "boundaries.bias": own["boundaries.bias"].int()}), "floating-point"),
+    "whole numbers": (_scorer(lambda own: {**own, "boundaries.bias": own["boundaries.bias"].int()}), "floating-point"),
     "narrow layer": (
-        _scorer(lambda own: {**own, "boundaries.weight": own["boundaries.weight"][:, :3].clone()}), "doesn't fit"),
-}  # fmt: skip
+        _scorer(lambda own: {**own, "boundaries.weight": own["boundaries.weight"][:, :3].clone()}),
+        "doesn't fit",
+    ),
+}
 
 
 @pytest.mark.parametrize("folder", ["boundaries"], indirect=True)
@@ -426,16 +438,25 @@ def test_a_folder_that_is_not_whole_is_one_line(folder: Path, tmp_path: Path, na
 
 
 REFUSED: list[tuple[Act, type[NerbertError], str]] = [
-    (lambda folder: load(folder).with_labels(["ship: " + "a b " * 40]), InputError,
-     "has 82 pieces; the model reads 1 to 62"),
+    (
+        lambda folder: load(folder).with_labels(["ship: " + "a b " * 40]),
+        InputError,
+        "has 82 pieces; the model reads 1 to 62",
+    ),
     (lambda folder: load(folder, on_too_long="error").tag(TEXTS[3], LABELS), InputError, "longer than a window"),
     (lambda folder: load(folder).tag("Oslo"), InputError, "takes its labels at run time: give labels"),
-    *((lambda folder, renew=renew: check(folder, renew=renew), InputError,
-       "takes its labels at run time, so it has no answers of its own to check") for renew in (False, True)),
+    *(
+        (
+            lambda folder, renew=renew: check(folder, renew=renew),
+            InputError,
+            "takes its labels at run time, so it has no answers of its own to check",
+        )
+        for renew in (False, True)
+    ),
     (lambda folder: load(folder, decoding="legal"), SettingsError, "decoding = 'legal'"),
     (lambda folder: Tagger.load(folder, backend="onnx"), InputError, "holds no onnx/; run `nerbert export`"),
     (lambda folder: load(folder, head="linear"), InputError, "not a tagger: its weights hold no head"),
-]  # fmt: skip
+]
 
 
 @WORDS_ALONE

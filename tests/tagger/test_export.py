@@ -128,17 +128,26 @@ TORCH = "torch computes in bf16 and fp32;"
         (lambda folder: Tagger.load(folder, threads=-1), SettingsError, "threads = -1"),
         (lambda folder: Tagger.load(folder, backend="torch", precision="int8"), InputError, TORCH),
         (lambda folder: Tagger.load(folder, backend="onnx", device="cuda"), InputError, "onnx computes on a CPU"),
-        (lambda folder: export(folder, overwrite=True, data=folder / "none.conll"), InputError,
-         "no such file or folder; name a file of annotated"),
-        (lambda folder: export(folder, overwrite=True, int8=True, data=folder.parent / "other.conll"), InputError,
-         "finds none of the data's types (PER), so nothing can be compared"),
+        (
+            lambda folder: export(folder, overwrite=True, data=folder / "none.conll"),
+            InputError,
+            "no such file or folder; name a file of annotated",
+        ),
+        (
+            lambda folder: export(folder, overwrite=True, int8=True, data=folder.parent / "other.conll"),
+            InputError,
+            "finds none of the data's types (PER), so nothing can be compared",
+        ),
         (export, OutputExists, "--overwrite"),
         (lambda folder: export(folder, max_loss=0), SettingsError, "--max-loss 0: points of F1"),
         (lambda folder: Tagger.load(folder.parent, backend="onnx"), InputError, "holds no onnx/; run `nerbert export`"),
-        (lambda _: export("embedded"), InputError,
-         "embedded: is part of the package, which is not written to; name a folder"),
+        (
+            lambda _: export("embedded"),
+            InputError,
+            "embedded: is part of the package, which is not written to; name a folder",
+        ),
     ],
-)  # fmt: skip
+)
 def test_messages(
     done: Export, tiny_tagger: Path, tmp_path: Path, act: Callable[[Path], object], kind: type[NerbertError], words: str
 ) -> None:

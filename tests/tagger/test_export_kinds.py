@@ -22,8 +22,15 @@ TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
 NAMES = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: number for number, tag in enumerate(TAGS)}}
 TEXTS = ["The Margarethe was built by Larsen in Tromsø.", "Yes.", "A long one, " * 40, "Two. Sentences, here"]
 KINDS = [("bert", 0), ("bert", 1), ("deberta-v2", 0), ("modernbert", 1), ("roberta", 0)]
-MORE = [("albert", 0), ("big_bird", 0), ("distilbert", 0), ("electra", 0), ("xlm-roberta", 0), ("deberta-v2", 1),
-        ("modernbert", 0)]  # fmt: skip
+MORE = [
+    ("albert", 0),
+    ("big_bird", 0),
+    ("distilbert", 0),
+    ("electra", 0),
+    ("xlm-roberta", 0),
+    ("deberta-v2", 1),
+    ("modernbert", 0),
+]
 
 
 def made(folder: Path, kind: str, joined: int = 0, **shape: Any) -> Path:

@@ -74,9 +74,18 @@ def test_a_tagger_is_pushed_as_one_commit(hub: FakeHub, folder: Path, tmp_path: 
     assert hub.calls == [
         ("HfApi", {"token": "t"}),
         ("create_repo", {"name": "me/ships", "repo_type": "model", "private": True, "exist_ok": True}),
-        ("upload_folder", {"repo_id": "me/ships", "repo_type": "model", "commit_message": "New", "revision": "b",
-                           "create_pr": True, "delete_patterns": ["*.safetensors", "concepts/*", "onnx/*"]}),
-    ]  # fmt: skip
+        (
+            "upload_folder",
+            {
+                "repo_id": "me/ships",
+                "repo_type": "model",
+                "commit_message": "New",
+                "revision": "b",
+                "create_pr": True,
+                "delete_patterns": ["*.safetensors", "concepts/*", "onnx/*"],
+            },
+        ),
+    ]
     assert Tagger.from_pretrained("me/ships", device="cpu").tag(TEXT) == tagger.tag(TEXT)
     assert tagger.save_pretrained(tmp_path / "brigs", push_to_hub=True, private=True) == "https://hub/me/brigs/commit/1"
     assert (tmp_path / "brigs" / "nerbert.json").read_bytes() == (hub.place / "me/brigs/nerbert.json").read_bytes()

@@ -39,12 +39,17 @@ class NamesHead(Head):
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         self.read += [each.text for each in examples]
-        return Entities.of([
-            [((place, place + 1, name), LOGIT_60 if word.islower() else LOGIT_90)
-             for place, word in enumerate(each.tokens) for name in self.least
-             if name == word.lower() and self.least[name] <= (0.6 if word.islower() else 0.9)]
-            for each in examples
-        ])  # fmt: skip
+        return Entities.of(
+            [
+                [
+                    ((place, place + 1, name), LOGIT_60 if word.islower() else LOGIT_90)
+                    for place, word in enumerate(each.tokens)
+                    for name in self.least
+                    if name == word.lower() and self.least[name] <= (0.6 if word.islower() else 0.9)
+                ]
+                for each in examples
+            ]
+        )
 
 
 @pytest.fixture
@@ -63,7 +68,9 @@ def test_a_tagger_without_types_needs_labels(open_tagger: Tagger) -> None:
         open_tagger.tag("a ship")
     assert found(open_tagger, "a ship in port", ["ship"]) == [("ship", "ship")]
     assert found(open_tagger, "a ship in port", ["port: where ships call", "ship"]) == [
-        ("ship", "ship"), ("port", "port")]  # fmt: skip
+        ("ship", "ship"),
+        ("port", "port"),
+    ]
     assert [len(each) for each in open_tagger.tag_many(["a ship", "", "the port"], ["port", "ship"])] == [1, 0, 1]
     assert open_tagger.types == []
 
@@ -186,8 +193,10 @@ def test_sentences_are_read_together_as_far_as_the_head_can(open_tagger: Tagger)
     spans = asked.tag(text)
     assert [text[each.start : each.end] for each in spans] == ["ship", "port", "ship", "port", "ship", "ship"]
     assert asked.head.read == [  # type: ignore[attr-defined]
-        "A ship left. \U0001f6a2 One port.", "The next line has ship, port and ship.",
-        "\ufffd A ship of nine words is longer than all."]  # fmt: skip
+        "A ship left. \U0001f6a2 One port.",
+        "The next line has ship, port and ship.",
+        "\ufffd A ship of nine words is longer than all.",
+    ]
 
 
 def test_fixed_types_are_filtered(tagger: Tagger) -> None:

@@ -107,9 +107,14 @@ def test_which_entities_and_repeats_are_redacted(text: str, spans: list[Span], n
 
 @pytest.mark.parametrize(
     ("before", "after", "cut"),
-    [("met Anna", "Berg. Anna", ("[p 1]", "[p 1]")), ("x" * 300 + " AN\u00adNA \r", "  berg", ("[p 1]", "[p 1]")),
-     ("Anna Berg", "left", ()), ("Johanna", "Berg", ()), ("Anna", "", ())],
-)  # fmt: skip
+    [
+        ("met Anna", "Berg. Anna", ("[p 1]", "[p 1]")),
+        ("x" * 300 + " AN\u00adNA \r", "  berg", ("[p 1]", "[p 1]")),
+        ("Anna Berg", "left", ()),
+        ("Johanna", "Berg", ()),
+        ("Anna", "", ()),
+    ],
+)
 def test_a_name_that_a_line_break_cuts_is_found_on_both_lines(before: str, after: str, cut: tuple[str, ...]) -> None:
     names = FoundNames([("Anna Berg", "p")])
     parts = names.find_cut(before, after)
@@ -147,8 +152,12 @@ def test_values_of_json_are_redacted_throughout() -> None:
     value = {"Ada": ["ada", {"x": "by Ada"}], "n": 42, "f": 1.5, "t": True, "z": None}
     names = FoundNames([("Ada", "p"), ("42", "n")])
     assert module.redact_value(value, names, number_names()) == {
-        "[p 1]": ["[p 1]", {"x": "by [p 1]"}], "n": "[n 1]", "f": 1.5, "t": True, "z": None,
-    }  # fmt: skip
+        "[p 1]": ["[p 1]", {"x": "by [p 1]"}],
+        "n": "[n 1]",
+        "f": 1.5,
+        "t": True,
+        "z": None,
+    }
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,10 @@ def tiny_names_tagger(sample: Path, once: Once) -> Path:
 def spans(tagger: Tagger, names: dict[str, str] | None = None) -> list[list[tuple[int, int, str, float]]]:
     """Return the entities of each text, their types by other names."""
     names = names or {}
-    return [[(each.start, each.end, names.get(each.type, each.type), each.confidence) for each in found]
-            for found in tagger.tag_many(TEXTS)]  # fmt: skip
+    return [
+        [(each.start, each.end, names.get(each.type, each.type), each.confidence) for each in found]
+        for found in tagger.tag_many(TEXTS)
+    ]
 
 
 def changed(folder: Path, output: Path, names: dict[str, str], *merged: str) -> Tagger:

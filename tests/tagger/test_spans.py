@@ -139,10 +139,37 @@ def test_places_are_those_of_the_encoding(offsets: str, text: str, data: st.Data
 
 
 ATOMS = (
-    "a", "Z", "7", ".", "-", "é", "e\u0301", "q\u0323\u0307", "ж", "и\u0306", "漢", "か\u3099", "ｶﾞ",
-    "각", "\u1100\u1161\u11a8", "🇩🇪", "🇯🇵", "👨‍👩‍👧", "👩🏽‍🚀",
-    "1️⃣", "❤️", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🎻", "ก็", "„", "”", " ", "\u00a0", "\n", "\t",
-)  # fmt: skip
+    "a",
+    "Z",
+    "7",
+    ".",
+    "-",
+    "é",
+    "e\u0301",
+    "q\u0323\u0307",
+    "ж",
+    "и\u0306",
+    "漢",
+    "か\u3099",
+    "ｶﾞ",
+    "각",
+    "\u1100\u1161\u11a8",
+    "🇩🇪",
+    "🇯🇵",
+    "👨‍👩‍👧",
+    "👩🏽‍🚀",
+    "1️⃣",
+    "❤️",
+    "🏴󠁧󠁢󠁥󠁮󠁧󠁿",
+    "🎻",
+    "ก็",
+    "„",
+    "”",
+    " ",
+    "\u00a0",
+    "\n",
+    "\t",
+)
 """Single graphemes that stay single beside one another."""
 texts = st.lists(st.sampled_from(ATOMS), min_size=1, max_size=12)
 

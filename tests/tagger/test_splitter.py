@@ -23,10 +23,13 @@ def data(sample: Path, tmp_path: Path) -> Path:
     """A few of the sample's dev sentences as texts, and a Korean one."""
     dev = nerbert.read_data(sample / "domain", splits=("train", "dev")).dev[:10]
     entities = [[{"start": span.start, "end": span.end, "label": span.type} for span in each.spans] for each in dev]
-    write_rows(tmp_path / "dev.jsonl", [
-        *({"text": each.text, "entities": spans} for each, spans in zip(dev, entities, strict=True)),
-        {"text": "Am 3. Oktober in 서울에서.", "entities": [{"start": 17, "end": 19, "label": "place"}]},
-    ])  # fmt: skip
+    write_rows(
+        tmp_path / "dev.jsonl",
+        [
+            *({"text": each.text, "entities": spans} for each, spans in zip(dev, entities, strict=True)),
+            {"text": "Am 3. Oktober in 서울에서.", "entities": [{"start": 17, "end": 19, "label": "place"}]},
+        ],
+    )
     return tmp_path / "dev.jsonl"
 
 
@@ -39,8 +42,9 @@ SCORES: dict[str, Callable[[Path, Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("how", [pytest.param(name, marks=pytest.mark.extras) if name == "exported" else name
-                                 for name in SCORES])  # fmt: skip
+@pytest.mark.parametrize(
+    "how", [pytest.param(name, marks=pytest.mark.extras) if name == "exported" else name for name in SCORES]
+)
 def test_texts_are_cut_as_the_tagger_cuts_them(
     folder: Path, data: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

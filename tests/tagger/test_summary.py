@@ -17,20 +17,39 @@ from tests.raised import raises
 
 Caught = pytest.CaptureFixture[str]
 CARD = {
-    "format": 1, "kind": "tagger", "made_by": "nerbert 0.1.0", "word_splitter": "unicode-words-1", "language": "en",
-    "types": ["port", "ship"], "max_length": 128, "settings": {"epochs": 3.0, "seed": 7},
+    "format": 1,
+    "kind": "tagger",
+    "made_by": "nerbert 0.1.0",
+    "word_splitter": "unicode-words-1",
+    "language": "en",
+    "types": ["port", "ship"],
+    "max_length": 128,
+    "settings": {"epochs": 3.0, "seed": 7},
     "changed": ["epochs", "seed"],
     "encoder": {"kind": "encoder", "name": "embedded", "corpus": None},
-    "data": {"name": "ships", "sentences": 300, "sha256": {"train.conll": "x"}}, "dev": {"f1": 0.381, "sentences": 50},
-    "calibration": {"temperature": 1.5, "precision": 0.8, "entities": 229, "sentences": 50,
-                    "data": {"name": "dev.conll"}},
-    "thresholds": {"ship": 0.25}, "previous": {"thresholds": {}},
-}  # fmt: skip
+    "data": {"name": "ships", "sentences": 300, "sha256": {"train.conll": "x"}},
+    "dev": {"f1": 0.381, "sentences": 50},
+    "calibration": {
+        "temperature": 1.5,
+        "precision": 0.8,
+        "entities": 229,
+        "sentences": 50,
+        "data": {"name": "dev.conll"},
+    },
+    "thresholds": {"ship": 0.25},
+    "previous": {"thresholds": {}},
+}
 EXPORTED = {
-    "format": 1, "tags": ["O", "B-port", "I-port", "B-ship", "I-ship"], "made_from": {"weights": {}}, "before": [1],
-    "after": [2], "pad_id": 0, "room": 512, "vocabulary": 9,
+    "format": 1,
+    "tags": ["O", "B-port", "I-port", "B-ship", "I-ship"],
+    "made_from": {"weights": {}},
+    "before": [1],
+    "after": [2],
+    "pad_id": 0,
+    "room": 512,
+    "vocabulary": 9,
     "agreement": {"onnx int8": {"f1": 0.399, "share": 0.97, "other": 3, "loss": 0.01}},
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -77,12 +96,20 @@ def test_a_tagger_is_shown(folder: Path, capsys: Caught) -> None:
         ({}, "threshold: 0.5, the default"),
         ({"threshold": 0.3}, "threshold: 0.300, the best on the held-out texts of its training"),
         ({"threshold": 0.3, "kind": "tagger"}, "threshold: 0.300, that of the model it was fine-tuned from"),
-        ({"threshold": 0.3, "calibration": {"threshold_f1": 0.5, "data": {"name": "my.conll"}},
-          "thresholds": {"ship": 0.7}}, "threshold of other labels: 0.300, the best on my.conll"),
-        ({"threshold": 0.3, "calibration": {"threshold_f1": 0.5, "data": {"name": "\x1b[red]"}}},
-         "threshold: 0.300, the best on \\x1b[red]"),
+        (
+            {
+                "threshold": 0.3,
+                "calibration": {"threshold_f1": 0.5, "data": {"name": "my.conll"}},
+                "thresholds": {"ship": 0.7},
+            },
+            "threshold of other labels: 0.300, the best on my.conll",
+        ),
+        (
+            {"threshold": 0.3, "calibration": {"threshold_f1": 0.5, "data": {"name": "\x1b[red]"}}},
+            "threshold: 0.300, the best on \\x1b[red]",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_threshold_of_labels_at_run_time(
     card: dict[str, object], said: str, tmp_path: Path, capsys: Caught
 ) -> None:
@@ -97,10 +124,12 @@ def test_the_threshold_of_labels_at_run_time(
     ("name", "words"),
     [
         ("embedded", ["an encoder, fixed types", "categories (87): ENTITY, academicjournal", "6 layers, width 192"]),
-        ("embedded-open",
-         ["a zero-shot tagger, labels at run time (--labels)", "head concepts; 7,649,092 parameters, 7.7 MB"]),
+        (
+            "embedded-open",
+            ["a zero-shot tagger, labels at run time (--labels)", "head concepts; 7,649,092 parameters, 7.7 MB"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_models_of_the_package_are_shown_without_torch(
     name: str, words: list[str], capsys: Caught, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,12 +161,16 @@ NOT_OURS = "its nerbert.json is not as nerbert writes it: "
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        *(("model.safetensors", content, "the file is damaged")
-          for content in (b"", b"\xff" * 8, (3).to_bytes(8, "little") + b"[1]")),
-        *(("nerbert.json", json.dumps(CARD | odd).encode(), NOT_OURS)
-          for odd in ({"encoder": "bert"}, {"settings": 3}, {"data": {"sha256": 3}})),
+        *(
+            ("model.safetensors", content, "the file is damaged")
+            for content in (b"", b"\xff" * 8, (3).to_bytes(8, "little") + b"[1]")
+        ),
+        *(
+            ("nerbert.json", json.dumps(CARD | odd).encode(), NOT_OURS)
+            for odd in ({"encoder": "bert"}, {"settings": 3}, {"data": {"sha256": 3}})
+        ),
     ],
-)  # fmt: skip
+)
 def test_damaged_weights_and_a_card_that_nerbert_did_not_write_are_named(
     folder: Path, name: str, content: bytes, words: str, capsys: Caught
 ) -> None:

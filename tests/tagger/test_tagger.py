@@ -81,10 +81,15 @@ def test_an_entity_has_a_letter_or_a_digit_unless_the_training_had_one_without(t
 
 ODD = ["", " ", "\n\n", "\u200d", "\x00\x01", SHIP[:-1] * 400, "x" * 50_000, "Margarethe " * 4000]
 WITH_SHIP = [
-    SHIP, f"{SHIP}\r\n{SHIP}\r{SHIP}", SHIP.replace(" ", "\u00a0"), f"👩‍👩‍👧 {SHIP}",
-    f"שלום {SHIP} مرحبا", f"\ufeff{SHIP}",
-    f"\ud800 {SHIP} \udfff", f"{SHIP}\u2028{SHIP}\x0b{SHIP}\x85{SHIP}",
-]  # fmt: skip
+    SHIP,
+    f"{SHIP}\r\n{SHIP}\r{SHIP}",
+    SHIP.replace(" ", "\u00a0"),
+    f"👩‍👩‍👧 {SHIP}",
+    f"שלום {SHIP} مرحبا",
+    f"\ufeff{SHIP}",
+    f"\ud800 {SHIP} \udfff",
+    f"{SHIP}\u2028{SHIP}\x0b{SHIP}\x85{SHIP}",
+]
 
 
 def test_odd_texts(tagger: Tagger) -> None:

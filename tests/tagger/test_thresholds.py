@@ -13,9 +13,15 @@ OWN = {"ship": 0.4, "port": 0.6}
 
 @pytest.mark.parametrize(
     ("wanted", "bounds"),
-    [(None, (0, 0.6, 0.4)), (0.0, (0, 0, 0)), (0.55, (0.55, 0.55, 0.55)), ({"": 0.55, "port": 0.5}, (0.55, 0.5, 0.55)),
-     ({"ship": 0.55}, (0, 0.6, 0.55)), ({}, (0, 0.6, 0.4))],
-)  # fmt: skip
+    [
+        (None, (0, 0.6, 0.4)),
+        (0.0, (0, 0, 0)),
+        (0.55, (0.55, 0.55, 0.55)),
+        ({"": 0.55, "port": 0.5}, (0.55, 0.5, 0.55)),
+        ({"ship": 0.55}, (0, 0.6, 0.55)),
+        ({}, (0, 0.6, 0.4)),
+    ],
+)
 def test_the_users_thresholds_go_before_the_cards(
     wanted: float | Mapping[str, float] | None, bounds: tuple[float, ...]
 ) -> None:
@@ -23,8 +29,9 @@ def test_the_users_thresholds_go_before_the_cards(
     assert thresholds_of(wanted, OWN, types) == dict(zip(types, bounds, strict=True))
 
 
-@pytest.mark.parametrize(("card", "wanted"), [({}, 0.5), ({"threshold": None}, 0.5), ({"threshold": 0}, 0.0),
-                                               ({"threshold": 0.3}, 0.3)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("card", "wanted"), [({}, 0.5), ({"threshold": None}, 0.5), ({"threshold": 0}, 0.0), ({"threshold": 0.3}, 0.3)]
+)
 def test_a_cards_threshold_goes_before_the_heads(card: dict[str, float | None], wanted: float) -> None:
     assert usual_threshold(NamesHead(), card) == wanted
     assert usual_threshold(FixedNames(), card) == 0.0, "a head of fixed types has none"

@@ -69,9 +69,14 @@ def folder(tiny_tagger: Path, request: pytest.FixtureRequest, once: Once, tmp_pa
 def test_a_pickled_tagger_is_the_same(folder: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
     tagger = Tagger.load(
-        folder.name, backend=backend, precision="fp32", device="cpu", decoding="greedy", offsets="utf-16",
+        folder.name,
+        backend=backend,
+        precision="fp32",
+        device="cpu",
+        decoding="greedy",
+        offsets="utf-16",
         thresholds=0.3,
-    )  # fmt: skip
+    )
     tagger.temperature = 1.5
     pickled = pickle.dumps(tagger)
     assert len(pickled) < 2000
@@ -103,9 +108,13 @@ def test_worker_processes_find_the_same(folder: Path, tmp_path: Path, backend: s
     script.write_text(SCRIPT.format(text=TEXT))
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     done = subprocess.run(
-        [sys.executable, script, folder, backend], stdout=subprocess.PIPE, text=True, check=True, env=environment,
+        [sys.executable, script, folder, backend],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=environment,
         timeout=600,
-    )  # fmt: skip
+    )
     found = json.loads(done.stdout)
     assert sum(map(len, found["own"])) > 8
     assert found["untouched"][0] == found["own"]

@@ -33,8 +33,13 @@ from nerbert.training.settings import TrainSettings
 from tests.training.runs import tiny_model
 
 SETTINGS = TrainSettings(
-    precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, max_tokens_per_batch=40,
-)  # fmt: skip
+    precision="fp32",
+    threads=1,
+    batch_size=4,
+    epochs=6,
+    learning_rate=1e-3,
+    max_tokens_per_batch=40,
+)
 MEMORY = int(os.environ.get("MEMORY", "0"))
 """Tokens that fit into the second process's memory; 0: all."""
 
@@ -134,10 +139,18 @@ def main() -> None:
     torch.optim.AdamW.__init__ = spy  # type: ignore[method-assign]
     processes, objective = make_process_group(SETTINGS), Tags()  # type: ignore[abstract]
     data = TrainingData(windows, lambda epoch: np.arange(30 - epoch % 2), 0)
-    log = train(Run(
-        model, data, objective, SETTINGS, processes, evaluate=BestCheckpoint(scored, lambda *_: None),
-        checkpoints=Checkpoints(folder, 2, steps=5), steps=StepLog(folder / "log.jsonl"),
-    ))  # fmt: skip
+    log = train(
+        Run(
+            model,
+            data,
+            objective,
+            SETTINGS,
+            processes,
+            evaluate=BestCheckpoint(scored, lambda *_: None),
+            checkpoints=Checkpoints(folder, 2, steps=5),
+            steps=StepLog(folder / "log.jsonl"),
+        )
+    )
     if processes.is_first:
         save_file(_weights(model) | _moments(model, optimizers[0]), folder / "end.safetensors")
     sys.stdout.write(f"{log.steps} steps\n")

@@ -17,9 +17,16 @@ def tiny_model(dropout: float = 0.0, layers: int = 1) -> Any:
     torch.set_num_threads(1)
     torch.manual_seed(7)
     config = BertConfig(
-        vocab_size=50, hidden_size=64, num_hidden_layers=layers, num_attention_heads=1, intermediate_size=64,
-        max_position_embeddings=32, num_labels=3, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
-    )  # fmt: skip
+        vocab_size=50,
+        hidden_size=64,
+        num_hidden_layers=layers,
+        num_attention_heads=1,
+        intermediate_size=64,
+        max_position_embeddings=32,
+        num_labels=3,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )
     return BertForTokenClassification(config)
 
 

@@ -62,8 +62,11 @@ def test_long_epochs_are_sorted_by_length_in_pools() -> None:
 
 
 def test_collate_pads_and_points_at_first_pieces() -> None:
-    rows = [Window(0, (2, 7, 3), (0,), (1,), (5,)), Window(3, (1, 1), (0,), (1,), (4,)),
-            Window(1, (2, 8, 9, 9, 3), (0, 2), (1, 3), (6, 0))]  # fmt: skip
+    rows = [
+        Window(0, (2, 7, 3), (0,), (1,), (5,)),
+        Window(3, (1, 1), (0,), (1,), (4,)),
+        Window(1, (2, 8, 9, 9, 3), (0, 2), (1, 3), (6, 0)),
+    ]
     batch = collate(Windows.pack(rows), np.array([0, 2]), 99)
     assert batch.ids.tolist() == [[2, 7, 3, 99, 99], [2, 8, 9, 9, 3]]
     assert batch.mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]

@@ -79,8 +79,13 @@ def run(trained: Callable[..., Trained]) -> Trains:
 
     def run(folder: Path, objective: Plain, every: int = 2) -> Any:
         folder.mkdir(exist_ok=True)
-        return trained(SETTINGS, tiny_model(0.2), objective=objective, steps=StepLog(folder / "log.jsonl"),
-                       checkpoints=Checkpoints(folder, 2, steps=every)).model  # fmt: skip
+        return trained(
+            SETTINGS,
+            tiny_model(0.2),
+            objective=objective,
+            steps=StepLog(folder / "log.jsonl"),
+            checkpoints=Checkpoints(folder, 2, steps=every),
+        ).model
 
     return run
 
@@ -110,7 +115,7 @@ def test_the_loop_trains_on_an_epochs_columns(windows: Windows, run: Trains, tmp
 STOPS = [
     *(({"before_step": step}, every) for step, every in ((5, 2), (12, 2), (4, 3), (7, 3))),
     *(({"in_epoch": 2}, every) for every in (2, 3)),
-]  # fmt: skip
+]
 """Stops before a step with a checkpoint each so many: inside an epoch, and where one begins."""
 
 
@@ -178,9 +183,14 @@ def test_all_processes_must_have_the_same_columns(windows: Windows) -> None:
 def test_a_digest_is_of_names_types_shapes_and_values() -> None:
     column = np.arange(6, dtype=np.int32)
     some: list[Columns] = [
-        {}, {"labels": column}, {"other": column}, {"labels": column.astype(np.int64)}, {"labels": column[::-1]},
-        {"labels": column.reshape(2, 3)}, {"labels": column, "more": column},
-    ]  # fmt: skip
+        {},
+        {"labels": column},
+        {"other": column},
+        {"labels": column.astype(np.int64)},
+        {"labels": column[::-1]},
+        {"labels": column.reshape(2, 3)},
+        {"labels": column, "more": column},
+    ]
     assert len({digest_of(each) for each in some}) == len(some)
     assert digest_of({"a": column, "b": column}) == digest_of({"b": column.copy(), "a": column})
 

@@ -67,8 +67,13 @@ def test_tensorboard_has_the_same_figures(tmp_path: Path) -> None:
     found = reading.EventAccumulator(str(board))
     found.Reload()
     assert [(each.step, each.value) for each in found.Scalars("train/loss")] == [
-        (1, 1.0), (2, 2.0), (3, 3.0), (4, 5.5), (5, 6.5), (6, 7.5),
-    ]  # fmt: skip
+        (1, 1.0),
+        (2, 2.0),
+        (3, 3.0),
+        (4, 5.5),
+        (5, 6.5),
+        (6, 7.5),
+    ]
 
 
 def test_tensorboard_that_is_not_there_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

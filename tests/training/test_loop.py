@@ -60,8 +60,9 @@ def test_gradients_are_those_of_the_mean_over_labelled_words_however_a_step_is_c
     for window in rows_of(windows):
         logits = model(input_ids=torch.tensor([window.ids])).logits[0, list(window.positions)]
         labels = torch.tensor(window.labels)
-        losses.append(torch.nn.functional.cross_entropy(logits[labels != IGNORED], labels[labels != IGNORED],
-                                                        reduction="none"))  # fmt: skip
+        losses.append(
+            torch.nn.functional.cross_entropy(logits[labels != IGNORED], labels[labels != IGNORED], reduction="none")
+        )
     torch.cat(losses).mean().backward()  # type: ignore[no-untyped-call]
     for most in (8192, 1, 25, 60):
         found = gradients(trained, replace(FP32, max_tokens_per_batch=most))
@@ -209,8 +210,9 @@ def test_steps_have_the_rates_of_the_schedule(
     seen = list[list[float]]()
     look = before_step(lambda optimizer: seen.append([group["lr"] for group in optimizer.param_groups]))
     monkeypatch.setattr(torch.optim.AdamW, "step", look)
-    settings = replace(FP32, epochs=4, learning_rate=0.5, new_layers_learning_rate=2.5, warmup_ratio=0.25,
-                       schedule=schedule)  # fmt: skip
+    settings = replace(
+        FP32, epochs=4, learning_rate=0.5, new_layers_learning_rate=2.5, warmup_ratio=0.25, schedule=schedule
+    )
     assert trained(settings, steps=StepLog(tmp_path / "log.jsonl")).log.steps == 4
     rates = [line["rate"] for line in lines(tmp_path) if line["kind"] == "train"]
     assert rates == pytest.approx([0.5 * each for each in shares])
@@ -338,8 +340,9 @@ def test_a_gpu_that_emulates_bf16_computes_in_fp32(
 ) -> None:
     """Emulation is many times slower; torch counts it as support unless it is asked not to."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported",
-                        lambda including_emulation=True: hardware or (emulated and including_emulation))  # fmt: skip
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: hardware or (emulated and including_emulation)
+    )
     assert best_precision("cuda") == wanted
 
 

@@ -242,8 +242,9 @@ def test_the_value_chooses(values: list[float], higher: bool, last: bool, saved:
     kept: list[tuple[int, int]] = []
     best = BestCheckpoint(
         lambda value: CheckpointScore(value, higher, {"f1": value, "other": -value}),
-        lambda _, *steps: kept.append(steps), last=last,
-    )  # fmt: skip
+        lambda _, *steps: kept.append(steps),
+        last=last,
+    )
     log = TrainLog()
     for log.steps, value in enumerate(values, 1):
         assert best(value, log)["f1"] == value

@@ -37,10 +37,12 @@ _ROOT_NAME = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
 _ROOT = re.compile(rb"<mediawiki(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+>")
 _FIRST = re.compile(rb"<(?:page[\s/>]|/mediawiki[\s>])")
 _FOREIGN = (
-    ("a 7-Zip archive", re.compile(rb"7z\xbc\xaf")), ("compressed by zstd", re.compile(rb"\x28\xb5\x2f\xfd")),
-    ("a zip archive", re.compile(rb"PK\x03\x04")), ("JSON", re.compile(rb"\s*[\[{]")),
+    ("a 7-Zip archive", re.compile(rb"7z\xbc\xaf")),
+    ("compressed by zstd", re.compile(rb"\x28\xb5\x2f\xfd")),
+    ("a zip archive", re.compile(rb"PK\x03\x04")),
+    ("JSON", re.compile(rb"\s*[\[{]")),
     ("a table in SQL", re.compile(rb"\s*(?:--|/\*|(?:DROP|CREATE|INSERT)\s)")),
-)  # fmt: skip
+)
 """Other forms of dumps, by their first bytes; archives that contain a whole dump come first."""
 _END_TAG = re.compile(rb"</mediawiki\s*>")
 
@@ -216,8 +218,10 @@ def _read_site(root: "etree._Element", name: str, database: str, wiki: str, lang
         database = ""
     site = make_site(wiki or database, language or declared, namespaces)
     if not is_known_language(code := language_code(language or declared or site.language)):
-        tell(f"{name}: language {code!r:.80} is of no known Wikipedia; words and sentences are read as in "
-             "English; set language to a closer one's code if there is one")  # fmt: skip
+        tell(
+            f"{name}: language {code!r:.80} is of no known Wikipedia; words and sentences are read as in "
+            "English; set language to a closer one's code if there is one"
+        )
     return site
 
 

@@ -151,8 +151,9 @@ def chunks(
 ) -> Iterator[DumpPart]:
     """Yield the parts of an unpacked stream that begins with `head`; `taken` gives the input bytes read so far."""
     if step > LARGEST_PAGE:
-        raise SettingsError(f"split_bytes = {step}: {source} is unpacked here in pieces of that size; "
-                            f"take at most {LARGEST_PAGE}")  # fmt: skip
+        raise SettingsError(
+            f"split_bytes = {step}: {source} is unpacked here in pieces of that size; take at most {LARGEST_PAGE}"
+        )
     step = step or _CHUNK
     text, number, line, covered, searched = bytearray(head), 0, 1, 0, step
     while True:
@@ -174,9 +175,15 @@ def chunks(
 def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] = ("REDIRECT",)) -> Iterator[RawPage]:
     """Yield a part's pages, then raise InputError for a fault in it; `redirects` are the words for `#REDIRECT`."""
     parser = etree.XMLPullParser(
-        ("start", "end"), tag="{*}page", no_network=True, load_dtd=False, remove_comments=True, remove_pis=True,
-        huge_tree=True, resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5
-    )  # fmt: skip
+        ("start", "end"),
+        tag="{*}page",
+        no_network=True,
+        load_dtd=False,
+        remove_comments=True,
+        remove_pis=True,
+        huge_tree=True,
+        resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5
+    )
     pages, size, inside, last = 0, 0, False, "before its first page"
     within = f" of {part.position}" if part.number else ""
     try:
@@ -200,8 +207,10 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
             if inside and size > LARGEST_PAGE:
                 raise InputError(f"{part}: page {pages + 1}{within} has more than {LARGEST_PAGE} bytes; refused")
             if not inside and size > _BETWEEN:
-                raise InputError(f"{part}: {part.position}, {last}: more than {_BETWEEN} bytes that are no page; "
-                                 "give a pages-articles dump")  # fmt: skip
+                raise InputError(
+                    f"{part}: {part.position}, {last}: more than {_BETWEEN} bytes that are no page; "
+                    "give a pages-articles dump"
+                )
         parser.close()
     except etree.XMLSyntaxError as error:
         first = part.start if part.data is not None else None if part.number else 1
@@ -231,15 +240,17 @@ def _read_page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
     title, ns = _read_text(page, "title") or "", _read_text(page, "ns")
     page_id, revision_id = (number_in(_read_text(fields, "id"), lowest=0) for fields in (page, revision))
     if page_id is None or revision_id is None:
-        raise InputError(f"{title!r}, has no usable {'page' if page_id is None else 'revision'} id; "
-                         "fetch the dump again")  # fmt: skip
+        raise InputError(
+            f"{title!r}, has no usable {'page' if page_id is None else 'revision'} id; fetch the dump again"
+        )
     namespace = number_in(ns, lowest=-2, highest=2**31 - 1)
     if ns is not None and namespace is None:
         raise InputError(f"{title!r}, has namespace {ns!r}; fetch the dump again")
     text, redirect = _read_text(revision, "text") or "", page.get("redirect")
     if not text and "text" in revision and not _STORED.isdisjoint(map(str, revision["text"].keys())):
-        raise InputError(f"{title!r}, has no text, only the number of its text, so this is a stub dump; "
-                         "give a pages-articles dump")  # fmt: skip
+        raise InputError(
+            f"{title!r}, has no text, only the number of its text, so this is a stub dump; give a pages-articles dump"
+        )
     target = _find_redirect(None if redirect is None else redirect.get("title"), text, redirects)
     return RawPage(page_id, revision_id, title, namespace, target, _read_text(revision, "model") or "wikitext", text)
 

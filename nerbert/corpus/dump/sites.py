@@ -95,9 +95,18 @@ def _any_of(words: Iterable[str]) -> str:
 FILE, TEMPLATE, CATEGORY = 6, 10, 14
 
 _EVERYWHERE = {
-    "wikipedia": 4, "project": 4, "wp": 4, "wikipedia talk": 5, "project talk": 5, "portal": 100, "portal talk": 101,
-    "draft": 118, "draft talk": 119, "module": 828, "module talk": 829,
-}  # fmt: skip
+    "wikipedia": 4,
+    "project": 4,
+    "wp": 4,
+    "wikipedia talk": 5,
+    "project talk": 5,
+    "portal": 100,
+    "portal talk": 101,
+    "draft": 118,
+    "draft talk": 119,
+    "module": 828,
+    "module talk": 829,
+}
 """Namespaces of every Wikipedia in addition to MediaWiki's; extensions' names have the number of most wikis."""
 _SISTERS = frozenset("|".join(row[0] for row in read_columns("interwiki.tsv", "prefixes")).split("|"))
 _LANGUAGE_OF = {row[0]: row[1] for row in read_columns("wikipedias.tsv", "code", "language")}

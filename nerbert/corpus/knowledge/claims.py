@@ -111,9 +111,11 @@ class ClaimCounts:
 
 
 def read_rows(
-    file: FoundFile, parse: Callable[[bytes], Pair | None], tally: ClaimCounts,
+    file: FoundFile,
+    parse: Callable[[bytes], Pair | None],
+    tally: ClaimCounts,
     is_header: Callable[[bytes], bool] | None = None,
-) -> Iterator[Pair]:  # fmt: skip
+) -> Iterator[Pair]:
     """Yield the valid rows of a file; count broken rows and rows with an overlong title as bad."""
     bad = partial(tally.bad_line, file.name)
     for first, block in read_blocks(file.path, _LONGEST_LINE, bad):
@@ -142,9 +144,11 @@ def claims_of(answers: Iterable[tuple[str, Answer]], tally: ClaimCounts, *, deep
 
 
 def ask_infoboxes(
-    mappings: Sequence[tuple[int, Mappings, ClaimCounts]], ontology: Ontology,
-    pages: Iterable[tuple[str, Sequence[Infobox]]], template_redirects: Mapping[str, str],
-) -> Iterator[tuple[int, Claim]]:  # fmt: skip
+    mappings: Sequence[tuple[int, Mappings, ClaimCounts]],
+    ontology: Ontology,
+    pages: Iterable[tuple[str, Sequence[Infobox]]],
+    template_redirects: Mapping[str, str],
+) -> Iterator[tuple[int, Claim]]:
     """Yield each page's claims with the rank of the mappings; `pages` are read once; redirects must be folded."""
     for _, mapping, tally in mappings:
         for title, reason in mapping.unread:

@@ -53,11 +53,14 @@ def open_database(folder: Path, threads: int = 1) -> Iterator[Database]:
     database = duckdb.connect(
         ":memory:",
         config={
-            "temp_directory": str(folder), "memory_limit": f"{_MEGABYTES * (1 + threads)}MB", "threads": threads,
-            "autoinstall_known_extensions": False, "autoload_known_extensions": False,
+            "temp_directory": str(folder),
+            "memory_limit": f"{_MEGABYTES * (1 + threads)}MB",
+            "threads": threads,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
             "preserve_insertion_order": False,
         },
-    )  # fmt: skip
+    )
     with closing(database), refused(str(folder), WriteError, duckdb.Error, remedy="is there room on the disk?"):
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")

@@ -33,8 +33,9 @@ _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TEMPLATE = re.compile(TEMPLATE)
 _MARKUP = re.compile(
     r"<ref[^<>]*/>|<ref\b[^<>]*>.*?(?:</ref>|\Z)|</?[a-z][^<>]*>|'{2,}|\[\[(?:[^\[\]|]*+\|)?|\]\]|"
-    r"\[(?:https?:)?//[^\s\[\]]*+\s*+([^\[\]]*+)\]|(?<!\s)\s*+\(https?://[^\s()]*+\)", re.DOTALL | re.IGNORECASE,
-)  # fmt: skip
+    r"\[(?:https?:)?//[^\s\[\]]*+\s*+([^\[\]]*+)\]|(?<!\s)\s*+\(https?://[^\s()]*+\)",
+    re.DOTALL | re.IGNORECASE,
+)
 """References, tags, bold and link marks, and addresses; external links keep their labels."""
 _SENTENCE_END = re.compile(r"[.!?](?=\s[^\W\d_a-z])|[。！？]")
 _WORDS = (("label", "labels", "Label", 200), ("description", "comments", "Comment", 300))
@@ -150,9 +151,14 @@ class Template:
 def export_pages(stream: IO[bytes], path: Path | str) -> Iterator[tuple[str, str]]:
     """Yield the title and newest text of each page; raise InputError with the line for malformed XML."""
     events = etree.iterparse(
-        stream, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True,
+        stream,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
         remove_pis=True,
-    )  # fmt: skip
+    )
     title, text, newest, number = "", "", 0, 0
     try:
         for _, element in events:
@@ -264,8 +270,11 @@ def read_mappings(stream: IO[bytes], path: Path | str) -> Mappings:
     read = Mappings(rules, folded=_fold_names(rules))
     ends = fold_redirects(redirects)
     redirected = {name: outcome for name, end in ends.items() if (outcome := read._find_outcome(end))}
-    lost = ((f"Mapping {language}:{name}", "redirects in a circle" if end in ends else f"redirects to {end}")
-            for name, end in ends.items() if name not in redirected)  # fmt: skip
+    lost = (
+        (f"Mapping {language}:{name}", "redirects in a circle" if end in ends else f"redirects to {end}")
+        for name, end in ends.items()
+        if name not in redirected
+    )
     merged = redirected | rules
     return Mappings(merged, (*unread, *lost), _fold_names(merged))
 
@@ -285,10 +294,15 @@ def _find_outcome(calls: tuple[Template, ...]) -> Outcome:
             return template.text("mapToClass")
         if template.name == "ConditionalMapping":
             return tuple(
-                Case(case.text("templateProperty"), case.text("operator").lower(), _strip_links(case.text("value")),
-                     _find_outcome(case.find_nested("mapping")))
-                for case in template.find_nested("cases") if case.name == "Condition"
-            )  # fmt: skip
+                Case(
+                    case.text("templateProperty"),
+                    case.text("operator").lower(),
+                    _strip_links(case.text("value")),
+                    _find_outcome(case.find_nested("mapping")),
+                )
+                for case in template.find_nested("cases")
+                if case.name == "Condition"
+            )
     return ""
 
 

@@ -84,9 +84,12 @@ class Knowledge:
     wiki: str = ""
 
     def write_types(
-        self, database: Database, pages: Iterable[tuple[str, Sequence[Infobox]]] = (),
-        template_redirects: Mapping[str, str] = _NONE, disambiguation: Iterable[str] = (),
-    ) -> None:  # fmt: skip
+        self,
+        database: Database,
+        pages: Iterable[tuple[str, Sequence[Infobox]]] = (),
+        template_redirects: Mapping[str, str] = _NONE,
+        disambiguation: Iterable[str] = (),
+    ) -> None:
         """Write the class of every title in the sources, as `database.write_types` does.
 
         `pages` are read once, and only if there are mappings. Names of `template_redirects` and `disambiguation` titles

@@ -161,8 +161,10 @@ def wikidata_answers(
         titles += len(batch)
         yield from ((title, classes.answer(index)) for title, index in batch)
     if not titles:
-        raise InputError(f"{file.path}: no item has a page of {site}; name the right wiki (--set wiki=…), or give a "
-                         "dump of all entities, latest-all.json")  # fmt: skip
+        raise InputError(
+            f"{file.path}: no item has a page of {site}; name the right wiki (--set wiki=…), or give a "
+            "dump of all entities, latest-all.json"
+        )
 
 
 def _read_items(path: Path, site: str, parents: "array[int]", bad: _Bad) -> Iterator[tuple[int, str, int | None]]:

@@ -18,21 +18,42 @@ _NUMERIC = re.compile(r"[-+]?\d{1,30}(?:\.\d{0,30})?")
 _TOKEN = re.compile(r"(\d[\d.]*|\.\d+|pi)|[a-z]+|<=|>=|<>|!=|\S")
 _LONGEST_EXPRESSION, _LONGEST_PADDING = 1000, 500
 _UNARY: dict[str, tuple[int, int, Callable[..., float]]] = {
-    "-": (10, 1, operator.neg), "−": (10, 1, operator.neg), "+": (10, 1, operator.pos), "not": (9, 1, operator.not_),
-    "abs": (9, 1, abs), "ceil": (9, 1, math.ceil), "floor": (9, 1, math.floor), "trunc": (9, 1, math.trunc),
-    "sqrt": (9, 1, math.sqrt), "exp": (9, 1, math.exp), "ln": (9, 1, math.log), "(": (-1, 0, abs),
-}  # fmt: skip
+    "-": (10, 1, operator.neg),
+    "−": (10, 1, operator.neg),
+    "+": (10, 1, operator.pos),
+    "not": (9, 1, operator.not_),
+    "abs": (9, 1, abs),
+    "ceil": (9, 1, math.ceil),
+    "floor": (9, 1, math.floor),
+    "trunc": (9, 1, math.trunc),
+    "sqrt": (9, 1, math.sqrt),
+    "exp": (9, 1, math.exp),
+    "ln": (9, 1, math.log),
+    "(": (-1, 0, abs),
+}
 """Operators of `#expr` where a value is expected: precedence, number of operands, function."""
 _BINARY: dict[str, tuple[int, int, Callable[..., float]]] = {
-    "e": (10, 2, lambda value, power: value * 10**power), "^": (8, 2, pow), "*": (7, 2, operator.mul),
-    "/": (7, 2, operator.truediv), "div": (7, 2, operator.truediv), "fmod": (7, 2, math.fmod),
-    "mod": (7, 2, lambda left, right: math.fmod(int(left), int(right))), "+": (6, 2, operator.add),
-    "-": (6, 2, operator.sub), "−": (6, 2, operator.sub),
+    "e": (10, 2, lambda value, power: value * 10**power),
+    "^": (8, 2, pow),
+    "*": (7, 2, operator.mul),
+    "/": (7, 2, operator.truediv),
+    "div": (7, 2, operator.truediv),
+    "fmod": (7, 2, math.fmod),
+    "mod": (7, 2, lambda left, right: math.fmod(int(left), int(right))),
+    "+": (6, 2, operator.add),
+    "-": (6, 2, operator.sub),
+    "−": (6, 2, operator.sub),
     "round": (5, 2, lambda left, right: float(Decimal(str(left)).quantize(Decimal(f"1e{-right:.0f}"), ROUND_HALF_UP))),
-    "=": (4, 2, operator.eq), "!=": (4, 2, operator.ne), "<>": (4, 2, operator.ne), "<": (4, 2, operator.lt),
-    "<=": (4, 2, operator.le), ">": (4, 2, operator.gt), ">=": (4, 2, operator.ge),
-    "and": (3, 2, lambda left, right: bool(left and right)), "or": (2, 2, lambda left, right: bool(left or right)),
-}  # fmt: skip
+    "=": (4, 2, operator.eq),
+    "!=": (4, 2, operator.ne),
+    "<>": (4, 2, operator.ne),
+    "<": (4, 2, operator.lt),
+    "<=": (4, 2, operator.le),
+    ">": (4, 2, operator.gt),
+    ">=": (4, 2, operator.ge),
+    "and": (3, 2, lambda left, right: bool(left and right)),
+    "or": (2, 2, lambda left, right: bool(left or right)),
+}
 
 
 def call_function(name: str, values: Sequence[str], facts: Facts) -> str:
@@ -49,8 +70,10 @@ def call_function(name: str, values: Sequence[str], facts: Facts) -> str:
 
 
 _FUNCTIONS: dict[str, Callable[[Sequence[str], Facts], str]] = {
-    "lc": lambda values, _: values[0].lower(), "lcfirst": lambda values, _: values[0][:1].lower() + values[0][1:],
-    "uc": lambda values, _: values[0].upper(), "ucfirst": lambda values, _: values[0][:1].upper() + values[0][1:],
+    "lc": lambda values, _: values[0].lower(),
+    "lcfirst": lambda values, _: values[0][:1].lower() + values[0][1:],
+    "uc": lambda values, _: values[0].upper(),
+    "ucfirst": lambda values, _: values[0][:1].upper() + values[0][1:],
     "padleft": lambda values, _: _make_padding(*values[:3]) + values[0],
     "padright": lambda values, _: values[0] + _make_padding(*values[:3]),
     "formatnum": lambda values, facts: format_number(values[0], facts, grouped=not values[1]),
@@ -58,7 +81,7 @@ _FUNCTIONS: dict[str, Callable[[Sequence[str], Facts], str]] = {
     "ifeq": lambda values, _: values[2 if _make_key(values[0]) == _make_key(values[1]) else 3],
     "ifexpr": lambda values, _: "" if math.isnan(value := evaluate(values[0])) else values[1 if value else 2],
     "expr": lambda values, _: f"{value:.14g}" if math.isfinite(value := evaluate(values[0])) else "",
-}  # fmt: skip
+}
 
 
 def _make_padding(text: str, width: str, padding: str) -> str:

@@ -200,10 +200,15 @@ def _expand_langx(_: str, arguments: Arguments) -> str:
 
 
 _KINDS: dict[str, Callable[[str, Arguments], str]] = {
-    "text": _fill_text, "raw": _find_raw, "each": _join_arguments, "quantity": _expand_quantity,
-    "chemistry": _expand_chemistry, "number": _expand_number, "langx": _expand_langx,
+    "text": _fill_text,
+    "raw": _find_raw,
+    "each": _join_arguments,
+    "quantity": _expand_quantity,
+    "chemistry": _expand_chemistry,
+    "number": _expand_number,
+    "langx": _expand_langx,
     "last": lambda _, arguments: (arguments.list_numbered() or [""])[-1],  # `{{transl|ar|ALA|alif}}`
-}  # fmt: skip
+}
 
 
 def format_measure(numbered: Sequence[str], named: Mapping[str, str], *, short: bool) -> str:
@@ -325,9 +330,12 @@ def _format_date(language: str, pattern: str, year: str, month: str = "", day: s
 
 
 _FILTERS: dict[str, Callable[..., str]] = {
-    "": _join_texts, "ordinal": ordinal, "gauge": format_gauge,
+    "": _join_texts,
+    "ordinal": ordinal,
+    "gauge": format_gauge,
     "minus": lambda text: text.replace("-", "−", 1),
     # parts of a French date, without the hyphen that prevents a link
-    "bare": lambda text: text.strip("-"), "whole": lambda text: text.strip("-") if len(text.strip("-")) > 3 else "",
+    "bare": lambda text: text.strip("-"),
+    "whole": lambda text: text.strip("-") if len(text.strip("-")) > 3 else "",
     "jour": lambda text: "1er" if text.strip("-") == "1" else text.strip("-"),
-}  # fmt: skip
+}

@@ -117,8 +117,12 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         """
         section, settings, count = self._typing, self._settings, processes.count
         homes, terms = entities_of(data.windows, np.unique(data.numbers_of(epoch)), self._after)
-        refuse(len(terms) < section.num_clusters, "typing.num_clusters", section.num_clusters,
-               f"at most {len(terms)}, the number of entities in the training data")  # fmt: skip
+        refuse(
+            len(terms) < section.num_clusters,
+            "typing.num_clusters",
+            section.num_clusters,
+            f"at most {len(terms)}, the number of entities in the training data",
+        )
         order = np.argsort(uniforms(settings.seed, f"sample of epoch {epoch}", terms), kind="stable")
         sample, others = (np.sort(part) for part in np.split(order, [section.sample]))
         clusters, clustering = np.full(len(terms), NO_CLUSTER, np.int32), None
@@ -139,9 +143,13 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         column = np.full(len(data.windows.labels), NO_CLUSTER, np.int32)
         column[terms] = clusters
         sizes = np.unique(clusters, return_counts=True)[1]
-        figures = {"entities": float(len(clusters)), "clusters": float(len(sizes)),
-                   "smallest_cluster": float(sizes.min()), "largest_cluster": float(sizes.max()),
-                   **rand_index(clusters, old)}  # fmt: skip
+        figures = {
+            "entities": float(len(clusters)),
+            "clusters": float(len(sizes)),
+            "smallest_cluster": float(sizes.min()),
+            "largest_cluster": float(sizes.max()),
+            **rand_index(clusters, old),
+        }
         if processes.is_first:
             counts = "{entities:,.0f} entities in {clusters:,.0f} clusters of {smallest_cluster:,.0f} to "
             like = "; adjusted Rand index with the epoch before: {rand_index:.3f}" if "rand_index" in figures else ""
@@ -170,9 +178,13 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
             weights = np.ones(len(kept), np.float32)
         numbers, rows, columns = (torch.from_numpy(array) for array in entities.list_pieces(kept))
         return batch.extend(
-            TypingBatch, entities=numbers, entity_rows=rows, entity_columns=columns,
-            clusters=torch.from_numpy(clusters.astype(np.int64)), weights=torch.from_numpy(weights),
-        )  # fmt: skip
+            TypingBatch,
+            entities=numbers,
+            entity_rows=rows,
+            entity_columns=columns,
+            clusters=torch.from_numpy(clusters.astype(np.int64)),
+            weights=torch.from_numpy(weights),
+        )
 
     def terms(self, batch: Any) -> dict[str, float]:
         """Return the sum of the weights of all labelled words, and that of all entities."""

@@ -146,10 +146,14 @@ class Concepts(NamedTypes):
         with torch.random.fork_rng(devices=[]):  # for a projection's random weights
             torch.manual_seed(self._settings.seed)
             return ConceptModel(
-                text, names, self._backbone.tokenizer, temperature=self._section.temperature,
+                text,
+                names,
+                self._backbone.tokenizer,
+                temperature=self._section.temperature,
                 bias=-math.log(max(1.0, expected)),  # so that about one per word is expected
-                pooling=self._section.pooling, boundaries=self.boundaries,
-            )  # fmt: skip
+                pooling=self._section.pooling,
+                boundaries=self.boundaries,
+            )
 
     def freeze(self, model: ConceptModel, layers: int) -> int:
         """Freeze the lowest layers of both encoders, half of each by default; return the number in the text encoder."""
@@ -226,9 +230,14 @@ class Concepts(NamedTypes):
         """Return the model ready to tag, without labels."""
         scorer = TorchScorer(WordModel(model.text, model.boundaries), settings.precision, WordModel.scores)
         return concept_head(boundaries=model.boundaries is not None)(
-            scorer, pieces, NameVectors(model, settings.precision), int(model.config.hidden_size), model.temperature,
-            model.bias.item(), most_tokens(settings),
-        )  # fmt: skip
+            scorer,
+            pieces,
+            NameVectors(model, settings.precision),
+            int(model.config.hidden_size),
+            model.temperature,
+            model.bias.item(),
+            most_tokens(settings),
+        )
 
 
 class NameVectors:

@@ -91,16 +91,22 @@ def asked_texts(
 ) -> list[AskedText]:
     """Return the texts with their requested labels; raise InputError if no text has an entity of a known type."""
     rows = list(table.rows)
-    windows = {number: WindowLabels.of(np.array(labels.label_words(example), np.int64).reshape(-1, 2), rows)
-               for number, example in enumerate(examples)}  # fmt: skip
+    windows = {
+        number: WindowLabels.of(np.array(labels.label_words(example), np.int64).reshape(-1, 2), rows)
+        for number, example in enumerate(examples)
+    }
     prompts = maker.prompts(windows, "dev")
     without_root = [number for number, concept in enumerate(table.concepts) if concept.name != ROOT]
     typed = np.array(without_root or range(len(table.concepts)), np.int64)
-    asked = {number: _without_overlaps(window, prompts[number][np.isin(prompts[number], typed)])
-             for number, window in windows.items()}  # fmt: skip
+    asked = {
+        number: _without_overlaps(window, prompts[number][np.isin(prompts[number], typed)])
+        for number, window in windows.items()
+    }
     if all(set(asked[number].tolist()) <= window.concepts for number, window in windows.items()) and is_first_process():
-        tell("no type is known to be absent from any validation text, so the model doesn't learn what is absent, "
-             "and F1 doesn't show it; give texts `asked` types that they lack")  # fmt: skip
+        tell(
+            "no type is known to be absent from any validation text, so the model doesn't learn what is absent, "
+            "and F1 doesn't show it; give texts `asked` types that they lack"
+        )
     texts = []
     for number, window in windows.items():
         names = [table.concepts[type_].text for type_ in asked[number].tolist()]

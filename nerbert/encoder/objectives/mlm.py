@@ -78,11 +78,19 @@ class Mlm(Objective, StepHooks):
         size = int(getattr(config, "vocab_size", 0) or len(tokenizer))
         if tokenizer.mask_token_id is None or tokenizer.mask_token_id >= size:
             name = tokenizer.name_or_path or "the tokenizer"
-            raise InputError(f"{name}: has no mask piece that the model knows, so nothing can be masked; add one as "
-                             "mask_token to tokenizer_config.json, or take objective = 'tagging'")  # fmt: skip
+            raise InputError(
+                f"{name}: has no mask piece that the model knows, so nothing can be masked; add one as "
+                "mask_token to tokenizer_config.json, or take objective = 'tagging'"
+            )
         section, vocabulary = settings.of(MlmSettings), min(len(tokenizer), size)
-        return cls(settings.seed, section.probability, tokenizer.mask_token_id, vocabulary, tokenizer.all_special_ids,
-                   pairs=section.mask_style == "pairs")  # fmt: skip
+        return cls(
+            settings.seed,
+            section.probability,
+            tokenizer.mask_token_id,
+            vocabulary,
+            tokenizer.all_special_ids,
+            pairs=section.mask_style == "pairs",
+        )
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return a masked language model; keep an existing head."""
@@ -136,8 +144,9 @@ class Mlm(Objective, StepHooks):
                 hits, count = hits + int((logits.argmax(-1) == batch.labels).sum()), count + len(batch.labels)
         loss, hits, count = processes.totals(loss, hits, count)
         if not count:
-            raise InputError("no piece of the validation sentences is masked: use a larger mlm.probability, or more "
-                             "sentences")  # fmt: skip
+            raise InputError(
+                "no piece of the validation sentences is masked: use a larger mlm.probability, or more sentences"
+            )
         return CheckpointScore(loss / count, False, {"mlm_loss": loss / count, "mlm_accuracy": hits / count})
 
     def describe(self) -> Description:

@@ -110,9 +110,14 @@ class Names(Concepts):
         starts = np.zeros(int(counts.sum()), bool)
         starts[firsts[counts > 0]] = True
         return batch.extend(
-            NamesBatch, labels=batch.labels[:, 2], step=shared, gold=np.concatenate(gold),
-            words=np.concatenate(words), outside=np.concatenate(outside), starts=starts,
-        )  # fmt: skip
+            NamesBatch,
+            labels=batch.labels[:, 2],
+            step=shared,
+            gold=np.concatenate(gold),
+            words=np.concatenate(words),
+            outside=np.concatenate(outside),
+            starts=starts,
+        )
 
     def terms(self, batch: Any) -> dict[str, float]:
         """Return the weights of the words' tags, and the numbers of entities and words with known concepts."""

@@ -206,8 +206,9 @@ class PromptMaker:
         """Return the numbers of the types in each window's prompt, in order, by window number."""
         candidates = self.table.candidates(row for window in windows.values() for row in window.rows)
         shared = np.array(sorted({*candidates.tolist(), *self.always}), np.int64)
-        return {number: self._prompt(window, shared, f"step {step} window {number}")
-                for number, window in windows.items()}  # fmt: skip
+        return {
+            number: self._prompt(window, shared, f"step {step} window {number}") for number, window in windows.items()
+        }
 
     def _prompt(self, window: WindowLabels, shared: Array, purpose: str) -> Array:
         types = _shuffle(np.array(sorted(window.concepts), np.int64), self.seed, f"own of {purpose}")
@@ -233,8 +234,9 @@ class PromptMaker:
         close = np.array([not words.isdisjoint(self._words[number]) for number in absent.tolist()], bool)
         similar = np.argsort(np.where(close, chances[1], np.inf), kind="stable")[: int(close.sum())]
         kinds = np.floor(3 * uniforms(self.seed, f"kinds of others of {purpose}", np.arange(count)))
-        chosen = dict.fromkeys([*frequent[: int((kinds == 0).sum())].tolist(),
-                                *similar[: int((kinds == 1).sum())].tolist()])  # fmt: skip
+        chosen = dict.fromkeys(
+            [*frequent[: int((kinds == 0).sum())].tolist(), *similar[: int((kinds == 1).sum())].tolist()]
+        )
         for index in np.argsort(chances[2], kind="stable").tolist():
             if len(chosen) >= count:
                 break

@@ -133,14 +133,19 @@ class ZeroShot(NamedTypes):
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task; raise SettingsError for settings that contradict each other."""
         settings = task.settings
-        refuse(settings.num_layers != 0 and bool(task.backbone.objective), "num_layers", settings.num_layers,
-               "0 where the start is a GLiNER folder")  # fmt: skip
+        refuse(
+            settings.num_layers != 0 and bool(task.backbone.objective),
+            "num_layers",
+            settings.num_layers,
+            "0 where the start is a GLiNER folder",
+        )
         refuse(settings.on_too_long != "window", "on_too_long", settings.on_too_long, "'window' with 'zero_shot'")
         section = settings.of(ZeroShotSettings)
         if task.finetunes:
             ratio = section.negative_ratio
-            refuse(ratio != ZeroShotSettings().negative_ratio, "zero_shot.negative_ratio", ratio,
-                   "left out in fine-tuning")  # fmt: skip
+            refuse(
+                ratio != ZeroShotSettings().negative_ratio, "zero_shot.negative_ratio", ratio, "left out in fine-tuning"
+            )
         return cls(task)
 
     def make_model(self, backbone: Backbone) -> GlinerTrainee:
@@ -182,12 +187,20 @@ class ZeroShot(NamedTypes):
             self._model.expect_prompts(self._section.max_types, self._prompt_length(windows))
         entities, lost = count_lost(np.asarray(windows.labels))
         if lost and is_first_process():
-            tell(f"{lost:,} of {entities:,} entities are lost: they have more than max_width = {config.max_width} "
-                 "words, which this model never finds")  # fmt: skip
+            tell(
+                f"{lost:,} of {entities:,} entities are lost: they have more than max_width = {config.max_width} "
+                "words, which this model never finds"
+            )
         return {
-            "word_splitter": WORDS, "head": self.head_name, "decoding": "flat", "labels": NORMALISED,
-            "architecture": config.architecture, "max_width": config.max_width, "entities": entities, "lost": lost,
-        }  # fmt: skip
+            "word_splitter": WORDS,
+            "head": self.head_name,
+            "decoding": "flat",
+            "labels": NORMALISED,
+            "architecture": config.architecture,
+            "max_width": config.max_width,
+            "entities": entities,
+            "lost": lost,
+        }
 
     def _prompt_length(self, windows: Windows) -> int:
         """Return the length of the types in the longest prompt of some windows, in subwords."""
@@ -265,8 +278,9 @@ class ZeroShot(NamedTypes):
         """Return the model ready to tag, without labels."""
         scorer = TorchGliner(model.loaded, settings.precision, trains=True)
         tokens = MAX_TOKENS if model.device.type == "cpu" else most_tokens(settings)
-        return GlinerHead(scorer, model.loaded.model.config, model.loaded.pieces, normalises=True, quiet=True,
-                          max_tokens=tokens)  # fmt: skip
+        return GlinerHead(
+            scorer, model.loaded.model.config, model.loaded.pieces, normalises=True, quiet=True, max_tokens=tokens
+        )
 
 
 def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor]:
@@ -293,10 +307,16 @@ def start_model(backbone: Backbone, settings: TrainSettings, *, finetunes: bool)
         raise SettingsError(f"{why}, this is none: {source}", setting="objective")
     refuse(section.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
     labels = backbone if section.architecture == "bi_encoder" else None
-    return new_gliner(backbone, labels, architecture=section.architecture or "zero_span",
-                      max_width=section.max_width or _USUAL_WIDTH, max_len=settings.max_length,
-                      max_types=section.max_types, lstm=section.lstm,
-                      dropout=_USUAL_DROPOUT if section.dropout < 0 else section.dropout)  # fmt: skip
+    return new_gliner(
+        backbone,
+        labels,
+        architecture=section.architecture or "zero_span",
+        max_width=section.max_width or _USUAL_WIDTH,
+        max_len=settings.max_length,
+        max_types=section.max_types,
+        lstm=section.lstm,
+        dropout=_USUAL_DROPOUT if section.dropout < 0 else section.dropout,
+    )
 
 
 def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
@@ -312,8 +332,10 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
         largest = table.concepts[int(sizes.argmax())]
         verb = "with its description takes" if largest.description else "takes"
         remedy = "shorten it, or leave zero_shot.descriptions out" if largest.description else "shorten it"
-        raise InputError(f"type {largest.name!r:.80}: {verb} {int(sizes.max()):,} subwords, and a prompt beside a "
-                         f"text has room for {room:,}; {remedy}, or use a smaller max_length")  # fmt: skip
+        raise InputError(
+            f"type {largest.name!r:.80}: {verb} {int(sizes.max()):,} subwords, and a prompt beside a "
+            f"text has room for {room:,}; {remedy}, or use a smaller max_length"
+        )
     return sizes
 
 
@@ -327,9 +349,21 @@ def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source
         architecture,
         f"{actual!r}, or left out: {source} is one",
     )
-    refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
-           f"{width}, or left out: that is what {source} has")  # fmt: skip
-    refuse(settings.lstm and not config.two_encoders and not hasattr(loaded.model, "rnn"), "zero_shot.lstm",
-           settings.lstm, f"left out: {source} has none")  # fmt: skip
-    refuse(0 <= settings.dropout != config.dropout, "zero_shot.dropout", settings.dropout,
-           f"{config.dropout}, or left out: that is what {source} has")  # fmt: skip
+    refuse(
+        settings.max_width not in (0, width),
+        "zero_shot.max_width",
+        settings.max_width,
+        f"{width}, or left out: that is what {source} has",
+    )
+    refuse(
+        settings.lstm and not config.two_encoders and not hasattr(loaded.model, "rnn"),
+        "zero_shot.lstm",
+        settings.lstm,
+        f"left out: {source} has none",
+    )
+    refuse(
+        0 <= settings.dropout != config.dropout,
+        "zero_shot.dropout",
+        settings.dropout,
+        f"{config.dropout}, or left out: that is what {source} has",
+    )

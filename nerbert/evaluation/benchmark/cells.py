@@ -174,8 +174,15 @@ def read_cell(path: Path) -> CellFile | None:
 def write_cell(path: Path, scored: str, cell: Cell, predictions: Predictions | None = None) -> None:
     """Write a cell that is done, with its predictions, or that failed."""
     state: Any = cell.state
-    content = CellFile(cell.place._asdict(), scored, state, cell.why, cell.scores, cell.facts,
-                       predictions and replace(predictions, facts={}))  # fmt: skip
+    content = CellFile(
+        cell.place._asdict(),
+        scored,
+        state,
+        cell.why,
+        cell.scores,
+        cell.facts,
+        predictions and replace(predictions, facts={}),
+    )
     with publish(path) as draft:
         draft.write_text(json_line(to_plain(content)), encoding="utf-8")
 
@@ -203,9 +210,12 @@ def found_entities(entities: Entities, sentences: int, temperature: float = 1.0)
 def tagged_entities(sentences: Iterable[WordTags]) -> FoundEntities:
     """Return the entities of tagged words, each with the mean confidence of its words."""
     return [
-        [(start, end, type_, round(fmean(words.confidences[start:end]), 4))
-         for start, end, type_ in spans_from_bio(words.tags)] for words in sentences
-    ]  # fmt: skip
+        [
+            (start, end, type_, round(fmean(words.confidences[start:end]), 4))
+            for start, end, type_ in spans_from_bio(words.tags)
+        ]
+        for words in sentences
+    ]
 
 
 def made_with_torch(device: str, precision: str) -> dict[str, Any]:
@@ -215,9 +225,12 @@ def made_with_torch(device: str, precision: str) -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "precision": precision,
-        "versions": {"nerbert": __version__, "python": platform.python_version(),
-                     **{name: version(name) for name in _LIBRARIES}},
-    }  # fmt: skip
+        "versions": {
+            "nerbert": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _LIBRARIES},
+        },
+    }
 
 
 @contextmanager

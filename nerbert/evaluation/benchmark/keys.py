@@ -62,8 +62,10 @@ class DataFiles:
     @classmethod
     def find(cls, folder: Path, format_: str, splits: Iterable[str], episodes: str = "") -> "DataFiles":
         """Return the current files of some splits, and of published episodes; these must be there."""
-        paths = [find_splits(folder, Reading(from_=format_), (split,)).get(split, folder / f"{split}.conll")
-                 for split in dict.fromkeys(splits)]  # fmt: skip
+        paths = [
+            find_splits(folder, Reading(from_=format_), (split,)).get(split, folder / f"{split}.conll")
+            for split in dict.fromkeys(splits)
+        ]
         if episodes:
             paths.append(folder / episodes)
             if not paths[-1].is_file():

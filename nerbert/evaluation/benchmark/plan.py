@@ -103,11 +103,23 @@ class Job:
         seconds = predictions.facts["seconds"] | cost
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         machine = f"{_processor()}, {cores()} cores"
-        facts = {"finished": finished, "machine": machine} | predictions.facts | part.facts | {
-            "data": self.data.sha256, "split": self.split, "seed": self.place.seed, "duplicates": len(part.duplicates),
-            "keys": {"tag": self.key, "score": self.score_key}, "seconds": seconds,
-            **{f"{name}_seconds": round(sum(step[name] for step in seconds.values()), 3) for name in ("cpu", "wall")},
-        }  # fmt: skip
+        facts = (
+            {"finished": finished, "machine": machine}
+            | predictions.facts
+            | part.facts
+            | {
+                "data": self.data.sha256,
+                "split": self.split,
+                "seed": self.place.seed,
+                "duplicates": len(part.duplicates),
+                "keys": {"tag": self.key, "score": self.score_key},
+                "seconds": seconds,
+                **{
+                    f"{name}_seconds": round(sum(step[name] for step in seconds.values()), 3)
+                    for name in ("cpu", "wall")
+                },
+            }
+        )
         return Cell(self.place, State.DONE, "", scores, facts), predictions
 
     def read(self) -> CellSentences:
@@ -238,7 +250,7 @@ def _processor() -> str:
 
 def draw_part(
     train: Sequence[Example], test: Sequence[Example], size: str, draw: int, episodes: Path | None = None
-) -> CellSentences:  # fmt: skip
+) -> CellSentences:
     """Return a cell's sentences, the same for all systems: a subset and the scored split, or an episode's two parts.
 
     An episode is drawn from `test`, or read from a published file of `episodes`.
@@ -250,9 +262,12 @@ def draw_part(
     elif drawn_size.unit is SizeUnit.EPISODE:
         episode = draw_episode(test, drawn_size.ways, drawn_size.shots, drawn_size.queries, draw)
         drawn = {
-            "types": list(episode.types), "places": list(episode.support), "reached": episode.support_reached,
-            "query_places": list(episode.query), "query_reached": episode.query_reached,
-        }  # fmt: skip
+            "types": list(episode.types),
+            "places": list(episode.support),
+            "reached": episode.support_reached,
+            "query_places": list(episode.query),
+            "query_reached": episode.query_reached,
+        }
         chosen, tested = ([test[index] for index in indices] for indices in (episode.support, episode.query))
     elif drawn_size.unit is SizeUnit.ZERO:
         return CellSentences([], list(test), {"sentences": 0, "test_sentences": len(test)})
@@ -274,9 +289,13 @@ def score_part(part: CellSentences, predictions: Predictions, else_types: Collec
     gold = [example_tags(example) for example in part.test]
     tags, sure = _tags(part.test, predictions.entities)
     judged = assess(
-        gold, tags, confidences=sure if predictions.sure else None, words=[example.tokens for example in part.test],
-        seen=seen_entities(part.train) if part.train else None, without=part.duplicates,
-    )  # fmt: skip
+        gold,
+        tags,
+        confidences=sure if predictions.sure else None,
+        words=[example.tokens for example in part.test],
+        seen=seen_entities(part.train) if part.train else None,
+        without=part.duplicates,
+    )
     others = {"without_else": without_types(gold, tags, else_types).as_json()} if else_types else {}
     pair = pair_of(gold, predictions.greedy or tags)
     greedy, strict = (Counts.as_json(score_pair(scored)) for scored in (pair, pair.strict()))

@@ -47,9 +47,14 @@ _Stop = KeyboardInterrupt | SystemExit | WriteError | None
 
 
 def run_suite(
-    suite: Suite, data: Path, output: Path, executor: Executor | None = None, *, retry: bool = False,
+    suite: Suite,
+    data: Path,
+    output: Path,
+    executor: Executor | None = None,
+    *,
+    retry: bool = False,
     only: Iterable[str] = (),
-) -> tuple[list[Cell], _Stop]:  # fmt: skip
+) -> tuple[list[Cell], _Stop]:
     """Run a suite; return all its cells, by priority, and the exception that stopped the run early, if any.
 
     Missing cells run if `only` selects them, by default one process per GPU or core; `retry` reruns failures.

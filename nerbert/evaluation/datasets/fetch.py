@@ -253,9 +253,13 @@ def _build(script: Path, recipe: Recipe) -> dict[str, bytes]:
     with TemporaryDirectory(prefix="nerbert-") as scratch:
         output = Path(scratch, "made")
         ran = subprocess.run(  # noqa: S603  (the project's own script)
-            [sys.executable, str(script), "-o", str(output)], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, str(script), "-o", str(output)],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if ran.returncode:
             last = (ran.stderr.splitlines() or [f"status {ran.returncode}"])[-1]
             raise InputError(f"{script} failed: {last}; nothing was kept")

@@ -234,13 +234,24 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
                 shutil.copyfile(path, folder / path.name)
             elif drawn:
                 format_.write(folder / f"{split}{suffix}", map(document_of, drawn))
-        write_json(folder / "manifest.json", {
-            "kind": "sample", "data": data.name, "data_sha256": data.sha256, **cut_of(data.reading),
-            "size": str(subset.size), "draw": subset.draw, "sentences": len(subset.places),
-            "sentences_there": len(data.train), "places": list(subset.places), "entities": subset.reached,
-            "entities_there": subset.there, "types_short_of_k": subset.short,
-            "sha256": {path.name: data_sum(path) for path in find_splits(folder, plain).values()},
-        })  # fmt: skip
+        write_json(
+            folder / "manifest.json",
+            {
+                "kind": "sample",
+                "data": data.name,
+                "data_sha256": data.sha256,
+                **cut_of(data.reading),
+                "size": str(subset.size),
+                "draw": subset.draw,
+                "sentences": len(subset.places),
+                "sentences_there": len(data.train),
+                "places": list(subset.places),
+                "entities": subset.reached,
+                "entities_there": subset.there,
+                "types_short_of_k": subset.short,
+                "sha256": {path.name: data_sum(path) for path in find_splits(folder, plain).values()},
+            },
+        )
     return subset
 
 

@@ -88,9 +88,14 @@ class Mentions:
             labelled = sum(types[text].values())
             if missed <= _ORDINARY * labelled:
                 slips.append(Slip(text, types[text], labelled, missed, tuple(self._places[text])))
-        return sorted(slips, key=lambda slip: (
-            slip.unlabelled >= slip.labelled, -1 / (1 / slip.labelled + 1 / slip.unlabelled), slip.text
-        ))  # fmt: skip
+        return sorted(
+            slips,
+            key=lambda slip: (
+                slip.unlabelled >= slip.labelled,
+                -1 / (1 / slip.labelled + 1 / slip.unlabelled),
+                slip.text,
+            ),
+        )
 
     def many_types(self) -> list[ManyTypes]:
         """Return the mentions with several types, first those that deviate most often from their usual type."""

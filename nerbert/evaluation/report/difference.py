@@ -34,8 +34,10 @@ class TaggerComparison:
 def compare(first: ScoredAnswers, second: ScoredAnswers, name: str, evaluation: Evaluation) -> TaggerComparison:
     """Compare two taggers' answers; raise InputError if their sentences or words differ."""
     if [example.tokens for example in first.examples] != [example.tokens for example in second.examples]:
-        raise InputError(f"{name}: cuts the texts into other words than the first tagger; give one --word-splitter, "
-                         "and one --language")  # fmt: skip
+        raise InputError(
+            f"{name}: cuts the texts into other words than the first tagger; give one --word-splitter, "
+            "and one --language"
+        )
     overall, *by_type = differences(first.pair, second.pair)
     counts: dict[Effect, int] = {"broken": 0, "changed": 0, "fixed": 0}
     lists: dict[Effect, list[tuple[int, float, int, WordSpan]]] = {effect: [] for effect in counts}

@@ -119,17 +119,24 @@ class Report:
 
 
 def make_report(
-    tagger: str | Path | Tagger, data: AnyData, *, against: str | Path | Tagger | None = None,
-    train: AnyData | None = None, reading: Reading | None = None, command: str = "", **options: Any,
-) -> Report:  # fmt: skip
+    tagger: str | Path | Tagger,
+    data: AnyData,
+    *,
+    against: str | Path | Tagger | None = None,
+    train: AnyData | None = None,
+    reading: Reading | None = None,
+    command: str = "",
+    **options: Any,
+) -> Report:
     """Score a tagger, or its folder, and analyse its mistakes; compare it with the tagger `against`, if given.
 
     Other parameters are as in `evaluate`, for both taggers; `command` is shown. Raise InputError for several seeds.
     """
     for source in (tagger, against):
         if isinstance(source, str | Path) and (seeds := seed_folders(str(source))):
-            raise InputError(f"{source}: holds a tagger for each seed, and a report is of one; name one of them, say "
-                             f"{seeds[0]}")  # fmt: skip
+            raise InputError(
+                f"{source}: holds a tagger for each seed, and a report is of one; name one of them, say {seeds[0]}"
+            )
     reading = reading_for(reading_card(tagger), reading)
     evaluation, scored = _evaluate(tagger, data, train=train, reading=reading, **options)
     (judgement,) = evaluation.judgements.values()
@@ -142,16 +149,26 @@ def make_report(
             other, other_scored = _evaluate(against, data, reading=reading, **options)
         comparison = compare(answers, ScoredAnswers.of(other_scored), second, other)
     return Report(
-        name=name, evaluation=evaluation, judgement=judgement,
+        name=name,
+        evaluation=evaluation,
+        judgement=judgement,
         intervals={figure: bootstrap(counts_by_sentence(answers.pair), figure) for figure in _FIGURES},
-        by_type=tuple(types), by_length=tuple(by_length(answers.pair)), confusions=tuple(confusions(answers.pair)),
-        worst=worst_sentences(answers), missed=missed_sentences(answers),
+        by_type=tuple(types),
+        by_length=tuple(by_length(answers.pair)),
+        confusions=tuple(confusions(answers.pair)),
+        worst=worst_sentences(answers),
+        missed=missed_sentences(answers),
         reliability=tuple(reliability(answers.confidences, answers.right.tolist())),
         thresholds=_thresholds(answers, types),
-        learning=learning_curve(opened.card), speed=speed, source=_source(scored), card=opened.card,
-        model=summarise(opened.origin.folder)[0] if opened.origin else None, fingerprint=opened.fingerprint,
-        comparison=comparison, command=command,
-    )  # fmt: skip
+        learning=learning_curve(opened.card),
+        speed=speed,
+        source=_source(scored),
+        card=opened.card,
+        model=summarise(opened.origin.folder)[0] if opened.origin else None,
+        fingerprint=opened.fingerprint,
+        comparison=comparison,
+        command=command,
+    )
 
 
 def learning_curve(card: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
@@ -159,8 +176,11 @@ def learning_curve(card: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
     log = card.get("log")
     entries = [entry for entry in log if isinstance(entry, dict)] if isinstance(log, list) else []
     pairs = [(entry.get("step"), entry.get("dev_f1")) for entry in entries]
-    return tuple((step, float(f1)) for step, f1 in pairs
-                 if isinstance(step, int) and isinstance(f1, int | float) and 0 <= f1 <= 1)  # fmt: skip
+    return tuple(
+        (step, float(f1))
+        for step, f1 in pairs
+        if isinstance(step, int) and isinstance(f1, int | float) and 0 <= f1 <= 1
+    )
 
 
 def _names(tagger: str | Path | Tagger, against: str | Path | Tagger | None) -> tuple[str, str]:
@@ -184,8 +204,13 @@ def _evaluate(tagger: str | Path | Tagger, data: AnyData, **options: Any) -> tup
 def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThresholds, ...]:
     pair, sure = answers.pair, np.asarray(answers.confidences, float)
     of_entity = [pair.types[number] for number in pair.predicted.types.tolist()]
-    lowest = [{**lowest_thresholds([""] * len(of_entity), sure, answers.right, precision),
-               **lowest_thresholds(of_entity, sure, answers.right, precision)} for precision in PRECISIONS]  # fmt: skip
+    lowest = [
+        {
+            **lowest_thresholds([""] * len(of_entity), sure, answers.right, precision),
+            **lowest_thresholds(of_entity, sure, answers.right, precision),
+        }
+        for precision in PRECISIONS
+    ]
     thresholds = list[TypeThresholds]()
     golds = (("", pair.gold.starts.size), *((part.name, part.counts.gold) for part in parts))
     for rank, (name, gold) in enumerate(golds):
@@ -207,12 +232,25 @@ def _measure_speed(scored: Scored) -> TaggingSpeed:
 
 def _source(scored: Scored) -> ReportSource:
     gold = scored.gold
-    known = next((known for known in known_data().values() for split in known.splits.values()
-                  if gold.sha256 and split.sha256 == gold.sha256), None)  # fmt: skip
-    words, entities = (sum(map(len, column)) for column in zip(
-        *((example.words, example.spans) for example in gold.examples), strict=True
-    ))  # fmt: skip
+    known = next(
+        (
+            known
+            for known in known_data().values()
+            for split in known.splits.values()
+            if gold.sha256 and split.sha256 == gold.sha256
+        ),
+        None,
+    )
+    words, entities = (
+        sum(map(len, column))
+        for column in zip(*((example.words, example.spans) for example in gold.examples), strict=True)
+    )
     return ReportSource(
-        gold.place, gold.sha256, len(gold.examples), words, entities,
-        known.title if known else "", known.licence if known else "",
-    )  # fmt: skip
+        gold.place,
+        gold.sha256,
+        len(gold.examples),
+        words,
+        entities,
+        known.title if known else "",
+        known.licence if known else "",
+    )

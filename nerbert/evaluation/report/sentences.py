@@ -123,10 +123,14 @@ def cut_sentence(
     focus = focus or next((mistake.predicted or mistake.gold for mistake in mistakes), None) or (0, 1, "")
     begin, end = part = _window(example, focus)
     return ShownSentence(
-        number + 1, example.text[begin:end], begin == 0, end == len(example.text),
-        _entities_in(answers, number, part, gold=True), _entities_in(answers, number, part, gold=False),
+        number + 1,
+        example.text[begin:end],
+        begin == 0,
+        end == len(example.text),
+        _entities_in(answers, number, part, gold=True),
+        _entities_in(answers, number, part, gold=False),
         None if other is None else _entities_in(other, number, part, gold=False),
-    )  # fmt: skip
+    )
 
 
 def _entities_in(answers: ScoredAnswers, number: int, part: tuple[int, int], *, gold: bool) -> tuple[ShownEntity, ...]:

@@ -126,8 +126,10 @@ class Group:
         domain's checkpoint (which comes from one pre-trained encoder); "" for an untouched backbone.
         """
         facts = {run: self.cells[run].facts for run in self.done}
-        return {run: str(fact.get("encoder" if fact.get("pretrained") is True else "source") or "")
-                for run, fact in facts.items()}  # fmt: skip
+        return {
+            run: str(fact.get("encoder" if fact.get("pretrained") is True else "source") or "")
+            for run, fact in facts.items()
+        }
 
     @cached_property
     def units(self) -> dict[Run, Unit]:
@@ -150,9 +152,11 @@ class Group:
             runs, units = self._pooled, dict.fromkeys(self._pooled, ("all",))
         entities = [f"{metric.rpartition('.')[0]}.{key}" for key in ("predicted", "gold")]
         values = {
-            run: figures[metric, type_] for run, figures in runs.items() if (metric, type_) in figures
+            run: figures[metric, type_]
+            for run, figures in runs.items()
+            if (metric, type_) in figures
             and (metric == F1 or [figures.get((name, type_)) for name in entities] != [0, 0])
-        }  # fmt: skip
+        }
         return observations(values, units)
 
     @cached_property
@@ -202,8 +206,10 @@ class Layout:
         """Return means over targets (None: all) at each size that several share, then over all sizes if several."""
         row_keys = [row_key for row_key in self.row_keys if targets is None or row_key.target in targets]
         sizes = dict.fromkeys(row_key.size for row_key in row_keys)
-        means = {RowKey(name, size): [row_key for row_key in row_keys if size in ("", row_key.size)]
-                 for size in (*sizes, *([""] if len(sizes) > 1 else []))}  # fmt: skip
+        means = {
+            RowKey(name, size): [row_key for row_key in row_keys if size in ("", row_key.size)]
+            for size in (*sizes, *([""] if len(sizes) > 1 else []))
+        }
         return {mean: rows for mean, rows in means.items() if len(by_target(rows)) > 1}
 
     def name_of(self, column: ColumnKey) -> str:

@@ -41,26 +41,51 @@ _WHY_LENGTH = 200
 _READINGS = {"0.5": "", "its own threshold": "at_own_threshold.", "dev's threshold": "best_on_dev."}
 """Thresholds of a zero-shot cell → prefix of their metrics in its scores."""
 _GRIDS = {
-    "zero_shot": ("Zero-shot, in percent", {
-        "F1 at 0.5": F1, "F1 at its own threshold": "at_own_threshold.f1", "its own threshold": "facts.own_threshold",
-        "F1 at dev's threshold": "best_on_dev.f1", "dev's threshold": "facts.dev_threshold",
-        "F1 without else types": "without_else.f1", "token F1": "token.micro_f1", "macro token F1": "token.macro_f1",
-    }),
+    "zero_shot": (
+        "Zero-shot, in percent",
+        {
+            "F1 at 0.5": F1,
+            "F1 at its own threshold": "at_own_threshold.f1",
+            "its own threshold": "facts.own_threshold",
+            "F1 at dev's threshold": "best_on_dev.f1",
+            "dev's threshold": "facts.dev_threshold",
+            "F1 without else types": "without_else.f1",
+            "token F1": "token.micro_f1",
+            "macro token F1": "token.macro_f1",
+        },
+    ),
     "zero_shot_spans": (
         "Zero-shot: spans whatever their type, and the share of right spans whose type is right, in percent",
-        {f"{name} at {threshold}": f"{prefix}{metric}" for name, metric in
-         (("span F1", "span.f1"), ("type accuracy", "type_accuracy")) for threshold, prefix in _READINGS.items()},
+        {
+            f"{name} at {threshold}": f"{prefix}{metric}"
+            for name, metric in (("span F1", "span.f1"), ("type accuracy", "type_accuracy"))
+            for threshold, prefix in _READINGS.items()
+        },
     ),
-    "figures": ("Other figures of the same runs, in percent", {
-        "precision": "micro.precision", "recall": "micro.recall", "macro F1": "macro.f1", "strict F1": "strict.f1",
-        "span F1": "span.f1", "macro token F1": "token.macro_f1", "greedy F1": "greedy.f1",
-        "greedy strict F1": "greedy.strict.f1", "seen F1": "seen.f1", "unseen F1": "unseen.f1",
-        "F1 without duplicates": "without.f1", "duplicates": "without.left_out",
-        "CPU seconds a run": "facts.cpu_seconds", "test set's interval": "interval",
-    }),
-    "errors": ("Kinds of errors, in percent of all errors",
-               {"errors": "errors", **{error: f"shares.{error}" for error in ERRORS}, "ECE": "calibration.ece"}),
-}  # fmt: skip
+    "figures": (
+        "Other figures of the same runs, in percent",
+        {
+            "precision": "micro.precision",
+            "recall": "micro.recall",
+            "macro F1": "macro.f1",
+            "strict F1": "strict.f1",
+            "span F1": "span.f1",
+            "macro token F1": "token.macro_f1",
+            "greedy F1": "greedy.f1",
+            "greedy strict F1": "greedy.strict.f1",
+            "seen F1": "seen.f1",
+            "unseen F1": "unseen.f1",
+            "F1 without duplicates": "without.f1",
+            "duplicates": "without.left_out",
+            "CPU seconds a run": "facts.cpu_seconds",
+            "test set's interval": "interval",
+        },
+    ),
+    "errors": (
+        "Kinds of errors, in percent of all errors",
+        {"errors": "errors", **{error: f"shares.{error}" for error in ERRORS}, "ECE": "calibration.ece"},
+    ),
+}
 """Title and metrics of each further grid. Entity F1 and token F1, papers' too, are in different columns: they
 differ by about seven points. F1's interval is over the choice of test sentences; ECE is of users' confidences."""
 _LEARNT = ("greedy F1", "greedy strict F1", "seen F1", "unseen F1")
@@ -152,12 +177,16 @@ def _test_row(layout: Layout, key: Key, compared: Compared) -> Row:
     over = f"all {total} targets" if count == total else f"{count} of {total} targets"
     why = compared.no_stars or test.why
     return entries(
-        at.target or over, at.trained_on, layout.name_of(column), f"{100 * test.difference:+.2f}",
+        at.target or over,
+        at.trained_on,
+        layout.name_of(column),
+        f"{100 * test.difference:+.2f}",
         f"[{100 * test.interval[0]:+.2f}, {100 * test.interval[1]:+.2f}]" if test.interval else NONE,
         plural(test.n, "encoder") if compared.by_encoder else f"{test.n}",
         f"{compared.ahead[0]} of {compared.ahead[1]}",
-        Entry(p_text(test.p), notes=(why,) if why else ()), p_text(compared.corrected),
-    )  # fmt: skip
+        Entry(p_text(test.p), notes=(why,) if why else ()),
+        p_text(compared.corrected),
+    )
 
 
 def p_text(p: float | None) -> str:
@@ -172,11 +201,16 @@ def p_text(p: float | None) -> str:
 def scores_grid(layout: Layout, protocol: str, tests: Tests) -> Grid:
     """Return F1 on each target and size under a protocol, and means over the targets that all systems that ran have."""
     columns = [column for column in layout.columns if column.protocol == protocol]
-    papers = [paper for paper in layout.suite.published
-              if any(RowKey(target, paper.size) in layout.row_groups for target in paper.f1)]  # fmt: skip
+    papers = [
+        paper
+        for paper in layout.suite.published
+        if any(RowKey(target, paper.size) in layout.row_groups for target in paper.f1)
+    ]
     few = {column: count for column in columns if 0 < (count := len(layout.encoders[column])) < FEWEST}
-    notes = {column: (f"{column.system}: {_encoders(count)}, and an interval needs {FEWEST}; {MORE_ENCODERS}",)
-             for column, count in few.items()}  # fmt: skip
+    notes = {
+        column: (f"{column.system}: {_encoders(count)}, and an interval needs {FEWEST}; {MORE_ENCODERS}",)
+        for column, count in few.items()
+    }
     systems = [Entry(column.system, notes=notes.get(column, ())) for column in columns]
     heads = entries("target", "trained on", *systems, *map(_paper_entry, papers))
     rows = tuple(_scores_row(layout, columns, papers, at, tests) for at in layout.row_groups)
@@ -274,8 +308,10 @@ def _failures(layout: Layout, column: ColumnKey, row_key: RowKey) -> tuple[str, 
 
 def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric: str = F1) -> Summary | None:
     """Return the mean over targets, with equal weights; None if a row has no run."""
-    targets = [[layout.groups[row_key, column].observe(metric) for row_key in target]
-               for target in by_target(row_keys).values()]  # fmt: skip
+    targets = [
+        [layout.groups[row_key, column].observe(metric) for row_key in target]
+        for target in by_target(row_keys).values()
+    ]
     if not targets or not all(row for target in targets for row in target):
         return None
     return average(targets, by_encoder=bool(layout.encoders[column]))
@@ -286,10 +322,14 @@ def _published_entry(layout: Layout, paper: Published, f1s: Mapping[str, float],
     published = [f1s[row_key.target] for row_key in row_keys if row_key.size == paper.size and row_key.target in f1s]
     if not published or len(published) < len(row_keys):
         return Entry()
-    return Entry(f"{fmean(published):.2f}", notes=tuple(
-        f"{target}: published figures are, or may be, of other sentences: {doubt}"
-        for target in by_target(row_keys) if (doubt := _doubt(layout, target))
-    ))  # fmt: skip
+    return Entry(
+        f"{fmean(published):.2f}",
+        notes=tuple(
+            f"{target}: published figures are, or may be, of other sentences: {doubt}"
+            for target in by_target(row_keys)
+            if (doubt := _doubt(layout, target))
+        ),
+    )
 
 
 def _doubt(layout: Layout, target: str) -> str:
@@ -297,8 +337,11 @@ def _doubt(layout: Layout, target: str) -> str:
     known = find_known(PurePosixPath(target).as_posix())
     if known is None:
         return "not a data set that the registry knows, so whether its split is the published one isn't known"
-    other = [known.file_of(split) for split, facts in known.splits.items()
-             if any(split_sum(files, split) not in ("", facts.sha256) for files in layout.data[target])]  # fmt: skip
+    other = [
+        known.file_of(split)
+        for split, facts in known.splits.items()
+        if any(split_sum(files, split) not in ("", facts.sha256) for files in layout.data[target])
+    ]
     differ = f"{', '.join(other)}: not as the registry knows {known.name}" if other else ""
     return "; ".join(filter(None, ("" if known.fits else known.split, differ)))
 

@@ -21,15 +21,24 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     layout = Layout(suite, cells)
     tests = compare(layout)
     grids = [
-        *(scores_grid(layout, protocol, tests) for protocol in suite.protocols), tests_grid(layout, tests),
-        figures_grid(layout, "zero_shot"), figures_grid(layout, "zero_shot_spans"), figures_grid(layout, "figures"),
-        figures_grid(layout, "errors"), *type_grids(layout),
-    ]  # fmt: skip
+        *(scores_grid(layout, protocol, tests) for protocol in suite.protocols),
+        tests_grid(layout, tests),
+        figures_grid(layout, "zero_shot"),
+        figures_grid(layout, "zero_shot_spans"),
+        figures_grid(layout, "figures"),
+        figures_grid(layout, "errors"),
+        *type_grids(layout),
+    ]
     return BenchmarkTable(
-        name=suite.name, title=" ".join(suite.title.split()) or suite.name, about=" ".join(suite.about.split()),
-        grids=tuple(grid for grid in grids if grid.rows or grid.key == "scores"), published=suite.published,
-        note_facts=note_facts_of(layout, tests), facts=facts_of(layout), cells=layout.cells,
-    )  # fmt: skip
+        name=suite.name,
+        title=" ".join(suite.title.split()) or suite.name,
+        about=" ".join(suite.about.split()),
+        grids=tuple(grid for grid in grids if grid.rows or grid.key == "scores"),
+        published=suite.published,
+        note_facts=note_facts_of(layout, tests),
+        facts=facts_of(layout),
+        cells=layout.cells,
+    )
 
 
 def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
@@ -82,8 +91,12 @@ def facts_of(layout: Layout) -> dict[str, str]:
     seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in by_key.values())  # a command's cell has several places
     finished = sorted(str(cell.facts["finished"]) for cell in done if cell.facts.get("finished"))
     versions = {f"{name} {version}" for cell in done for name, version in cell.facts.get("versions", {}).items()}
-    data = ((f"{target} {file}", digest) for target, versions_of_data in layout.data.items()
-            for files in versions_of_data for file, digest in files.items())  # fmt: skip
+    data = (
+        (f"{target} {file}", digest)
+        for target, versions_of_data in layout.data.items()
+        for files in versions_of_data
+        for file, digest in files.items()
+    )
     facts = {
         "cells": f"{len(done)} of {len(layout.cells)} done",
         "seeds": ", ".join(map(str, sorted({cell.place.seed for cell in layout.cells}))),
@@ -93,7 +106,7 @@ def facts_of(layout: Layout) -> dict[str, str]:
         "encoders": _digests((cell.place.system, cell.facts.get("encoder")) for cell in done),
         "data": _digests(data),
         "CPU-hours": f"{seconds / 3600:.2f}" if seconds else "",
-    }  # fmt: skip
+    }
     return {name: text for name, text in facts.items() if text}
 
 

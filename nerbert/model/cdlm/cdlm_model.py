@@ -252,9 +252,13 @@ class Crf(torch.nn.Module):
         return torch.logsumexp(ends + self.last, 1)
 
     def _forward(
-        self, emissions: torch.Tensor, mask: torch.Tensor, joined: _Joined, transitions: torch.Tensor,
+        self,
+        emissions: torch.Tensor,
+        mask: torch.Tensor,
+        joined: _Joined,
+        transitions: torch.Tensor,
         first: torch.Tensor,
-    ) -> torch.Tensor:  # fmt: skip
+    ) -> torch.Tensor:
         """Return (sequences, words, tags): the scores of all paths to each tag, joined."""
         scores = [first + emissions[:, 0]]
         for word in range(1, emissions.shape[1]):

@@ -117,9 +117,12 @@ class WordPieces(SubwordTokenizer):
                 offsets = [0, *accumulate(map(len, here))]
                 words, at, own_labels = zip(*share, strict=True)
                 yield Window(
-                    sentence=number, ids=tuple(chain(*here)), words=words,
-                    positions=tuple(offsets[word - start] for word in at), labels=own_labels if labels else (),
-                )  # fmt: skip
+                    sentence=number,
+                    ids=tuple(chain(*here)),
+                    words=words,
+                    positions=tuple(offsets[word - start] for word in at),
+                    labels=own_labels if labels else (),
+                )
 
     def _pieces(self, word: str) -> list[int]:
         word, unknown = "".join(word.split()), self._ids[UNKNOWN]
@@ -130,8 +133,10 @@ class WordPieces(SubwordTokenizer):
     def characters_read(self, examples: Sequence[Example]) -> list[int]:
         """Return how many characters of each example are in a window."""
         cut = self._on_too_long == "truncate"
-        return [example.words[self.body - 1][1] if cut and len(example.words) > self.body else len(example.text)
-                for example in examples]  # fmt: skip
+        return [
+            example.words[self.body - 1][1] if cut and len(example.words) > self.body else len(example.text)
+            for example in examples
+        ]
 
 
 def read_vectors(path: Path) -> dict[str, Array]:

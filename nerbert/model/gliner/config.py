@@ -26,11 +26,31 @@ BODIES = frozenset(
 )
 """Types of encoder that may be a model's body."""
 _LEFT_OUT = (
-    "auto_map", "quantization_config", "dtype", "torch_dtype", "torchscript", "model_type", "attn_implementation",
-    "experts_implementation", "num_labels", "id2label", "label2id", "problem_type", "pruned_heads", "per_layer_config",
-    "chunk_size_feed_forward", "output_hidden_states", "output_attentions", "return_dict", "use_cache", "is_decoder",
-    "is_encoder_decoder", "add_cross_attention", "sinusoidal_pos_embds", "sub_configs",
-)  # fmt: skip
+    "auto_map",
+    "quantization_config",
+    "dtype",
+    "torch_dtype",
+    "torchscript",
+    "model_type",
+    "attn_implementation",
+    "experts_implementation",
+    "num_labels",
+    "id2label",
+    "label2id",
+    "problem_type",
+    "pruned_heads",
+    "per_layer_config",
+    "chunk_size_feed_forward",
+    "output_hidden_states",
+    "output_attentions",
+    "return_dict",
+    "use_cache",
+    "is_decoder",
+    "is_encoder_decoder",
+    "add_cross_attention",
+    "sinusoidal_pos_embds",
+    "sub_configs",
+)
 """What of a body's configuration is about how it was loaded or called, its head, or weights before training. Names with
 an underscore in front are left out too; `attn_implementation` may name code."""
 _NOT_OURS = ("_name_or_path", "architectures", "id2label", "label2id")
@@ -157,8 +177,10 @@ def body_config(values: dict[str, Any], entry: str) -> Any:
     sizes = parse_json(json.dumps(values), _BodySizes, entry, remedy="the file is damaged")
     with at(entry):
         if sizes.model_type not in BODIES:
-            raise InputError(f"a zero-shot model on {sizes.model_type!r:.60}, which nerbert doesn't support; supported "
-                             f"are {', '.join(sorted(BODIES))}")  # fmt: skip
+            raise InputError(
+                f"a zero-shot model on {sizes.model_type!r:.60}, which nerbert doesn't support; supported "
+                f"are {', '.join(sorted(BODIES))}"
+            )
         with quiet(), refused("no encoder's configuration"):
             kept = {name: value for name, value in values.items() if name not in _LEFT_OUT and name[:1] != "_"}
             return AutoConfig.for_model(sizes.model_type, **kept)
@@ -246,15 +268,25 @@ class Gliner2Config(GlinerConfig):
         width = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
         for name, value, known in (("architecture", head, _HEADS), ("counting_layer", counting, COUNTING)):
             if value not in known:
-                raise InputError(f"{file}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
-                                 f"supported: {', '.join(known)}")  # fmt: skip
+                raise InputError(
+                    f"{file}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
+                    f"supported: {', '.join(known)}"
+                )
         boundary = read_json(file, _BoundaryFile, remedy=_PUBLISHED).boundary_head if head == "boundary" else None
         if boundary and boundary.boundary_dim % boundary.boundary_attention_heads:
-            raise InputError(f"{file}: boundary_head.boundary_dim = {boundary.boundary_dim}: must be a multiple of "
-                             f"boundary_attention_heads = {boundary.boundary_attention_heads}")  # fmt: skip
+            raise InputError(
+                f"{file}: boundary_head.boundary_dim = {boundary.boundary_dim}: must be a multiple of "
+                f"boundary_attention_heads = {boundary.boundary_attention_heads}"
+            )
         pooling: Any = read.token_pooling if read.token_pooling in ("mean", "max") else "first"
         return cls(
-            model_name="", counting_layer=counting, boundary=boundary, max_width=_WIDTH if boundary else width,
+            model_name="",
+            counting_layer=counting,
+            boundary=boundary,
+            max_width=_WIDTH if boundary else width,
             max_len=min(read.max_len or _MAX_LEN, _MAX_LEN if boundary else _LONGEST),
-            subtoken_pooling=pooling, span_mode=head if boundary else "markerV0", num_rnn_layers=0, dropout=0.1,
-        )  # fmt: skip
+            subtoken_pooling=pooling,
+            span_mode=head if boundary else "markerV0",
+            num_rnn_layers=0,
+            dropout=0.1,
+        )

@@ -30,8 +30,7 @@ GLINER2_WORDS = "gliner2-words-1"
 _PROMPT, _DESCRIPTION = "[P]", "[DESCRIPTION]"
 MARKS = ("[SEP_STRUCT]", "[SEP_TEXT]", _PROMPT, "[C]", "[E]", "[R]", "[L]", "[EXAMPLE]", "[OUTPUT]", _DESCRIPTION)
 """GLiNER2's marks, in the order in which a tokenizer gets those that it lacks."""
-PARTS = {"encoder": "token_rep_layer.bert_layer.model", "span_rep": "span_rep_layer",
-         "count_embed": "prompt_rep_layer"}  # fmt: skip
+PARTS = {"encoder": "token_rep_layer.bert_layer.model", "span_rep": "span_rep_layer", "count_embed": "prompt_rep_layer"}
 """GLiNER2's names of a model's parts, and GLiNER's."""
 _EMBEDDINGS = tuple(f"{PARTS['encoder']}.embeddings.{name}_embeddings.weight" for name in ("word", "tok"))
 
@@ -56,8 +55,9 @@ class GlinerKind(ModelKind):
         """Raise InputError if it has no weights, or an architecture that can't be computed."""
         cls.read(folder.path)
         if not any((folder.path / name).is_file() for name in (WEIGHTS, PICKLED, EXPORTED[0])):
-            raise InputError(f"{folder}: holds {cls.config}, but neither {WEIGHTS} nor {PICKLED}: its weights are "
-                             "missing")  # fmt: skip
+            raise InputError(
+                f"{folder}: holds {cls.config}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing"
+            )
 
     @classmethod
     def read(cls, path: Path) -> GlinerConfig:
@@ -65,10 +65,14 @@ class GlinerKind(ModelKind):
         file = path / cls.config
         config = read_json(file, GlinerConfig, remedy=_REMEDY)
         problem = (
-            f"span_mode {config.span_mode!r:.40}" if config.span_mode not in ("marker", "markerV0", "token_level")
-            else "a streaming decoder" if "streaming" in (config.model_type or "")
-            else "post-fusion" if config.two_encoders and config.post_fusion_schema else ""
-        )  # fmt: skip
+            f"span_mode {config.span_mode!r:.40}"
+            if config.span_mode not in ("marker", "markerV0", "token_level")
+            else "a streaming decoder"
+            if "streaming" in (config.model_type or "")
+            else "post-fusion"
+            if config.two_encoders and config.post_fusion_schema
+            else ""
+        )
         if problem:
             raise InputError(f"{file}: a GLiNER model with {problem}; {_REMEDY}")
         return config
@@ -189,8 +193,10 @@ class Gliner2Kind(GlinerKind):
     @classmethod
     def check_start(cls, folder: ModelFolder) -> None:
         """Raise InputError: no training starts from it."""
-        raise InputError(f"{folder}: a GLiNER2 model, which nerbert doesn't train: tag with it (`nerbert tag --labels`)"
-                         ", or let it teach a tagger (`nerbert distil`)")  # fmt: skip
+        raise InputError(
+            f"{folder}: a GLiNER2 model, which nerbert doesn't train: tag with it (`nerbert tag --labels`)"
+            ", or let it teach a tagger (`nerbert distil`)"
+        )
 
     @classmethod
     def encoder(cls, path: Path) -> dict[str, Any]:

@@ -70,10 +70,13 @@ class ComparedLabels(CountedLabels):
     def __init__(self, width: int) -> None:
         super().__init__(width)
         layer = nn.TransformerEncoderLayer(_INNER, _HEADS, 2 * _INNER, batch_first=True)
-        self.transformer = nn.ModuleDict({
-            "in_projector": nn.Linear(width, _INNER), "transformer": nn.TransformerEncoder(layer, 2),
-            "out_projector": _stack_layers(_INNER + width, width, width, width),
-        })  # fmt: skip
+        self.transformer = nn.ModuleDict(
+            {
+                "in_projector": nn.Linear(width, _INNER),
+                "transformer": nn.TransformerEncoder(layer, 2),
+                "out_projector": _stack_layers(_INNER + width, width, width, width),
+            }
+        )
 
     def _above(self, states: torch.Tensor, labels: torch.Tensor) -> Any:
         parts: Any = self.transformer
@@ -130,9 +133,9 @@ class CountedSpans(SpanModel):
 
 def _name_layers(**sizes: int | tuple[int, int]) -> nn.ModuleDict:
     """Return layers by name: a linear one from a width to another, a norm of one width."""
-    return nn.ModuleDict({
-        name: nn.LayerNorm(size) if isinstance(size, int) else nn.Linear(*size) for name, size in sizes.items()
-    })  # fmt: skip
+    return nn.ModuleDict(
+        {name: nn.LayerNorm(size) if isinstance(size, int) else nn.Linear(*size) for name, size in sizes.items()}
+    )
 
 
 def _head(width: int, settings: Any) -> nn.ModuleDict:
@@ -153,18 +156,33 @@ def _head(width: int, settings: Any) -> nn.ModuleDict:
         for _ in range(settings.boundary_refinement_layers)
     )
     scorer = _name_layers(
-        start_projection=of_pair, end_projection=of_pair, length_projection=(3, pair), prior_projection=(1, pair),
-        content_projection=(size, pair), candidate_norm=pair, query_projection=(width, pair), film=(pair, 2 * pair),
-    )  # fmt: skip
+        start_projection=of_pair,
+        end_projection=of_pair,
+        length_projection=(3, pair),
+        prior_projection=(1, pair),
+        content_projection=(size, pair),
+        candidate_norm=pair,
+        query_projection=(width, pair),
+        film=(pair, 2 * pair),
+    )
     scorer["content_pooler"] = _name_layers(value_projection=(width, size), layer_norm=size)
     scorer["film_output"] = nn.Sequential(nn.Linear(pair, _COMPARED), nn.GELU(), nn.Identity(), nn.Linear(_COMPARED, 1))
     ends = _name_layers(
-        start_boundary_projection=same, end_boundary_projection=same, start_query_projection=of_word,
-        end_query_projection=of_word, inside_text_projection=of_word, inside_query_projection=of_word,
-    )  # fmt: skip
+        start_boundary_projection=same,
+        end_boundary_projection=same,
+        start_query_projection=of_word,
+        end_query_projection=of_word,
+        inside_text_projection=of_word,
+        inside_query_projection=of_word,
+    )
     pool = _name_layers(start_projection=same, end_projection=same)
-    parts = {"boundary_encoder": encoder, "boundary_query_head": ends, "shared_pool_builder": pool,
-             "shared_pool_scorer": scorer, "null_projection": nn.Linear(width, 1)}  # fmt: skip
+    parts = {
+        "boundary_encoder": encoder,
+        "boundary_query_head": ends,
+        "shared_pool_builder": pool,
+        "shared_pool_scorer": scorer,
+        "null_projection": nn.Linear(width, 1),
+    }
     return nn.ModuleDict(parts)
 
 

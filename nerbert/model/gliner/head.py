@@ -69,9 +69,16 @@ class GlinerHead(Head):
     usual_threshold = 0.5
 
     def __init__(
-        self, scorer: GlinerScorer, config: GlinerConfig, pieces: PromptTokenizer, *, decoding: str = "flat",
-        max_tokens: int = MAX_TOKENS, normalises: bool = False, quiet: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        scorer: GlinerScorer,
+        config: GlinerConfig,
+        pieces: PromptTokenizer,
+        *,
+        decoding: str = "flat",
+        max_tokens: int = MAX_TOKENS,
+        normalises: bool = False,
+        quiet: bool = False,
+    ) -> None:
         self.scorer, self.config, self._max_tokens = scorer, config, max_tokens
         self.pieces, self.normalises = pieces, normalises
         self._single = config.joins_words
@@ -100,8 +107,10 @@ class GlinerHead(Head):
     def _check_decoding(self, decoding: str) -> str:
         fit = DECODINGS if self._single else DECODINGS[:2]
         if decoding not in fit:
-            raise SettingsError(f"setting decoding = {decoding!r:.40}: for this model it must be one of "
-                                f"{', '.join(fit)}", setting="decoding")  # fmt: skip
+            raise SettingsError(
+                f"setting decoding = {decoding!r:.40}: for this model it must be one of {', '.join(fit)}",
+                setting="decoding",
+            )
         return decoding
 
     def decode_by(self, decoding: str) -> "GlinerHead":
@@ -160,8 +169,10 @@ class GlinerHead(Head):
         if not self._groups:
             return list(map(list, of_labels[0]))
         firsts = accumulate((len(group._request.labels) for group in self._groups), initial=0)
-        shifted = [[[span._replace(label=span.label + first) for span in candidates] for candidates in of_group]
-                   for first, of_group in zip(firsts, of_labels, strict=False)]  # fmt: skip
+        shifted = [
+            [[span._replace(label=span.label + first) for span in candidates] for candidates in of_group]
+            for first, of_group in zip(firsts, of_labels, strict=False)
+        ]
         return [list(chain(*of_example)) for of_example in zip(*shifted, strict=True)]
 
     def _candidates(self, parts: Sequence[tuple[_Asked, Sequence[Example]]]) -> Iterator[list[list[Candidate]]]:
@@ -198,8 +209,9 @@ class GlinerHead(Head):
             for number, every in zip(group, outputs, strict=True):
                 scores = _inside(every, len(windows[number].read))
                 if np.isnan(scores).any():
-                    raise InputError("the model's scores are no numbers: its weights are damaged, or its precision "
-                                     "is too low")  # fmt: skip
+                    raise InputError(
+                        "the model's scores are no numbers: its weights are damaged, or its precision is too low"
+                    )
                 yield number, scores
 
     def prompt_windows(self, examples: Sequence[Example]) -> Iterator[tuple["GlinerHead", list[WordWindow]]]:
@@ -270,8 +282,10 @@ def word_candidates(odds: Array, probabilities: Array, thresholds: Array) -> lis
             continue
         least = np.minimum.accumulate(odds[start : int(ends[-1]) + 1, label, 2])[ends - start]
         least = np.minimum(np.minimum(least, odds[start, label, 0]), odds[ends, label, 1])
-        chances = np.minimum(np.minimum.accumulate(probabilities[start : int(ends[-1]) + 1, label, 2])[ends - start],
-                            np.minimum(probabilities[start, label, 0], probabilities[ends, label, 1]))  # fmt: skip
+        chances = np.minimum(
+            np.minimum.accumulate(probabilities[start : int(ends[-1]) + 1, label, 2])[ends - start],
+            np.minimum(probabilities[start, label, 0], probabilities[ends, label, 1]),
+        )
         rows = zip(ends.tolist(), least.tolist(), chances.tolist(), strict=True)
         candidates += [Candidate(start, end + 1, label, *numbers) for end, *numbers in rows]
     return candidates
@@ -288,5 +302,6 @@ def joined_words(
             groups[-1].append(word)
         else:
             groups.append([word])
-    return [((group[0].start, group[-1].end, names[group[0].label]), tuple(word.odds for word in group))
-            for group in groups]  # fmt: skip
+    return [
+        ((group[0].start, group[-1].end, names[group[0].label]), tuple(word.odds for word in group)) for group in groups
+    ]

@@ -66,9 +66,14 @@ class PromptTokenizer:
     """Whether the pieces after a window are scored as a word, which is never part of an entity."""
 
     def __init__(
-        self, tokenizer: Any, config: GlinerConfig, body: Any, *, for_labels: bool = False,
+        self,
+        tokenizer: Any,
+        config: GlinerConfig,
+        body: Any,
+        *,
+        for_labels: bool = False,
         marks: Mapping[str, Sequence[int]] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.tokenizer, self.config = tokenizer, config
         for mark in () if for_labels else ("bos", "eos"):  # as the package does; some kinds lost them in transformers 5
             if hasattr(tokenizer, f"add_{mark}_token") and getattr(tokenizer, f"{mark}_token_id") is not None:
@@ -90,16 +95,19 @@ class PromptTokenizer:
     def plain(self) -> LabelPrompt:
         """Return what stands around a text whose labels are read elsewhere; raise InputError if no text has room."""
         if self.room - len(self._before) - len(self._after) < LEAST:
-            raise InputError(f"the model has room for {self.room:,} pieces, too few for a text; take one of more "
-                             "positions")  # fmt: skip
+            raise InputError(
+                f"the model has room for {self.room:,} pieces, too few for a text; take one of more positions"
+            )
         return LabelPrompt(self._before, self._after)
 
     def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
         """Return labels' pieces as they stand before a text; raise InputError if they leave no room for one."""
         ent, sep = (self._marks[mark] for mark in (self.config.ent_token, self.config.sep_token))
         if self.config.class_token_index not in ent:
-            raise InputError(f"the tokenizer gives {ent} for {self.config.ent_token!r}, and the model knows a label "
-                             f"by {self.config.class_token_index}: they don't belong together")  # fmt: skip
+            raise InputError(
+                f"the tokenizer gives {ent} for {self.config.ent_token!r}, and the model knows a label "
+                f"by {self.config.class_token_index}: they don't belong together"
+            )
         ids, places = list(self._before), []
         shift = ent.index(self.config.class_token_index) + (not self.config.embed_ent_token)
         for pieces in self.pieces([label.text for label in labels]):
@@ -113,9 +121,11 @@ class PromptTokenizer:
         """Raise InputError if a prompt of so many pieces leaves no room for a text."""
         if (left := self.room - size - len(self._after)) < LEAST:
             longest = max(labels, key=lambda label: len(label.text))
-            raise InputError(f"{len(labels):,} labels take {size:,} pieces of the {self.room:,} that the model has "
-                             f"room for: {max(0, left)} are left for a text; give fewer or shorter ones (the longest: "
-                             f"{longest.text!r:.80}), or take a bi-encoder, which reads thousands")  # fmt: skip
+            raise InputError(
+                f"{len(labels):,} labels take {size:,} pieces of the {self.room:,} that the model has "
+                f"room for: {max(0, left)} are left for a text; give fewer or shorter ones (the longest: "
+                f"{longest.text!r:.80}), or take a bi-encoder, which reads thousands"
+            )
 
     def groups(self, labels: Sequence[EntityLabel]) -> list[slice]:
         """Return which labels to ask for together, in order: as many as prompts had in training, no longer ones."""
@@ -153,8 +163,13 @@ class PromptTokenizer:
 
     def facts(self) -> dict[str, Any]:
         """Return what is enough, beside the tokenizer, to cut the same way without torch, as JSON."""
-        return {"before": list(self._before), "after": list(self._after), "pad_id": self.pad_id, "room": self.room,
-                "vocabulary": self._vocabulary}  # fmt: skip
+        return {
+            "before": list(self._before),
+            "after": list(self._after),
+            "pad_id": self.pad_id,
+            "room": self.room,
+            "vocabulary": self._vocabulary,
+        }
 
     @property
     def marks(self) -> dict[str, list[int]]:
@@ -171,8 +186,10 @@ class PromptTokenizer:
         rows = [(*self._before, *ids, *self._after) for ids in encode(self.tokenizer, list(texts))["input_ids"]]
         for text, row in zip(texts, rows, strict=True):
             if len(row) > self.room:
-                raise InputError(f"label {text!r:.60}: takes {len(row):,} pieces of the {self.room:,} that the model "
-                                 "has room for; give a shorter one")  # fmt: skip
+                raise InputError(
+                    f"label {text!r:.60}: takes {len(row):,} pieces of the {self.room:,} that the model "
+                    "has room for; give a shorter one"
+                )
         return rows
 
     def windows(self, examples: Iterable[Example], prompt: LabelPrompt, most: int = 0) -> list[WordWindow]:

@@ -80,13 +80,22 @@ def with_prompts(batch: Batch, prompts: Sequence[LabelPrompt], pieces: PromptTok
     """Return a micro-batch of texts with a prompt before each of them; labels stay."""
     before, lengths = len(pieces.plain().before), batch.mask.sum(1).tolist()
     texts = [ids[before:length] for ids, length in zip(batch.ids.tolist(), lengths, strict=True)]
-    ids, mask = row_tensors([(*prompt.before, *text) for prompt, text in zip(prompts, texts, strict=True)],
-                            pieces.pad_id, torch.device("cpu"))  # fmt: skip
+    ids, mask = row_tensors(
+        [(*prompt.before, *text) for prompt, text in zip(prompts, texts, strict=True)],
+        pieces.pad_id,
+        torch.device("cpu"),
+    )
     shifts = torch.tensor([len(prompt.before) - before for prompt in prompts])
     return PromptBatch(
-        ids, mask, batch.rows, batch.columns + shifts[batch.rows], batch.labels, batch.numbers,
-        counts=torch.bincount(batch.rows, minlength=len(prompts)), places=tuple(prompt.places for prompt in prompts),
-    )  # fmt: skip
+        ids,
+        mask,
+        batch.rows,
+        batch.columns + shifts[batch.rows],
+        batch.labels,
+        batch.numbers,
+        counts=torch.bincount(batch.rows, minlength=len(prompts)),
+        places=tuple(prompt.places for prompt in prompts),
+    )
 
 
 class GlinerTrainee(OverEncoder):
@@ -141,5 +150,7 @@ def check_trainable(config: GlinerConfig, source: str) -> None:
     if config.subtoken_pooling not in ("first", "last"):
         what = f"reads the {config.subtoken_pooling} of a word's subwords"
     if what:
-        raise SettingsError(f"{source}: a GLiNER model that {what}: nerbert tags with it, but doesn't train it; take "
-                            "one of spans or single words, read off first or last subwords")  # fmt: skip
+        raise SettingsError(
+            f"{source}: a GLiNER model that {what}: nerbert tags with it, but doesn't train it; take "
+            "one of spans or single words, read off first or last subwords"
+        )

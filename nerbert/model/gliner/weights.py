@@ -53,8 +53,14 @@ def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
     from safetensors.torch import save_file
 
     config = dataclasses.asdict(loaded.model.config)
-    config["model_type"] = "_".join(("gliner", "bi" if loaded.labels_pieces else "uni", "encoder",
-                                     "token" if loaded.model.config.token_level else "span"))  # fmt: skip
+    config["model_type"] = "_".join(
+        (
+            "gliner",
+            "bi" if loaded.labels_pieces else "uni",
+            "encoder",
+            "token" if loaded.model.config.token_level else "span",
+        )
+    )
     write_json(folder / GLINER, json.loads(json.dumps(config, default=str)))
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in loaded.model.state_dict().items()}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
@@ -65,9 +71,13 @@ def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
 
 
 def build(
-    config: GlinerConfig, body: Any, labels_body: Any, weights: Mapping[str, torch.Tensor] | None, source: str,
+    config: GlinerConfig,
+    body: Any,
+    labels_body: Any,
+    weights: Mapping[str, torch.Tensor] | None,
+    source: str,
     model_class: type[GlinerModel] | None = None,
-) -> GlinerModel:  # fmt: skip
+) -> GlinerModel:
     """Return a model of encoders' configurations with these weights, or with random ones if there are none."""
     from transformers import AutoModel
 
@@ -101,13 +111,16 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
             return tensors
     path = folder / PICKLED
     if not path.is_file():
-        raise InputError(f"{folder}: holds an exported model alone, without the weights that torch needs; use the "
-                         "folder that it was exported from")  # fmt: skip
+        raise InputError(
+            f"{folder}: holds an exported model alone, without the weights that torch needs; use the "
+            "folder that it was exported from"
+        )
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{path}: damaged, or holds more than weights (pickled code), so it is refused; use a folder "
-                         f"with {WEIGHTS}") from error  # fmt: skip
+        raise InputError(
+            f"{path}: damaged, or holds more than weights (pickled code), so it is refused; use a folder with {WEIGHTS}"
+        ) from error
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in weights.items()
     ):
@@ -121,13 +134,17 @@ def _check_shapes(model: GlinerModel, weights: Mapping[str, torch.Tensor], sourc
     missing = [name for name in shapes if name not in weights]
     if missing:
         architecture = "token-level" if model.config.token_level else f"{model.config.span_mode} span"
-        raise InputError(f"{source}: {len(missing)} of {len(shapes)} weights are missing for a {architecture} model on "
-                         f"{model.body.config.model_type!r}, say {missing[-1]}: another architecture, or a file that "
-                         "is cut off")  # fmt: skip
+        raise InputError(
+            f"{source}: {len(missing)} of {len(shapes)} weights are missing for a {architecture} model on "
+            f"{model.body.config.model_type!r}, say {missing[-1]}: another architecture, or a file that "
+            "is cut off"
+        )
     for name, shape in shapes.items():
         if tuple(weights[name].shape) != shape or weights[name].is_complex():
-            raise InputError(f"{source}: {model.config.file} and weights don't belong together: {name} is "
-                             f"{tuple(weights[name].shape)}, not {shape}")  # fmt: skip
+            raise InputError(
+                f"{source}: {model.config.file} and weights don't belong together: {name} is "
+                f"{tuple(weights[name].shape)}, not {shape}"
+            )
 
 
 def _body(folder: Path, key: str, values: dict[str, Any] | None, name: str, subfolder: str) -> Any:
@@ -167,9 +184,16 @@ def _remedy(folder: Path, name: str, subfolder: str) -> str:
 
 
 def new_gliner(
-    backbone: Backbone, labels: Backbone | None, *, architecture: Architecture, max_width: int, max_len: int,
-    max_types: int = 25, lstm: bool = False, dropout: float = 0.1,
-) -> GlinerFolder:  # fmt: skip
+    backbone: Backbone,
+    labels: Backbone | None,
+    *,
+    architecture: Architecture,
+    max_width: int,
+    max_len: int,
+    max_types: int = 25,
+    lstm: bool = False,
+    dropout: float = 0.1,
+) -> GlinerFolder:
     """Return a model on the encoder of `backbone`, for two encoders with another one that reads `labels`.
 
     `max_len` is how many words it reads at once, `max_types` how many types a prompt has in training. With `lstm` one
@@ -181,14 +205,22 @@ def new_gliner(
         body, tokenizer = _whole_body(backbone), backbone.tokenizer
         labels_body = _whole_body(labels) if labels else None
         config = GlinerConfig(
-            model_name=_name_of(backbone), hidden_size=int(body.config.hidden_size), max_len=max_len,
-            max_types=max_types, max_prompt_len=1, num_rnn_layers=int(lstm and labels is None), dropout=dropout,
+            model_name=_name_of(backbone),
+            hidden_size=int(body.config.hidden_size),
+            max_len=max_len,
+            max_types=max_types,
+            max_prompt_len=1,
+            num_rnn_layers=int(lstm and labels is None),
+            dropout=dropout,
             span_mode="marker" if architecture == "zero" else "markerV0",
             max_width=1 if architecture == "zero" else max_width,
-            **({"labels_encoder": _name_of(labels), "labels_encoder_config": plain_config(labels_body.config)}
-               if labels and labels_body else _with_marks(tokenizer, body)),
+            **(
+                {"labels_encoder": _name_of(labels), "labels_encoder_config": plain_config(labels_body.config)}
+                if labels and labels_body
+                else _with_marks(tokenizer, body)
+            ),
             encoder_config=plain_config(body.config),
-        )  # fmt: skip
+        )
         model = SpanModel(config, body, labels_body)
         model.expect(_PRIOR)
     apart = PromptTokenizer(labels.tokenizer, config, labels_body, for_labels=True) if labels else None

@@ -143,8 +143,10 @@ class Learner:
         last = scored[-1]
         low, high, f1 = (bound or 0.0 for bound in (last.low, last.high, last.f1))
         if (high - low) / 2 > SURE or last.test_sentences < _LEAST:
-            why = (f"F1 is {f1:.0%} so far ({low:.0%} to {high:.0%} with {last.test_sentences} held-out sentences); "
-                   "more sentences narrow this range.")  # fmt: skip
+            why = (
+                f"F1 is {f1:.0%} so far ({low:.0%} to {high:.0%} with {last.test_sentences} held-out sentences); "
+                "more sentences narrow this range."
+            )
             return {"answer": "keep labelling", "why": why}
         half = min(scored[:-1], key=lambda round_: abs(round_.sentences - last.sentences / 2))
         gain, added = f1 - (half.f1 or 0.0), last.sentences - half.sentences
@@ -211,11 +213,18 @@ async def run_command(*arguments: str, read: Callable[[str], None] = lambda _: N
     It runs in a separate process, which ends when the caller is cancelled; `read` is called with the lines of its log.
     """
     process = await asyncio.create_subprocess_exec(
-        "nice", sys.executable, "-m", "nerbert", *arguments,
+        "nice",
+        sys.executable,
+        "-m",
+        "nerbert",
+        *arguments,
         env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},  # leave one core for the server
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        start_new_session=True, limit=1 << 24,  # only the server gets Ctrl-C; no line is longer
-    )  # fmt: skip
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        limit=1 << 24,  # only the server gets Ctrl-C; no line is longer
+    )
     try:
         printed: asyncio.Future[bytes] = asyncio.ensure_future(process.stdout.read())  # type: ignore[union-attr]
         line = ""

@@ -173,8 +173,15 @@ class Project:
             raise InputError(f"sentence {id_}: was not shown yet")
         return self.items[id_]
 
-    def save(self, item: LabelItem, revision: int, entities: Iterable[tuple[int, int, str]], answer: Answer, tab: str,
-             request: str = "") -> None:  # fmt: skip
+    def save(
+        self,
+        item: LabelItem,
+        revision: int,
+        entities: Iterable[tuple[int, int, str]],
+        answer: Answer,
+        tab: str,
+        request: str = "",
+    ) -> None:
         """Set the state of a sentence, on the disk first; do nothing for a `request` of the tab that is already done.
 
         Raise StaleOutput if the tab saw another revision of it, InputError for invalid entities.
@@ -225,8 +232,10 @@ class Project:
             if first is None:
                 raise InputError(f"entity [{start}, {end}): there is no word at this place")
             if spans and spans[-1].end > min(first, start):
-                raise InputError(f"entities [{spans[-1].start}, {spans[-1].end}) and [{start}, {end}) overlap, or are "
-                                 "parts of one word")  # fmt: skip
+                raise InputError(
+                    f"entities [{spans[-1].start}, {spans[-1].end}) and [{start}, {end}) overlap, or are "
+                    "parts of one word"
+                )
             spans.append(Span(start, end, type_, text[start:end]))
         return tuple(spans)
 
@@ -279,13 +288,17 @@ def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
     for number, type_ in enumerate(types):
         name, description = type_name(type_.name), " ".join(type_.description.split())
         if not name or len(description) > _LONGEST_DESCRIPTION:
-            raise SettingsError(f"type {type_.name!r:.120}: a name has 1 to {LONGEST_NAME} visible characters, a "
-                                f"description at most {_LONGEST_DESCRIPTION}")  # fmt: skip
+            raise SettingsError(
+                f"type {type_.name!r:.120}: a name has 1 to {LONGEST_NAME} visible characters, a "
+                f"description at most {_LONGEST_DESCRIPTION}"
+            )
         if any(fold_type(name) == fold_type(other.name) or type_.key == other.key != "" for other in complete):
             raise SettingsError(f"type {name!r:.120}: its name or key is another's, too; give it one of its own")
         if (type_.colour and not _COLOUR.fullmatch(type_.colour)) or (type_.key and type_.key not in _KEYS):
-            raise SettingsError(f"type {name!r:.120}: a colour is written as #0072b2, a key is a digit or a letter "
-                                "other than a, c, m, s, x, which the page has")  # fmt: skip
+            raise SettingsError(
+                f"type {name!r:.120}: a colour is written as #0072b2, a key is a digit or a letter "
+                "other than a, c, m, s, x, which the page has"
+            )
         colour, key = type_.colour or COLOURS[number % len(COLOURS)], type_.key or (free.pop(0) if free else "")
         complete.append(LabelType(name, description, colour, key))
     return tuple(complete)

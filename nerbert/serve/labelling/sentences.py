@@ -77,8 +77,11 @@ class Draw:
 
     def __init__(self, sentences: Sequence[Example], seed: int) -> None:
         self._sentences, self._seed = sentences, seed
-        self._queue = sorted(range(len(sentences)), reverse=True,
-                             key=lambda id_: (uniform(seed, "label order", sentences[id_].text), id_))  # fmt: skip
+        self._queue = sorted(
+            range(len(sentences)),
+            reverse=True,
+            key=lambda id_: (uniform(seed, "label order", sentences[id_].text), id_),
+        )
         """The sentences that may still be shown, the next one last."""
         self._shown = set[int]()
         self._sets = defaultdict[str, list[frozenset[str]]](list)

@@ -96,9 +96,12 @@ async def chat(call: Call) -> dict[str, Any]:
     entities = await _find_entities(call, text, model, "text", "label", "start", "end", "score")
     message = {"role": "assistant", "content": to_json(entities).decode()}
     return {
-        "id": f"chatcmpl-{secrets.token_hex(12)}", "object": "chat.completion", "created": int(time.time()),
-        "model": body.model, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-    }  # fmt: skip
+        "id": f"chatcmpl-{secrets.token_hex(12)}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": body.model,
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+    }
 
 
 async def _find_entities(call: Call, text: str, model: str, *names: str) -> dict[str, Any]:

@@ -47,5 +47,10 @@ def _list_elements(spans: Spans, parameters: Parameters) -> Iterator[dict[str, A
             parts = [("entity", f"{'I' if number else 'B'}-{span.type}", *word) for number, word in words]
         for key, name, start, end in parts:
             if name not in (parameters.ignore_labels or ()):
-                yield {key: name, "score": span.confidence, "word": span.text[start:end],
-                       "start": span.start + start, "end": span.start + end}  # fmt: skip
+                yield {
+                    key: name,
+                    "score": span.confidence,
+                    "word": span.text[start:end],
+                    "start": span.start + start,
+                    "end": span.start + end,
+                }

@@ -104,8 +104,9 @@ def _read_interface(config: str, served: Served) -> tuple[tuple[str, str, str], 
         control, names = _parse_interface(config)
         labels = asked_labels(served, names)
         if not labels:
-            raise InputError(f"the model {served.name} finds {', '.join(served.tagger.types)}, and none of "
-                             f"{', '.join(names)}")  # fmt: skip
+            raise InputError(
+                f"the model {served.name} finds {', '.join(served.tagger.types)}, and none of {', '.join(names)}"
+            )
     except (ElementTree.ParseError, InputError) as error:
         log.warning("Label Studio: the labelling interface: %s", error)
         raise InputError(f"the labelling interface: {error}") from error

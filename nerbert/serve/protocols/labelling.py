@@ -143,19 +143,29 @@ class Labelling:
         """Return the state of the project, which the page shows next to the sentence."""
         project, learner = self.project, self._learner
         answers = Counter[tuple[str, bool]]((item.state.answer, item.test) for item in project.drawn)
-        counts = {f"{answer}ed" if answer != "skip" else "skipped": answers[answer, True] + answers[answer, False]
-                  for answer in ("accept", "reject", "skip")}  # fmt: skip
+        counts = {
+            f"{answer}ed" if answer != "skip" else "skipped": answers[answer, True] + answers[answer, False]
+            for answer in ("accept", "reject", "skip")
+        }
         return {
-            "file": ", ".join(path.name for path in self._job.files), "folder": str(project.folder),
-            "note": self.note, "types": project.types,
+            "file": ", ".join(path.name for path in self._job.files),
+            "folder": str(project.folder),
+            "note": self.note,
+            "types": project.types,
             "example": next((item.sentence.text for item in reversed(project.items) if not item.drawn), ""),
             "counts": {"sentences": len(project.items), **counts, "test": answers["accept", True]},
             "next_round": learner.next_round,
-            "learning": {"sentences": learner.sentences, "seconds": round(time.monotonic() - learner.started, 1),
-                         "line": learner.line} if learner.running else None,
-            "rounds": learner.rounds, "enough": learner.enough(),
+            "learning": {
+                "sentences": learner.sentences,
+                "seconds": round(time.monotonic() - learner.started, 1),
+                "line": learner.line,
+            }
+            if learner.running
+            else None,
+            "rounds": learner.rounds,
+            "enough": learner.enough(),
             "formats": [name for name in FORMATS if name != "datasets"],
-        }  # fmt: skip
+        }
 
     async def next(self, call: Call) -> dict[str, Any]:
         """Return the next sentence."""
@@ -197,13 +207,22 @@ class Labelling:
         self._open[tab] = (item.id, time.monotonic())
         suggestions, by = await self._suggest(call, item)
         items = self.project.items
-        return {"item": {
-            "id": item.id, "text": item.sentence.text, "words": item.sentence.words, "answer": item.state.answer,
-            "entities": item.state.entities, "suggestions": suggestions, "suggested_by": by,
-            "test": item.test, "revision": item.revision,
-            "before": items[item.id - 1].sentence.text if item.id else "",
-            "after": items[item.id + 1].sentence.text if item.id + 1 < len(items) else "",
-        }, "state": await self.describe_state(call)}  # fmt: skip
+        return {
+            "item": {
+                "id": item.id,
+                "text": item.sentence.text,
+                "words": item.sentence.words,
+                "answer": item.state.answer,
+                "entities": item.state.entities,
+                "suggestions": suggestions,
+                "suggested_by": by,
+                "test": item.test,
+                "revision": item.revision,
+                "before": items[item.id - 1].sentence.text if item.id else "",
+                "after": items[item.id + 1].sentence.text if item.id + 1 < len(items) else "",
+            },
+            "state": await self.describe_state(call),
+        }
 
     async def _suggest(self, call: Call, item: LabelItem) -> tuple[list[Span], str]:
         """Return the suggestions of a file, or of each type's newest model, and their source; none for the test."""
@@ -218,8 +237,11 @@ class Labelling:
             with suppress(NerbertError):  # then there are no suggestions
                 if labels:
                     (spans,) = await call.tag([item.sentence.text], Ask(model=name, labels=labels))
-                    kept += [span for span in spans
-                             if all(span.end <= other.start or other.end <= span.start for other in kept)]  # fmt: skip
+                    kept += [
+                        span
+                        for span in spans
+                        if all(span.end <= other.start or other.end <= span.start for other in kept)
+                    ]
                     by.append("your tagger" if name == MINE else name)
                     left = {type_: label for type_, label in left.items() if label not in labels}
         return sorted(kept, key=lambda span: span.start), " and ".join(by)
@@ -227,8 +249,18 @@ class Labelling:
     async def list_answered(self, _: Call) -> dict[str, Any]:
         """Return the answered sentences, latest first."""
         answered = self.project.with_answer("accept", "reject", "skip")[: -_LISTED - 1 : -1]
-        return {"items": [{"id": item.id, "text": item.sentence.text[:_HEAD], "answer": item.state.answer,
-                           "test": item.test, "entities": len(item.state.entities)} for item in answered]}  # fmt: skip
+        return {
+            "items": [
+                {
+                    "id": item.id,
+                    "text": item.sentence.text[:_HEAD],
+                    "answer": item.state.answer,
+                    "test": item.test,
+                    "entities": len(item.state.entities),
+                }
+                for item in answered
+            ]
+        }
 
     async def set_types(self, call: Call) -> dict[str, Any]:
         """Set the types."""
@@ -254,8 +286,10 @@ class Labelling:
                 async for part in call.content:
                     size += len(part)
                     if size > _LARGEST:
-                        raise InputError(f"a file of more than {_LARGEST >> 20} MB can't be loaded here; name it in "
-                                         "the command: nerbert label FILE")  # fmt: skip
+                        raise InputError(
+                            f"a file of more than {_LARGEST >> 20} MB can't be loaded here; name it in "
+                            "the command: nerbert label FILE"
+                        )
                     stream.write(part)
                     call.hold(-len(part))
             await self._read(path)

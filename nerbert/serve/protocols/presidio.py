@@ -44,16 +44,26 @@ async def analyze(call: Call) -> list[Any]:
     served = _find_model(call, body.language)
     names = asked_labels(served, body.entities) if body.entities else None
     if names == {}:
-        raise InputError(f"entities: the model {served.name} finds none of {', '.join(body.entities or ())!r:.200}; "
-                         "see /supportedentities")  # fmt: skip
+        raise InputError(
+            f"entities: the model {served.name} finds none of {', '.join(body.entities or ())!r:.200}; "
+            "see /supportedentities"
+        )
     texts, allowed = body.text if isinstance(body.text, list) else [body.text], set(body.allow_list or ())
     ask = Ask(served.name, None if names is None else [EntityLabel(name) for name in names], body.score_threshold)
     results = [
-        [{"entity_type": (names or {}).get(span.type) or presidio_name(span.type), "start": span.start,
-          "end": span.end, "score": span.confidence, "analysis_explanation": None}
-         for span in spans if span.text not in allowed]
+        [
+            {
+                "entity_type": (names or {}).get(span.type) or presidio_name(span.type),
+                "start": span.start,
+                "end": span.end,
+                "score": span.confidence,
+                "analysis_explanation": None,
+            }
+            for span in spans
+            if span.text not in allowed
+        ]
         for spans in await call.tag(texts, ask)
-    ]  # fmt: skip
+    ]
     return results if isinstance(body.text, list) else results[0]
 
 
@@ -65,8 +75,10 @@ def _find_model(call: Call, language: str) -> Served:
         if served.tagger.language == language:
             return served
     languages = ", ".join(sorted({served.tagger.language for served in call.service.models.values()}))
-    raise InputError(f"language {language!r:.40}: the models here are for {languages}; for another language name a "
-                     "model in the address (?model=NAME)")  # fmt: skip
+    raise InputError(
+        f"language {language!r:.40}: the models here are for {languages}; for another language name a "
+        "model in the address (?model=NAME)"
+    )
 
 
 def asked_labels(served: Served, names: Iterable[str]) -> dict[str, str]:

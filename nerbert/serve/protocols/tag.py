@@ -153,8 +153,12 @@ async def _answer_line(call: Call, content: bytes, number: int) -> bytes:
         line = parse_json(content, StreamLine, "line")
         kept = {name: value for name, value in (line.model_extra or {}).items() if name not in _OWN} or kept
         query, names = call.query.ask(), {name for name in line.model_fields_set if getattr(line, name) is not None}
-        default = {"model": query.model, "offsets": call.query.offsets, "labels": query.labels,
-                   "thresholds": query.thresholds}  # fmt: skip
+        default = {
+            "model": query.model,
+            "offsets": call.query.offsets,
+            "labels": query.labels,
+            "thresholds": query.thresholds,
+        }
         wish = line.model_copy(update={name: value for name, value in default.items() if name not in names})
         call.words += len(line.text.split())
         call.served, (spans,) = await call.service.tag([line.text], wish.ask(), patient=True)

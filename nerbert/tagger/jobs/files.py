@@ -213,9 +213,13 @@ def _tag_part(part: FilePart, tagger: JobTagger, bar: Progress) -> _TaggedPart:
 
 def _tag_once(part: FilePart, find: Callable[[], Iterable[Iterable[Span]]]) -> Made[list[list[Entity]]]:
     """Return the entities of each row of a part; find and keep them unless an earlier run did."""
-    return artifact(part.mark, part.digest, [], lambda: [
-        [(span.start, span.end, span.type, span.confidence) for span in spans] for spans in find()
-    ], list[list[Entity]])  # fmt: skip
+    return artifact(
+        part.mark,
+        part.digest,
+        [],
+        lambda: [[(span.start, span.end, span.type, span.confidence) for span in spans] for spans in find()],
+        list[list[Entity]],
+    )
 
 
 def tag_rows(tagger: JobTagger, name: str, rows: Sequence[Document], bar: Progress) -> Iterator[list[Span]]:

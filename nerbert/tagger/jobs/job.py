@@ -124,18 +124,25 @@ class TagJob:
         """Return all that entities depend on, except the inputs' content, which each part's digest covers."""
         loading = {name: self.loading.get(name) for name in ("decoding", "on_too_long", "head")}
         return {
-            "format": _FORMAT, "made_by": f"nerbert {__version__}",
-            "tagger": {"sha256": tagger.fingerprint, "backend": tagger.head.name, **loading,
-                       "min_confidence": writable(self.min_confidence)},
+            "format": _FORMAT,
+            "made_by": f"nerbert {__version__}",
+            "tagger": {
+                "sha256": tagger.fingerprint,
+                "backend": tagger.head.name,
+                **loading,
+                "min_confidence": writable(self.min_confidence),
+            },
             **({"labels": [label.text for label in tagger.labels]} if tagger.labels else {}),
             **paths.facts,
-        }  # fmt: skip
+        }
 
 
 def tag_files(
-    job: TagJob, page: PageWriter | None = None, executor: Executor | None = None,
+    job: TagJob,
+    page: PageWriter | None = None,
+    executor: Executor | None = None,
     load: Callable[[TagJob], JobTagger] = TagJob.load,
-) -> None:  # fmt: skip
+) -> None:
     """Tag files, folders or standard input, and write the rows with their entities to standard output or to files.
 
     `page` writes HTML pages (`nerbert.render.tags_page.write_page`); without it, HTML is refused. Parts of files are
@@ -145,8 +152,10 @@ def tag_files(
     executor = executor or HERE
     paths, kind = job.find()
     if job.output is None and (executor.workers > 1 or not isinstance(executor, LocalExecutor)):
-        raise SettingsError(f"executor {type(executor).__name__}, workers = {executor.workers}: rows go to standard "
-                            "output from one process; name a file or folder with -o")  # fmt: skip
+        raise SettingsError(
+            f"executor {type(executor).__name__}, workers = {executor.workers}: rows go to standard "
+            "output from one process; name a file or folder with -o"
+        )
     if kind == kinds.HTML and page is None:
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
     names = [] if job.output is None else files.check_output(paths, job.output, kind, overwrite=job.overwrite)
@@ -201,12 +210,16 @@ class _Run:
                         write(path, parts)
                 _tell_rejected(parts.repairs)
             if many:
-                rows = [{"file": writable(name), "rows": parts.rows, "entities": parts.entities}
-                        for name, parts in zip(names, done, strict=True)]  # fmt: skip
+                rows = [
+                    {"file": writable(name), "rows": parts.rows, "entities": parts.entities}
+                    for name, parts in zip(names, done, strict=True)
+                ]
                 write_json(draft / files.MANIFEST, {**facts, "to": self.kind, "offsets": job.offsets, "files": rows})
         entities = sum((parts.entities for parts in done), Counter[str]())
-        tell(f"{target}: {f'{len(done):,} files, ' if many else ''}{sum(parts.rows for parts in done):,} rows, "
-             f"{files.describe_counts(entities, 'entities')}")  # fmt: skip
+        tell(
+            f"{target}: {f'{len(done):,} files, ' if many else ''}{sum(parts.rows for parts in done):,} rows, "
+            f"{files.describe_counts(entities, 'entities')}"
+        )
 
     def _writer(self, source: InputFile) -> Callable[[Path, files.TaggedParts], None]:
         """Return the function that writes all rows of a file."""

@@ -100,9 +100,13 @@ class _RedactedRows:
     """The rows of a file without its entities; each iteration counts its replacements and writes them to `notes`."""
 
     def __init__(
-        self, job: RedactJob, parts: TaggedParts, new: Callable[[set[str]], redact.Pseudonym], notes: IO[bytes],
+        self,
+        job: RedactJob,
+        parts: TaggedParts,
+        new: Callable[[set[str]], redact.Pseudonym],
+        notes: IO[bytes],
         kind: str,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._job, self._parts, self._new, self._kind = job, parts, new, kind
         self._notes, self._start = notes, 0
         self.left_out = dict[str, None]()
@@ -133,8 +137,11 @@ class _RedactedRows:
             self.without += not done.replaced
             self.left_out.update(dict.fromkeys(row.fields))
             with at(self._parts.name):
-                kept = {name: redact.redact_value(row.fields[name], names, pseudonym)
-                        for name in self._job.keep if name in row.fields}  # fmt: skip
+                kept = {
+                    name: redact.redact_value(row.fields[name], names, pseudonym)
+                    for name in self._job.keep
+                    if name in row.fields
+                }
             yield {TEXT: done.text, **kept}
 
     def _read_document(self, rows: Iterable[Document]) -> tuple[redact.FoundNames, redact.Pseudonym]:
@@ -176,8 +183,16 @@ def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             rows.write(target, name)
         if paths.many:
-            counts = [{"file": writable(name), "rows": rows.rows, "without": rows.without, "entities": rows.marked,
-                       "repeats": rows.repeats} for name, rows in zip(names, done, strict=True)]  # fmt: skip
+            counts = [
+                {
+                    "file": writable(name),
+                    "rows": rows.rows,
+                    "without": rows.without,
+                    "entities": rows.marked,
+                    "repeats": rows.repeats,
+                }
+                for name, rows in zip(names, done, strict=True)
+            ]
             write_json(draft / MANIFEST, {**facts, "to": kind, "how": job.how, "kept": list(job.keep), "files": counts})
         if job.map:
             notes.seek(0)
@@ -193,8 +208,10 @@ def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[
     marked, repeats = (sum((getattr(file, name) for file in done), Counter[str]()) for name in ("marked", "repeats"))
     rows, without = sum(file.rows for file in done), sum(file.without for file in done)
     others = describe_counts(repeats) if job.repeats else "left as they are (--no-repeats)"
-    tell(f"{output}: {rows:,} rows; entities redacted: {describe_counts(marked)}; repeats of them that the tagger "
-         f"didn't mark: {others}; rows without any: {without:,}")  # fmt: skip
+    tell(
+        f"{output}: {rows:,} rows; entities redacted: {describe_counts(marked)}; repeats of them that the tagger "
+        f"didn't mark: {others}; rows without any: {without:,}"
+    )
     fields = dict.fromkeys(name for file in done for name in file.left_out)
     if left := [name for name in fields if name not in (TEXT, job.tag.field, *job.keep)]:
         tell(f"fields left out: {few(left)} (--keep keeps some)")
@@ -202,8 +219,11 @@ def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[
         tell(f"--keep: no row has {few(missing)}")
     dev = tagger.card.get("dev")
     recall = dev.get("recall") if isinstance(dev, Mapping) and not tagger.labels else None
-    coverage = (f"On its dev data it found {percent(recall)} % of the entities." if isinstance(recall, int | float)
-             else "How much that is isn't known of this tagger.")  # fmt: skip
+    coverage = (
+        f"On its dev data it found {percent(recall)} % of the entities."
+        if isinstance(recall, int | float)
+        else "How much that is isn't known of this tagger."
+    )
     tell(f"What the tagger misses stays in the text. {coverage} Read a sample before you pass the texts on.")
 
 
@@ -249,8 +269,10 @@ def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = F
         write_rows(draft, kind, rows, list(names), like)
     if edit:
         gone = ", ".join(name for name in edit.originals if name not in edit.seen)
-        tell(f"{output}: {len(edit.seen):,} of {len(edit.originals):,} names restored"
-             + (gone and f"; gone: {gone:.500}"))  # fmt: skip
+        tell(
+            f"{output}: {len(edit.seen):,} of {len(edit.originals):,} names restored"
+            + (gone and f"; gone: {gone:.500}")
+        )
     else:
         tell(f"{output}: {sum(map(len, changes.values())):,} entities restored")
 

@@ -25,9 +25,16 @@ Page = dict[str, Any]
 
 def page(number: int, identity: int, revision: int, **more: Any) -> Page:
     return {
-        "page_number": number, "page_id": identity, "revision": revision, "title": f"T{identity}", "ns": 0,
-        "redirect": "", "fate": "article", "infoboxes": [], **more,
-    }  # fmt: skip
+        "page_number": number,
+        "page_id": identity,
+        "revision": revision,
+        "title": f"T{identity}",
+        "ns": 0,
+        "redirect": "",
+        "fate": "article",
+        "infoboxes": [],
+        **more,
+    }
 
 
 def boxes(*templates: str) -> list[dict[str, Any]]:
@@ -162,5 +169,10 @@ def test_pages_without_text_disambiguate_and_have_infoboxes(tmp_path: Path) -> N
     assert list(disambiguation_pages(tmp_path / "out")) == ["Mercury", "Venus"]
     assert [title for title, _ in infobox_pages(tmp_path / "out")] == ["Ada", "Mars"]
     assert [row["fate"] for row in rows(tmp_path / "out", "titles")] == [
-        "disambiguation_page", "disambiguation_page", "empty_text", "page_too_long", "duplicate_page", "empty_text",
-    ]  # fmt: skip
+        "disambiguation_page",
+        "disambiguation_page",
+        "empty_text",
+        "page_too_long",
+        "duplicate_page",
+        "empty_text",
+    ]

@@ -70,7 +70,7 @@ SIMPLE = XML.replace(b' xml:lang="de"', b' xml:lang="en"').replace(b"dewiki", b"
         (XML.replace(b' xml:lang="de"', b""), {"language": "it"}, ("itwiki", "it", "it"), "language is 'dewiki', but"),
         (XML, {"language": "german"}, ("germanwiki", "german", "german"), "'german' is of no known Wikipedia"),
     ],
-)  # fmt: skip
+)
 def test_the_callers_wiki_and_language_win(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -108,21 +108,29 @@ def test_old_exports_lack_namespace_and_model(tmp_path: Path) -> None:
     xml += "<page><title>D</title><id>7</id><revision><id>8</id><text>#REDIRECT [[#Part]]</text></revision></page>"
     pages = read(tmp_path, (xml + TAIL).encode())
     assert [(each.ns, each.redirect, each.model) for each in pages] == [
-        (None, "B#c", "wikitext"), (None, "C", "wikitext"), (None, "", "wikitext"), (None, "", "wikitext"),
-    ]  # fmt: skip
+        (None, "B#c", "wikitext"),
+        (None, "C", "wikitext"),
+        (None, "", "wikitext"),
+        (None, "", "wikitext"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "redirect"),
     [
-        ("#REDIRECT [[named]]", "Named"), ("#REDIRECT [[Other]]", "Named"),
+        ("#REDIRECT [[named]]", "Named"),
+        ("#REDIRECT [[Other]]", "Named"),
         ("#REDIRECT [[named# Part one |shown]] {{R}}", "Named# Part one"),
-        ("\n #перенаправление: [[:named_#Part]]", "Named#Part"), ("#REDIRECT [[named#]]", "Named"),
-        ("#REDIRECT [[named#|x]]", "Named"), ("see #x [[named#Part]]", "Named"),
+        ("\n #перенаправление: [[:named_#Part]]", "Named#Part"),
+        ("#REDIRECT [[named#]]", "Named"),
+        ("#REDIRECT [[named#|x]]", "Named"),
+        ("see #x [[named#Part]]", "Named"),
         ("#REDIRECT\n[[named#Part]]", "Named#Part"),
-        ("#REDIRECT [[named]] and [[#Part]]", "Named"), ("", "Named"), ("#REDIRECT [[#Part]]", "Named#Part"),
+        ("#REDIRECT [[named]] and [[#Part]]", "Named"),
+        ("", "Named"),
+        ("#REDIRECT [[#Part]]", "Named#Part"),
     ],
-)  # fmt: skip
+)
 def test_the_section_of_a_redirect_stands_in_the_text(tmp_path: Path, text: str, redirect: str) -> None:
     xml = HEAD + page(1, text, more='<redirect title="Named" />') + TAIL
     assert read(tmp_path, xml.encode())[0].redirect == redirect
@@ -142,10 +150,12 @@ OTHER_TAGS = """<x:id xmlns:x="http://x.org">8</x:id><title>A</title><id>1</id><
         (NEWEST_FIRST, RawPage(1, 30, "", None, "", "wikitext", "new")),
         (REVISIONS, RawPage(1, 3, "A", 4, "", "css", "new")),
         (OTHER_TAGS, RawPage(1, 3, "A", None, "B", "wikitext", "")),
-        ('<id>1</id><revision><id>3</id><text deleted="deleted" /></revision>',
-         RawPage(1, 3, "", None, "", "wikitext", "")),
+        (
+            '<id>1</id><revision><id>3</id><text deleted="deleted" /></revision>',
+            RawPage(1, 3, "", None, "", "wikitext", ""),
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_newest_revision_the_first_part_and_no_other_tags_count(tmp_path: Path, page: str, raw: RawPage) -> None:
     assert read(tmp_path, f"{HEAD}<page>{page}</page>{TAIL}".encode()) == [raw]
 
@@ -153,10 +163,16 @@ def test_the_newest_revision_the_first_part_and_no_other_tags_count(tmp_path: Pa
 @pytest.mark.parametrize(
     ("target", "redirect"),
     [
-        ("Caf%C3%A9", "Café"), ("Smith&amp;amp;Co", "Smith&Co"), ("caf&amp;eacute;", "café"), ("A&amp;#66;#x", "AB#x"),
-        (" %41_b#&amp;eacute; ", "A_b#é"), ("A&amp;not", "A&not"), ("50%", "50%"), ("A%0AB", ""),
+        ("Caf%C3%A9", "Café"),
+        ("Smith&amp;amp;Co", "Smith&Co"),
+        ("caf&amp;eacute;", "café"),
+        ("A&amp;#66;#x", "AB#x"),
+        (" %41_b#&amp;eacute; ", "A_b#é"),
+        ("A&amp;not", "A&not"),
+        ("50%", "50%"),
+        ("A%0AB", ""),
     ],
-)  # fmt: skip
+)
 def test_a_redirect_without_the_exports_own_is_decoded(tmp_path: Path, target: str, redirect: str) -> None:
     assert read(tmp_path, (HEAD + page(1, f"#REDIRECT [[{target}]]") + TAIL).encode())[0].redirect == redirect
 
@@ -184,8 +200,10 @@ BOMB = b'<!DOCTYPE m [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><mediawik
         (b"not XML at all", "begins with b'not XML at all'"),
         (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive, which isn't read; unpack it"),
         (b"\x28\xb5\x2f\xfd\x04X", "is compressed by zstd, which isn't read; unpack it"),
-        (b"-- MySQL dump 10.19\n--\nDROP TABLE", "is a table in SQL"), (b"/*M!999999 enable */", "is a table in SQL"),
-        (bz2.compress(b"\nINSERT INTO `page` VALUES (1)"), "is a table in SQL"), (b'{"index":{"_id":"1"}}', "is JSON"),
+        (b"-- MySQL dump 10.19\n--\nDROP TABLE", "is a table in SQL"),
+        (b"/*M!999999 enable */", "is a table in SQL"),
+        (bz2.compress(b"\nINSERT INTO `page` VALUES (1)"), "is a table in SQL"),
+        (b'{"index":{"_id":"1"}}', "is JSON"),
         (STUB, "page 2, 'P7', has no text, only the number of its text, so this is a stub dump"),
         (STUB.replace(b'location="tt:30" ', b""), "this is a stub dump"),
         (b"<mediawiki><siteinfo><dbname>wikidatawiki</dbname></siteinfo></mediawiki>", "is a dump of Wikidata, whose"),
@@ -215,7 +233,7 @@ BOMB = b'<!DOCTYPE m [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><mediawik
         (XML.replace(b"<ns>0</ns><id>7<", b"<ns>x</ns><id>7<"), "page 7, 'P7', has namespace 'x'"),
         (XML.replace(b'key="6"', b'key="six"'), "namespace 'Datei' has key 'six'"),
     ],
-)  # fmt: skip
+)
 def test_messages(tmp_path: Path, data: bytes, what: str) -> None:
     """Each names the file, often a line, and what to do."""
     with raises(InputError) as caught:

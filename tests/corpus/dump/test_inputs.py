@@ -192,8 +192,11 @@ def test_standard_input_is_read_once(pack: Callable[[bytes], bytes]) -> None:
         assert (dump.size, dump.splits) == (None, False)
         assert ids(dump) == IDS
     assert dump.facts() == {
-        "file": "-", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "wiki": "enwiki",
-    }  # fmt: skip
+        "file": "-",
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "wiki": "enwiki",
+    }
 
 
 def test_an_identity_follows_the_content(web: Web, tmp_path: Path) -> None:

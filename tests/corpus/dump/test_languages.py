@@ -13,18 +13,35 @@ ROWS = list(read_columns("wikipedias_wikitext.tsv", "language", "fact", "values"
 @pytest.mark.parametrize(
     ("wiki", "language", "text", "trail"),
     [
-        ("", "ca", "l'home", "l'home"), ("", "ca", "s''", "s"), ("", "br", "c'hoù", "c'hoù"),
-        ("", "br", "a'b", "a"), ("", "hy", "ում»", "ում"), ("", "ba", "ның“", "ның"),
-        ("", "is", "inu–a", "inu"), ("", "fa", "\u200cها", "\u200cها"),
-        ("", "fa", "ی\u200c ", "ی"), ("", "se", "s:a", "s"), ("", "zh", "s", None), ("", "ja", "sの", "s"),
-        ("simplewiki", "en", "s", "s"), ("zh_yuewiki", "yue", "s", "s"),
-        ("zh_classicalwiki", "lzh", "s", None), ("alswiki", "gsw", "ß", "ß"),
-        ("be_x_oldwiki", "be-tarask", "ўś", "ўś"), ("nds_nlwiki", "nds-nl", "ëß", "ë"),
-        ("ndswiki", "nds", "ëß", None), ("", "en", "seé", "se"), ("", "de", "übung X", "übung"),
-        ("", "de-ch", "übung", "übung"), ("", "it", "ità", "ità"), ("", "fr", "éesA", "ées"), ("", "xx", "sé", "s"),
-        ("", "en", "S", None), ("", "fr", "A", None),
+        ("", "ca", "l'home", "l'home"),
+        ("", "ca", "s''", "s"),
+        ("", "br", "c'hoù", "c'hoù"),
+        ("", "br", "a'b", "a"),
+        ("", "hy", "ում»", "ում"),
+        ("", "ba", "ның“", "ның"),
+        ("", "is", "inu–a", "inu"),
+        ("", "fa", "\u200cها", "\u200cها"),
+        ("", "fa", "ی\u200c ", "ی"),
+        ("", "se", "s:a", "s"),
+        ("", "zh", "s", None),
+        ("", "ja", "sの", "s"),
+        ("simplewiki", "en", "s", "s"),
+        ("zh_yuewiki", "yue", "s", "s"),
+        ("zh_classicalwiki", "lzh", "s", None),
+        ("alswiki", "gsw", "ß", "ß"),
+        ("be_x_oldwiki", "be-tarask", "ўś", "ўś"),
+        ("nds_nlwiki", "nds-nl", "ëß", "ë"),
+        ("ndswiki", "nds", "ëß", None),
+        ("", "en", "seé", "se"),
+        ("", "de", "übung X", "übung"),
+        ("", "de-ch", "übung", "übung"),
+        ("", "it", "ità", "ità"),
+        ("", "fr", "éesA", "ées"),
+        ("", "xx", "sé", "s"),
+        ("", "en", "S", None),
+        ("", "fr", "A", None),
     ],
-)  # fmt: skip
+)
 def test_trails_hold_letters_only(wiki: str, language: str, text: str, trail: str | None) -> None:
     match = make_site(wiki, language, {}).wikitext.trail.match(text)
     assert (match.group() if match else None) == trail
@@ -33,12 +50,21 @@ def test_trails_hold_letters_only(wiki: str, language: str, text: str, trail: st
 @pytest.mark.parametrize(
     ("language", "name", "number"),
     [
-        ("ru", "Файл", FILE), ("ru", "К", CATEGORY), ("tt", "Файл", FILE), ("sr", "Шаблон", TEMPLATE),
-        ("sr", "Slika", FILE), ("gsw", "Kategorie", CATEGORY), ("es", "Usuaria", 2),
-        ("zh", "文件", FILE), ("zh", "圖像", FILE), ("ja", "カテゴリ", CATEGORY), ("az", "İstifadəçi", 2),
-        ("en", "User talk", 3), ("xx", "Image", FILE),
+        ("ru", "Файл", FILE),
+        ("ru", "К", CATEGORY),
+        ("tt", "Файл", FILE),
+        ("sr", "Шаблон", TEMPLATE),
+        ("sr", "Slika", FILE),
+        ("gsw", "Kategorie", CATEGORY),
+        ("es", "Usuaria", 2),
+        ("zh", "文件", FILE),
+        ("zh", "圖像", FILE),
+        ("ja", "カテゴリ", CATEGORY),
+        ("az", "İstifadəçi", 2),
+        ("en", "User talk", 3),
+        ("xx", "Image", FILE),
     ],
-)  # fmt: skip
+)
 def test_namespaces_have_their_names_without_siteinfo(language: str, name: str, number: int) -> None:
     site = make_site("", language, {})
     assert [site.namespace(f"{each}:x") for each in (name, f" {name.upper()} ", name.lower())] == [number] * 3
@@ -47,11 +73,14 @@ def test_namespaces_have_their_names_without_siteinfo(language: str, name: str, 
 @pytest.mark.parametrize(
     ("language", "text", "found"),
     [
-        ("ru", "#перенаправление [[А]]", True), ("ja", "＃転送 [[A]]", True),
-        ("fa", "#تغییر_مسیر [[ا]]", True), ("ru", "#Redirect [[А]]", True),
-        ("en", "#перенаправление [[А]]", False), ("pt-br", "#REDIRECIONAMENTO [[A]]", True),
+        ("ru", "#перенаправление [[А]]", True),
+        ("ja", "＃転送 [[A]]", True),
+        ("fa", "#تغییر_مسیر [[ا]]", True),
+        ("ru", "#Redirect [[А]]", True),
+        ("en", "#перенаправление [[А]]", False),
+        ("pt-br", "#REDIRECIONAMENTO [[A]]", True),
     ],
-)  # fmt: skip
+)
 def test_redirects_have_the_languages_words(language: str, text: str, found: bool) -> None:
     assert (_compile_redirect(wikitext_of(language).redirects).match(text) is not None) == found
 
@@ -59,13 +88,17 @@ def test_redirects_have_the_languages_words(language: str, text: str, found: boo
 @pytest.mark.parametrize(
     ("language", "text", "left"),
     [
-        ("ru", "__БЕЗ_ОГЛАВЛЕНИЯ__а", "а"), ("ru", "__без_оглавления__а", "а"),
-        ("ru", "__NOTOC__а", "а"), ("en", "__DISAMBIG__a", "a"), ("ja", "＿＿目次＿＿a__目次__", "a"),
+        ("ru", "__БЕЗ_ОГЛАВЛЕНИЯ__а", "а"),
+        ("ru", "__без_оглавления__а", "а"),
+        ("ru", "__NOTOC__а", "а"),
+        ("en", "__DISAMBIG__a", "a"),
+        ("ja", "＿＿目次＿＿a__目次__", "a"),
         ("en", "__index__ __FILE__", "__index__ __FILE__"),
-        ("de", "__KEIN_INHALTSVERZEICHNIS__", ""), ("ko", "__목차숨김__", ""),
+        ("de", "__KEIN_INHALTSVERZEICHNIS__", ""),
+        ("ko", "__목차숨김__", ""),
         ("tr", "__İÇİNDEKİLERYOK__", ""),
     ],
-)  # fmt: skip
+)
 def test_switches(language: str, text: str, left: str) -> None:
     assert wikitext_of(language).switches.sub("", text) == left
 
@@ -73,11 +106,18 @@ def test_switches(language: str, text: str, left: str) -> None:
 @pytest.mark.parametrize(
     ("language", "before", "glued"),
     [
-        ("ar", "في وال", "وال"), ("arz", "ال", "ال"), ("hy", "«Հ", "Հ"), ("ka", "1ა", "ა"),
-        ("is", "for–á", "á"), ("is", "a-", ""), ("mzn", "و", "و"), ("uk", "«а", ""),
-        ("ru", "а", ""), ("en", "a", ""),
+        ("ar", "في وال", "وال"),
+        ("arz", "ال", "ال"),
+        ("hy", "«Հ", "Հ"),
+        ("ka", "1ა", "ა"),
+        ("is", "for–á", "á"),
+        ("is", "a-", ""),
+        ("mzn", "و", "و"),
+        ("uk", "«а", ""),
+        ("ru", "а", ""),
+        ("en", "a", ""),
     ],
-)  # fmt: skip
+)
 def test_prefixes_hold_letters_only(language: str, before: str, glued: str) -> None:
     letter = wikitext_of(language).prefix
     found = re.search(rf"{letter}+\Z", before) if letter else None

@@ -82,10 +82,16 @@ def whole(tmp_path: Path) -> list[RawPage]:
 @pytest.mark.parametrize(
     "pack",
     [
-        bytes, lambda _: by_page(1), lambda _: by_page(5), lambda xml: streams(xml, *range(0, len(xml), 97)),
-        lambda xml: streams(xml, *range(0, len(xml), 611)), bz2.compress, gzip.compress, lzma.compress,
+        bytes,
+        lambda _: by_page(1),
+        lambda _: by_page(5),
+        lambda xml: streams(xml, *range(0, len(xml), 97)),
+        lambda xml: streams(xml, *range(0, len(xml), 611)),
+        bz2.compress,
+        gzip.compress,
+        lzma.compress,
     ],
-)  # fmt: skip
+)
 def test_every_page_is_read_once(tmp_path: Path, pack: Callable[[bytes], bytes], split_bytes: int) -> None:
     path = tmp_path / "dump"
     path.write_bytes(pack(XML))
@@ -112,9 +118,10 @@ def test_a_part_that_is_not_read_to_its_border_is_an_error(tmp_path: Path, pack:
     path.write_bytes(pack(XML))
     first, *_, last = Dump(path).parts(300)
     for part in (
-        replace(first, length=first.length - 40), replace(last, length=last.length - 20),
+        replace(first, length=first.length - 40),
+        replace(last, length=last.length - 20),
         replace(last, start=last.start - 40, length=last.length + 40),
-    ):  # fmt: skip
+    ):
         with raises(InputError):
             read_part(part)
 
@@ -205,10 +212,14 @@ def test_a_mark_is_found_across_blocks(tmp_path: Path, before: int) -> None:
 @pytest.mark.parametrize(
     ("size", "packed", "wanted", "step"),
     [
-        (1000, True, 0, 1 << 20), (1000, False, 0, 4 << 20), (24 << 30, True, 0, 8 << 20),
-        (90 << 30, False, 0, 32 << 20), (128 << 20, True, 0, 2 << 20), (1000, True, 10, 10),
+        (1000, True, 0, 1 << 20),
+        (1000, False, 0, 4 << 20),
+        (24 << 30, True, 0, 8 << 20),
+        (90 << 30, False, 0, 32 << 20),
+        (128 << 20, True, 0, 2 << 20),
+        (1000, True, 10, 10),
     ],
-)  # fmt: skip
+)
 def test_parts_follow_the_size(size: int, packed: bool, wanted: int, step: int) -> None:
     assert step_of(size, packed=packed, split_bytes=wanted) == step
 

@@ -25,15 +25,31 @@ DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
 @pytest.mark.parametrize(
     ("site", "title", "number"),
     [
-        (EN, "Paris", 0), (EN, "Category:Films", CATEGORY), (EN, "category : x", CATEGORY), (EN, "IMAGE:x.png", FILE),
-        (EN, "File: x", FILE), (EN, "Portal_talk:X", 101), (EN, "User_talk:X", 3), (EN, "Star Trek: Picard", 0),
-        (EN, ": x", 0), (EN, "", 0), (EN, "WP:X", 4), (make_site("", "", {}), "Template:X", 10),
-        (DE, "Datei:x", 6), (DE, "Bild:x", 6), (DE, "File:x", 6), (DE, "Kategorie:x", 14), (DE, "Category:x", 14),
-        (make_site("", "ar", {}), "\u200fملف:x.jpg", 6), (make_site("", "ar", {}), "تصنيف\u200f:x", 14),
-        (make_site("", "vi", {}), "Tập  tin:x", 6), (make_site("", "vi", {}), "thể\u00a0loại : x", 14),
-        (make_site("", "vi", {}), "Tậptin:x", 0), (make_site("", "ru", {}), "обсуждение__участника:x", 3),
+        (EN, "Paris", 0),
+        (EN, "Category:Films", CATEGORY),
+        (EN, "category : x", CATEGORY),
+        (EN, "IMAGE:x.png", FILE),
+        (EN, "File: x", FILE),
+        (EN, "Portal_talk:X", 101),
+        (EN, "User_talk:X", 3),
+        (EN, "Star Trek: Picard", 0),
+        (EN, ": x", 0),
+        (EN, "", 0),
+        (EN, "WP:X", 4),
+        (make_site("", "", {}), "Template:X", 10),
+        (DE, "Datei:x", 6),
+        (DE, "Bild:x", 6),
+        (DE, "File:x", 6),
+        (DE, "Kategorie:x", 14),
+        (DE, "Category:x", 14),
+        (make_site("", "ar", {}), "\u200fملف:x.jpg", 6),
+        (make_site("", "ar", {}), "تصنيف\u200f:x", 14),
+        (make_site("", "vi", {}), "Tập  tin:x", 6),
+        (make_site("", "vi", {}), "thể\u00a0loại : x", 14),
+        (make_site("", "vi", {}), "Tậptin:x", 0),
+        (make_site("", "ru", {}), "обсуждение__участника:x", 3),
     ],
-)  # fmt: skip
+)
 def test_namespaces(site: Site, title: str, number: int) -> None:
     """A wiki's names beside the English ones, behind marks and any blanks."""
     assert site.namespace(title) == number
@@ -42,14 +58,31 @@ def test_namespaces(site: Site, title: str, number: int) -> None:
 @pytest.mark.parametrize(
     ("title", "kind"),
     [
-        ("de:Paris", "language"), ("zh-min-nan:X", "language"), (" FR :X", "language"), ("wikt:dog", "sister"),
-        ("Commons:X", "sister"), ("szl:X", "language"), ("Zgh:X", "language"), ("be-tarask:X", "language"),
-        ("nan:X", "language"), ("cz:X", "language"), ("rfc:2616", "sister"),
-        ("Iarchive:foo", "sister"), ("HDL:1", "sister"), ("pmid:1", "sister"), ("oeis:A1", "sister"),
-        ("bugzilla:1", "sister"), ("wikitech:X", "sister"), ("Incubator:X", "sister"), ("Doom_wiki:X", "sister"),
-        ("WP:X", ""), ("Terminator 2: X", ""), ("fr", ""), ("", ""),
+        ("de:Paris", "language"),
+        ("zh-min-nan:X", "language"),
+        (" FR :X", "language"),
+        ("wikt:dog", "sister"),
+        ("Commons:X", "sister"),
+        ("szl:X", "language"),
+        ("Zgh:X", "language"),
+        ("be-tarask:X", "language"),
+        ("nan:X", "language"),
+        ("cz:X", "language"),
+        ("rfc:2616", "sister"),
+        ("Iarchive:foo", "sister"),
+        ("HDL:1", "sister"),
+        ("pmid:1", "sister"),
+        ("oeis:A1", "sister"),
+        ("bugzilla:1", "sister"),
+        ("wikitech:X", "sister"),
+        ("Incubator:X", "sister"),
+        ("Doom_wiki:X", "sister"),
+        ("WP:X", ""),
+        ("Terminator 2: X", ""),
+        ("fr", ""),
+        ("", ""),
     ],
-)  # fmt: skip
+)
 def test_other_wikis(title: str, kind: str) -> None:
     assert EN.other_wiki(title) == kind
     assert make_site("x", "en", {"S": 104}).other_wiki("S:X") == "", "a namespace wins over an interwiki prefix"
@@ -58,15 +91,24 @@ def test_other_wikis(title: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("wiki", "language", "codes"),
     [
-        ("enwiki", "fr", ("en",)), ("nowiki", "nb", ("no", "nb")), ("", "nb", ("no", "nb")),
-        ("nds_nlwiki", "nds", ("nds-nl",)), ("zh_yuewiki", "yue", ("zh-yue", "yue")),
-        ("zh-yuewiki", "zh", ("zh-yue", "yue")), ("be_x_oldwiki", "be", ("be-x-old", "be-tarask")),
-        ("be_taraskwiki", "be", ("be-x-old", "be-tarask")), ("bewiki", "be", ("be",)),
+        ("enwiki", "fr", ("en",)),
+        ("nowiki", "nb", ("no", "nb")),
+        ("", "nb", ("no", "nb")),
+        ("nds_nlwiki", "nds", ("nds-nl",)),
+        ("zh_yuewiki", "yue", ("zh-yue", "yue")),
+        ("zh-yuewiki", "zh", ("zh-yue", "yue")),
+        ("be_x_oldwiki", "be", ("be-x-old", "be-tarask")),
+        ("be_taraskwiki", "be", ("be-x-old", "be-tarask")),
+        ("bewiki", "be", ("be",)),
         ("simplewiki", "en", ("simple",)),
-        ("bhwiki", "bho", ("bh", "bho")), ("cbk_zamwiki", "es", ("cbk-zam", "cbk")), ("samplewiki", "DE", ("de",)),
-        ("xyzwiki", "de", ("de",)), ("dewiktionary", "fr", ("fr",)), ("", "tlh", ("tlh",)),
+        ("bhwiki", "bho", ("bh", "bho")),
+        ("cbk_zamwiki", "es", ("cbk-zam", "cbk")),
+        ("samplewiki", "DE", ("de",)),
+        ("xyzwiki", "de", ("de",)),
+        ("dewiktionary", "fr", ("fr",)),
+        ("", "tlh", ("tlh",)),
     ],
-)  # fmt: skip
+)
 def test_a_wikipedia_is_called_by_its_database(wiki: str, language: str, codes: tuple[str, ...]) -> None:
     assert wiki_codes(wiki, language) == codes
     assert wiki_code(codes[-1]) == codes[0]
@@ -76,13 +118,16 @@ def test_a_wikipedia_is_called_by_its_database(wiki: str, language: str, codes: 
 @pytest.mark.parametrize(
     ("wiki", "language", "found"),
     [
-        ("trwiki", "", ("trwiki", "tr", "tr")), ("trwiki", "de", ("trwiki", "de", "de")),
-        ("nowiki", "nb", ("nowiki", "nb", "nb")), ("simplewiki", "", ("simplewiki", "en", "simple")),
-        ("", " pt_BR ", ("pt-brwiki", "pt", "pt-br")), ("samplewiki", "", ("samplewiki", "en", "en")),
+        ("trwiki", "", ("trwiki", "tr", "tr")),
+        ("trwiki", "de", ("trwiki", "de", "de")),
+        ("nowiki", "nb", ("nowiki", "nb", "nb")),
+        ("simplewiki", "", ("simplewiki", "en", "simple")),
+        ("", " pt_BR ", ("pt-brwiki", "pt", "pt-br")),
+        ("samplewiki", "", ("samplewiki", "en", "en")),
         ("", "", ("enwiki", "en", "en")),
         ("be_x_oldwiki", "", ("be_x_oldwiki", "be", "be-tarask")),
     ],
-)  # fmt: skip
+)
 def test_wiki_and_language_are_of_one_site(wiki: str, language: str, found: tuple[str, str, str]) -> None:
     site = make_site(wiki, language, {})
     assert (site.wiki, site.language, site.code) == found
@@ -97,12 +142,18 @@ def test_a_small_i_at_the_start_of_a_title_keeps_its_dot_in_turkish(language: st
 @pytest.mark.parametrize(
     ("title", "normal"),
     [
-        ("  the__Beatles _(band)\n", "The Beatles (band)"), ("émile Zola", "Émile Zola"),
-        ("\u200eParis\u200e", "Paris"), ("iPhone", "IPhone"), ("ß", "ß"), ("_ ", ""),
-        ("Cafe\u0301", "Caf\u00e9"), ("e\u0301mile", "\u00c9mile"),
-        ("i\u0307stanbul", "\u0130stanbul"), ("\u0130stanbul", "\u0130stanbul"),
+        ("  the__Beatles _(band)\n", "The Beatles (band)"),
+        ("émile Zola", "Émile Zola"),
+        ("\u200eParis\u200e", "Paris"),
+        ("iPhone", "IPhone"),
+        ("ß", "ß"),
+        ("_ ", ""),
+        ("Cafe\u0301", "Caf\u00e9"),
+        ("e\u0301mile", "\u00c9mile"),
+        ("i\u0307stanbul", "\u0130stanbul"),
+        ("\u0130stanbul", "\u0130stanbul"),
     ],
-)  # fmt: skip
+)
 def test_titles_have_one_form(title: str, normal: str) -> None:
     assert normalise_title(title) == normal
 

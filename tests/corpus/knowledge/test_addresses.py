@@ -49,11 +49,19 @@ def test_wikidata_has_lists_beside_it_unless_the_newest_is_meant() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("../../etc",), ("",), ("EN",), ("en", "2022.13.01"), ("en", "2022.1201"), ("en", "latest"), ("en", "../x"),
-        ("en", "2022.12.01", ("else",)), ("en", "2022.12.01", ("dump:soon",)), ("en", "٢٠٢٢١٢٠١"),
+        ("../../etc",),
+        ("",),
+        ("EN",),
+        ("en", "2022.13.01"),
+        ("en", "2022.1201"),
+        ("en", "latest"),
+        ("en", "../x"),
+        ("en", "2022.12.01", ("else",)),
+        ("en", "2022.12.01", ("dump:soon",)),
+        ("en", "٢٠٢٢١٢٠١"),
         ("en", "2022.12.01", ("dump:20221201", "dump:2022.12.01")),
     ],
-)  # fmt: skip
+)
 def test_bad_options_are_refused(arguments: tuple[Any, ...]) -> None:
     with raises(SettingsError, "--"):
         list_addresses(*arguments)
@@ -61,9 +69,21 @@ def test_bad_options_are_refused(arguments: tuple[Any, ...]) -> None:
 
 @pytest.mark.parametrize(
     "mirror",
-    ["file:///x", "ftp://x", "//x", "x", "http://", "http://a:b@c", "http://x?y", "http://x#y", "http://x y", "http://[",
-     "http://x:y", "http://ü"],
-)  # fmt: skip
+    [
+        "file:///x",
+        "ftp://x",
+        "//x",
+        "x",
+        "http://",
+        "http://a:b@c",
+        "http://x?y",
+        "http://x#y",
+        "http://x y",
+        "http://[",
+        "http://x:y",
+        "http://ü",
+    ],
+)
 def test_bad_mirrors_are_refused(tmp_path: Path, mirror: str) -> None:
     with raises(SettingsError, "--mirror"):
         list(fetch([ONTOLOGY], tmp_path / "out", mirror))

@@ -102,12 +102,18 @@ def test_threads_and_little_memory_change_nothing(
 @pytest.mark.parametrize(
     "statement",
     [
-        "SELECT * FROM read_text('{folder}/t.csv')", "SELECT * FROM '{folder}/t.csv'",
-        "COPY (SELECT 1) TO '{folder}/u.csv'", "ATTACH '{folder}/other.duckdb'", "INSTALL httpfs", "LOAD httpfs",
+        "SELECT * FROM read_text('{folder}/t.csv')",
+        "SELECT * FROM '{folder}/t.csv'",
+        "COPY (SELECT 1) TO '{folder}/u.csv'",
+        "ATTACH '{folder}/other.duckdb'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
         "SELECT * FROM 'https://example.org/t.csv'",
-        "SET memory_limit = '10GB'", "SET enable_external_access = true", "SET temp_directory = '{folder}'",
+        "SET memory_limit = '10GB'",
+        "SET enable_external_access = true",
+        "SET temp_directory = '{folder}'",
     ],
-)  # fmt: skip
+)
 def test_files_the_network_and_extensions_are_out_of_reach(tmp_path: Path, statement: str) -> None:
     (tmp_path / "t.csv").write_text("a\n1\n")
     with a_database() as database, pytest.raises(duckdb.Error, match=r"(?i)disabled|locked|cannot"):

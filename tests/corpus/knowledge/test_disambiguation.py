@@ -25,14 +25,25 @@ def test_notes_names_and_indices_do_not(language: str, templates: str) -> None:
 
 @pytest.mark.parametrize(
     ("language", "title"),
-    [("en", "Ada (disambiguation)"), ("de", "Ada (Begriffsklärung)"), ("fr", "Ada (homonymie)"),
-     ("cs", "Ada (rozcestník)"), ("it", "Ada (disambigua)"), ("es", "Ada (desambiguación)"),
-     ("nl", "Ada (doorverwijspagina)"), ("pt", "Ada (desambiguação)"), ("pl", "Ada (ujednoznacznienie)"),
-     ("ru", "Ада (значения)"), ("zh", "阿 (消歧義)"),
-     ("ja", "あ (曖昧さ回避)"), ("sv", "Ada (olika betydelser)"),
-     ("uk", "Ада (значення)"), ("en", "A (B) (disambiguation)"),
-     ("tlh", "Ada (disambiguation)")],
-)  # fmt: skip
+    [
+        ("en", "Ada (disambiguation)"),
+        ("de", "Ada (Begriffsklärung)"),
+        ("fr", "Ada (homonymie)"),
+        ("cs", "Ada (rozcestník)"),
+        ("it", "Ada (disambigua)"),
+        ("es", "Ada (desambiguación)"),
+        ("nl", "Ada (doorverwijspagina)"),
+        ("pt", "Ada (desambiguação)"),
+        ("pl", "Ada (ujednoznacznienie)"),
+        ("ru", "Ада (значения)"),
+        ("zh", "阿 (消歧義)"),
+        ("ja", "あ (曖昧さ回避)"),
+        ("sv", "Ada (olika betydelser)"),
+        ("uk", "Ада (значення)"),
+        ("en", "A (B) (disambiguation)"),
+        ("tlh", "Ada (disambiguation)"),
+    ],
+)
 def test_a_bracket_behind_the_title_marks_a_page(language: str, title: str) -> None:
     assert is_disambiguation(title, [], language)
     name, bracket = title.rsplit(" (", 1)
@@ -52,12 +63,21 @@ def test_no_pattern_matches_nothing_or_anything() -> None:
 @pytest.mark.parametrize(
     ("line", "is_triple"),
     [
-        ("<a> <b> <c> .", True), ('<a><b>"c . d"@en .  ', True), ("_:a <b> _:c .", True), ("_:a<b>_:c.", True),
-        ("# x", True), ("@prefix x", True),
-        ("<a> <b> <c>", False), ("<a> <b> .", False), ("_: <b> <c> .", False), ("a b c .", False), ("", False),
-        ("_:" + "<a>" * 10, False), ("<a> <b> <c> . x", False),
+        ("<a> <b> <c> .", True),
+        ('<a><b>"c . d"@en .  ', True),
+        ("_:a <b> _:c .", True),
+        ("_:a<b>_:c.", True),
+        ("# x", True),
+        ("@prefix x", True),
+        ("<a> <b> <c>", False),
+        ("<a> <b> .", False),
+        ("_: <b> <c> .", False),
+        ("a b c .", False),
+        ("", False),
+        ("_:" + "<a>" * 10, False),
+        ("<a> <b> <c> . x", False),
     ],
-)  # fmt: skip
+)
 def test_triples_are_told(line: str, is_triple: bool) -> None:
     assert is_other_triple(line) == is_triple
 

@@ -208,8 +208,10 @@ def test_the_folder_is_knowledge_as_it_is(
     contents = [
         ontology.replace(b"= Agent\n", b"= Agent\n| owl:equivalentClass = wikidata:Q5\n", 1),
         (sample / "knowledge" / "mapping_en.xml").read_bytes(),
-        *(bz2.compress(each.encode()) for each in (types, same)), stream, gzip.compress(wikidata.encode()),
-    ]  # fmt: skip
+        *(bz2.compress(each.encode()) for each in (types, same)),
+        stream,
+        gzip.compress(wikidata.encode()),
+    ]
     web.files = {place(each): data for each, data in zip(addresses, contents, strict=True)}
     out = tmp_path / "out"
     also = ["--also", "dump:20221201", "--also", "wikidata:20221207"]

@@ -10,10 +10,19 @@ from tests.commands import exit_code
 from tests.raised import raises
 
 TITLES = {
-    "Paris": "City", "Paris (mythology)": "Person", "Paris 13": "Film", "X": "City", "Y (film)": "City",
-    "Mercury (planet)": "Planet", "Mercury (company)": "Company", "Mercury (writer)": "Writer", "(A)": "City",
-    "A (b) (c)": "Person", "Odd (x": "Person", "St. Olaf": "Nothing known",
-}  # fmt: skip
+    "Paris": "City",
+    "Paris (mythology)": "Person",
+    "Paris 13": "Film",
+    "X": "City",
+    "Y (film)": "City",
+    "Mercury (planet)": "Planet",
+    "Mercury (company)": "Company",
+    "Mercury (writer)": "Writer",
+    "(A)": "City",
+    "A (b) (c)": "Person",
+    "Odd (x": "Person",
+    "St. Olaf": "Nothing known",
+}
 LABELS = "City\tplace\nPerson\twho\nWriter\twho\nCompany\tgroup\n"
 
 

@@ -109,14 +109,19 @@ def test_disambiguation_pages_have_no_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pack", [bytes, bz2.compress, gzip.compress, lzma.compress])
 def test_compression_and_content_are_told_whatever_the_name(tmp_path: Path, pack: Any) -> None:
     files = {
-        "a.jpg": ONTOLOGY, "b.md": mapping("en", Box="Film"), "c.xml": triple("C", "City"), "d.gz": "D\tCity\n",
-    }  # fmt: skip
+        "a.jpg": ONTOLOGY,
+        "b.md": mapping("en", Box="Film"),
+        "c.xml": triple("C", "City"),
+        "d.gz": "D\tCity\n",
+    }
     for name, text in files.items():
         (tmp_path / name).write_bytes(pack(b"\xef\xbb\xbf" * (name == "d.gz") + text.encode()))
     knowledge = open_knowledge([tmp_path], "en")
     assert typed(knowledge, "B", "C", "D", pages=[("B", [Infobox("Box")])]) == {
-        "B": ("Work/Film", "infobox"), "C": ("Place/City", "c.xml"), "D": ("Place/City", "d.gz"),
-    }  # fmt: skip
+        "B": ("Work/Film", "infobox"),
+        "C": ("Place/City", "c.xml"),
+        "D": ("Place/City", "d.gz"),
+    }
     kinds = [entry["kind"] for entry in used(knowledge)]
     assert kinds == ["ontology", "infobox mapping", "instance types", "title table"]
     assert used(knowledge)[3]["sha256"] == hashlib.sha256((tmp_path / "d.gz").read_bytes()).hexdigest()
@@ -155,8 +160,16 @@ def test_what_is_understood_but_of_no_use_is_passed_over(tmp_path: Path, text: s
     assert len(used(knowledge)) == 3
 
 
-UNKNOWN = ["", "some words\nand more\n", "a\tstray\n" + "line\n" * 30, "a\t1\nb\t2\n", "EU\tB-ORG\nrejects\tO\n",
-           "<html></html>", "\x00\x01\t\x02", wiki({})]  # fmt: skip
+UNKNOWN = [
+    "",
+    "some words\nand more\n",
+    "a\tstray\n" + "line\n" * 30,
+    "a\t1\nb\t2\n",
+    "EU\tB-ORG\nrejects\tO\n",
+    "<html></html>",
+    "\x00\x01\t\x02",
+    wiki({}),
+]
 
 
 @pytest.mark.parametrize("text", UNKNOWN)
@@ -179,8 +192,10 @@ TABLE = "title\tclass\nA\tCity\n"
         ({"o": ONTOLOGY}, "gives titles a class"),
         ({"t": "title\tclass\nlonely\n"}, "t: no row has both a title and a class"),
         ({"t": TABLE, "x": "some words\nand more\n"}, "title<TAB>class"),
-        ({"o": ONTOLOGY, "x": f"title\tclass\n{OWN}"},
-         "x: 7 of 7 classes are not in the ontology (MyClass0, MyClass1, MyClass2, …)"),
+        (
+            {"o": ONTOLOGY, "x": f"title\tclass\n{OWN}"},
+            "x: 7 of 7 classes are not in the ontology (MyClass0, MyClass1, MyClass2, …)",
+        ),
         ({"o": ONTOLOGY, "x": OWN + "A\tCity\n"}, "x: 7 of 8 classes are not in the ontology"),
         ({"o": ONTOLOGY.replace("<page>", "\n<page>", 1)[:-20]}, "o:2: XML is not well-formed"),
         ({"x": TABLE.encode("utf-16")}, "x: text in UTF-16; save it in UTF-8"),
@@ -189,7 +204,7 @@ TABLE = "title\tclass\nA\tCity\n"
         ({"x": triple("A", "City", "de.dbpedia.org")}, "of another language (de) than the dump's (en)"),
         ({f"t{n}": f"A{n}\tFilm\n" for n in range(4)}, "4 files give titles a class, more than 3: join some"),
     ],
-)  # fmt: skip
+)
 def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str | bytes], words: str) -> None:
     monkeypatch.setattr(module, "MOST_SOURCES", 3)
     for name, content in files.items():
@@ -229,8 +244,18 @@ def test_packed_files_that_are_cut_off_are_named(tmp_path: Path, pack: Any) -> N
 
 
 def test_tables_have_headers_more_columns_and_broken_rows(tmp_path: Path) -> None:
-    rows = ["Title\tclass\tseen", "A\tCity\t3", "lonely", "\tCity", "C\t", "", "d d\tdbo:Film\r", "E\towl:Thing",
-            "x" * 9_000_000 + "\tCity", "A\tFilm"]  # fmt: skip
+    rows = [
+        "Title\tclass\tseen",
+        "A\tCity\t3",
+        "lonely",
+        "\tCity",
+        "C\t",
+        "",
+        "d d\tdbo:Film\r",
+        "E\towl:Thing",
+        "x" * 9_000_000 + "\tCity",
+        "A\tFilm",
+    ]
     knowledge = open_knowledge(write(tmp_path, t="\n".join(rows)), "en")
     assert typed(knowledge, "A", "C", "D d", "E") == {"A": ("City", "t"), "D d": ("Film", "t")}
     (entry,) = used(knowledge)
@@ -301,8 +326,12 @@ def test_a_later_infobox_makes_the_first_finer(tmp_path: Path) -> None:
     pages = {"A": "Thing Any Town", "B": "Movie Any Town", "C": "Any Movie", "D": "Town Any", "E": "Any Movie Town"}
     boxes = [(title, [Infobox(name) for name in names.split()]) for title, names in pages.items()]
     assert {title: found for title, (found, _) in typed(knowledge, *pages, pages=boxes).items()} == {
-        "A": "Place/City", "B": "Work/Film", "C": "Place", "D": "Place/City", "E": "Place/City",
-    }  # fmt: skip
+        "A": "Place/City",
+        "B": "Work/Film",
+        "C": "Place",
+        "D": "Place/City",
+        "E": "Place/City",
+    }
 
 
 def test_template_redirects_of_any_length_and_case_are_followed(tmp_path: Path) -> None:
@@ -310,13 +339,19 @@ def test_template_redirects_of_any_length_and_case_are_followed(tmp_path: Path) 
     knowledge = open_knowledge(write(tmp_path, o=ONTOLOGY, m=text), "en")
     redirects = {f"Infobox {n}": f"Infobox {n + 1}" for n in range(9)} | {"Infobox 9": "Infobox Software"}
     redirects |= {"Old place": "New place", "Other place": "New place", "Infobox town": "Infobox Software"}
-    pages = [(each, [Infobox(each)]) for each in
-             ("Infobox 0", "Infobox 9", "New place", "Other place", "Infobox town", "Infobox Town")]  # fmt: skip
+    pages = [
+        (each, [Infobox(each)])
+        for each in ("Infobox 0", "Infobox 9", "New place", "Other place", "Infobox town", "Infobox Town")
+    ]
     found = typed(knowledge, *(title for title, _ in pages), pages=pages, redirects=fold_redirects(redirects))
     assert {title: path for title, (path, _) in found.items()} == {
-        "Infobox 0": "Work/Film", "Infobox 9": "Work/Film", "New place": "Place", "Other place": "Place",
-        "Infobox town": "Place/City", "Infobox Town": "Place/City",
-    }  # fmt: skip
+        "Infobox 0": "Work/Film",
+        "Infobox 9": "Work/Film",
+        "New place": "Place",
+        "Other place": "Place",
+        "Infobox town": "Place/City",
+        "Infobox Town": "Place/City",
+    }
 
 
 def test_mappings_without_a_rule_are_no_dump_of_wikidata(tmp_path: Path) -> None:

@@ -53,16 +53,23 @@ def mappings() -> Mappings:
 @pytest.mark.parametrize(
     ("template", "parameters", "name"),
     [
-        ("infobox_film", {}, "Film"), ("Old film", {}, "Film"), ("Ring", {}, None), ("Empty", {}, None),
-        ("Unheard of", {}, None), ("Authority", {}, None), ("Infobox place", {}, "Place"),
+        ("infobox_film", {}, "Film"),
+        ("Old film", {}, "Film"),
+        ("Ring", {}, None),
+        ("Empty", {}, None),
+        ("Unheard of", {}, None),
+        ("Authority", {}, None),
+        ("Infobox place", {}, "Place"),
         ("Infobox place", {"hamlet": "yes", "kind": "city"}, "Village"),
         ("Infobox place", {"hamlet": "  ", "kind": "old CITY"}, "City"),
         ("Infobox place", {"kind": "[[Town (UK)|market town]]"}, "Town"),
-        ("Infobox place", {"kind": "'''Market Town''' of old"}, "Place"), ("Infobox place", {"kind": "x"}, "Place"),
-        ("Infobox place", {"kind": "water", "length": "3"}, "River"), ("Infobox place", {"kind": "water"}, None),
+        ("Infobox place", {"kind": "'''Market Town''' of old"}, "Place"),
+        ("Infobox place", {"kind": "x"}, "Place"),
+        ("Infobox place", {"kind": "water", "length": "3"}, "River"),
+        ("Infobox place", {"kind": "water"}, None),
         ("Infobox strict", {}, None),
     ],
-)  # fmt: skip
+)
 def test_rules_are_asked_in_their_order(
     mappings: Mappings, template: str, parameters: dict[str, str], name: str | None
 ) -> None:
@@ -86,8 +93,10 @@ def test_redirects_in_another_case_and_in_circles() -> None:
     read = read_mappings(export(pages), "m.xml")
     assert read.class_of(Infobox("Infobox old")) == "Software"
     assert [(title[-1], why) for title, why in read.unread] == [
-        ("A", "redirects in a circle"), ("B", "redirects in a circle"), ("C", "redirects to Nothing"),
-    ]  # fmt: skip
+        ("A", "redirects in a circle"),
+        ("B", "redirects in a circle"),
+        ("C", "redirects to Nothing"),
+    ]
 
 
 @pytest.mark.parametrize(("language", "size"), [("en", 757), ("de", 320), ("fr", 245), ("it", 126)])

@@ -34,21 +34,37 @@ def below(**parents: str) -> Ontology:
 @pytest.fixture(scope="module")
 def ontology() -> Ontology:
     return below(
-        Work="owl:Thing", Film="work", Song="dul:InformationObject, MusicalWork",
-        MusicalWork="Work, dul:InformationObject", Holiday="TimeInterval", Chicken="Egg", Egg="Chicken", Self="Self",
-    )  # fmt: skip
+        Work="owl:Thing",
+        Film="work",
+        Song="dul:InformationObject, MusicalWork",
+        MusicalWork="Work, dul:InformationObject",
+        Holiday="TimeInterval",
+        Chicken="Egg",
+        Egg="Chicken",
+        Self="Self",
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "path", "known"),
     [
-        ("Song", "Work/MusicalWork/Song", True), ("Film", "Work/Film", True), ("film", "Work/Film", True),
-        ("dbo:Film", "Work/Film", True), ("http://dbpedia.org/ontology/Film", "Work/Film", True),
-        (" film ", "Work/Film", True), ("Holiday", "Holiday", True), ("Egg", "Chicken/Egg", True),
-        ("Chicken", "Egg/Chicken", True), ("Self", "Self", True), ("dbo:Spam", "Spam", False), ("Spam", "Spam", False),
-        ("owl:Thing", "", False), ("Thing", "", False), ("", "", False),
+        ("Song", "Work/MusicalWork/Song", True),
+        ("Film", "Work/Film", True),
+        ("film", "Work/Film", True),
+        ("dbo:Film", "Work/Film", True),
+        ("http://dbpedia.org/ontology/Film", "Work/Film", True),
+        (" film ", "Work/Film", True),
+        ("Holiday", "Holiday", True),
+        ("Egg", "Chicken/Egg", True),
+        ("Chicken", "Egg/Chicken", True),
+        ("Self", "Self", True),
+        ("dbo:Spam", "Spam", False),
+        ("Spam", "Spam", False),
+        ("owl:Thing", "", False),
+        ("Thing", "", False),
+        ("", "", False),
     ],
-)  # fmt: skip
+)
 def test_paths_go_from_the_root_to_the_class(ontology: Ontology, name: str, path: str, known: bool) -> None:
     """Names match with their prefix and in lower case; unknown classes stand alone; cycles are cut where they close."""
     assert ("/".join(ontology.path(name)), ontology.knows(name)) == (path, known)
@@ -78,9 +94,12 @@ def test_dbpedias_own_export_agrees_with_the_table_derived_from_it(shared: Path)
 
 def test_a_few_parents_are_fixed_whatever_the_wiki_says() -> None:
     ontology = below(
-        Animal="owl:Thing", Person="Animal", Agent="owl:Thing", ArchitecturalStructure="owl:Thing",
+        Animal="owl:Thing",
+        Person="Animal",
+        Agent="owl:Thing",
+        ArchitecturalStructure="owl:Thing",
         Airport="architecturalStructure",
-    )  # fmt: skip
+    )
     assert ontology.path("Person") == ("Agent", "Person")
     assert ontology.path("Airport") == ("ArchitecturalStructure", "Airport"), "Place is not in this ontology"
 

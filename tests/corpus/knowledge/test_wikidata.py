@@ -25,11 +25,26 @@ from tests.raised import raises
 
 DISAMBIGUATION_PAGE, CATEGORY, LIST, TEMPLATE = 4167410, 4167836, 13406463, 11266439
 ONTOLOGY = Ontology(
-    {"Agent": "", "Person": "Agent", "Artist": "Person", "Deep": "Artist", "Place": "", "City": "Place",
-     "Template": ""},
-    {"Q5": "Person", "Q50": "Artist", "Q51": "Artist", "Q6": "Place", "Q7": "City", f"Q{TEMPLATE}": "Template",
-     "Q8": "Deep", "Q35120": "owl:Thing"},
-)  # fmt: skip
+    {
+        "Agent": "",
+        "Person": "Agent",
+        "Artist": "Person",
+        "Deep": "Artist",
+        "Place": "",
+        "City": "Place",
+        "Template": "",
+    },
+    {
+        "Q5": "Person",
+        "Q50": "Artist",
+        "Q51": "Artist",
+        "Q6": "Place",
+        "Q7": "City",
+        f"Q{TEMPLATE}": "Template",
+        "Q8": "Deep",
+        "Q35120": "owl:Thing",
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -152,11 +167,16 @@ def test_titles_are_normalised_and_those_of_other_wikis_do_not_count(tmp_path: P
 @pytest.mark.parametrize(
     ("name", "language", "site"),
     [
-        ("simplewiki", "en", "simplewiki"), ("zh_min_nanwiki", "nan", "zh_min_nanwiki"), ("", "nb", "nowiki"),
-        ("testwiki", "de", "dewiki"), ("dewiki'x", "fr", "frwiki"), ("../dewiki", "fr", "frwiki"),
-        ("", "be-tarask", "be_x_oldwiki"), ("", "pt-br", "pt_brwiki"),
+        ("simplewiki", "en", "simplewiki"),
+        ("zh_min_nanwiki", "nan", "zh_min_nanwiki"),
+        ("", "nb", "nowiki"),
+        ("testwiki", "de", "dewiki"),
+        ("dewiki'x", "fr", "frwiki"),
+        ("../dewiki", "fr", "frwiki"),
+        ("", "be-tarask", "be_x_oldwiki"),
+        ("", "pt-br", "pt_brwiki"),
     ],
-)  # fmt: skip
+)
 def test_the_name_of_a_wikipedia_says_more_than_its_language(name: str, language: str, site: str) -> None:
     assert site_of(language, name) == site
 

@@ -13,29 +13,50 @@ def clean(raw: str, *, lists: bool = False) -> str:
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
-        ("a\nb\n\nc", "a b\nc"), ("a\r\nb\r\n \r\nc", "a b\nc"), ("\n\na \n", "a"),
-        ("a\n b\n\n  c\nd", "a\nd"), (" a\nb\n \nc", "b\nc"),
-        ("a\n== H ==\nb\n=== I ===", "a\nb"), ("a\n== H == \t\nb\n=\nc", "a\nb\nc"), ("== no heading", "== no heading"),
-        ("a\n----\nb\n-----c", "a\nb\nc"), ("a\n* b\n# c\n: d\n; e\nf", "a\nf"), ("|- \n| a\n! b\n{| c\nd", "d"),
-        ("a \t\u00a0\u2028 b", "a b"), ("so\u00adft\u200bly \u200e x\u2060", "softly x"),
-        ("a (; b) (c ; ) () d ( , ; ) e", "a (b) (c) d e"), ("a ( b ) c", "a (b) c"),
+        ("a\nb\n\nc", "a b\nc"),
+        ("a\r\nb\r\n \r\nc", "a b\nc"),
+        ("\n\na \n", "a"),
+        ("a\n b\n\n  c\nd", "a\nd"),
+        (" a\nb\n \nc", "b\nc"),
+        ("a\n== H ==\nb\n=== I ===", "a\nb"),
+        ("a\n== H == \t\nb\n=\nc", "a\nb\nc"),
+        ("== no heading", "== no heading"),
+        ("a\n----\nb\n-----c", "a\nb\nc"),
+        ("a\n* b\n# c\n: d\n; e\nf", "a\nf"),
+        ("|- \n| a\n! b\n{| c\nd", "d"),
+        ("a \t\u00a0\u2028 b", "a b"),
+        ("so\u00adft\u200bly \u200e x\u2060", "softly x"),
+        ("a (; b) (c ; ) () d ( , ; ) e", "a (b) (c) d e"),
+        ("a ( b ) c", "a (b) c"),
         ("Anime ([], x) int[] y", "Anime (x) int[] y"),
-        ("Arsen [] ist ([]) giftig [ ], sehr.", "Arsen ist giftig, sehr."), ("a , b ; c ,d ,", "a, b ; c ,d,"),
-        ("f() and g( )(h)()", "f() and g()(h)"), ("a (b)c (d ;) e", "a (b)c (d) e"),
-        ("a<p>b</p><p>* c</p><Li>d</Li>e", "a\nb\n* c\ne"), ("  ", ""), ("(;)", ""), ("x (, 1), (、2) ", "x (1), (2)"),
+        ("Arsen [] ist ([]) giftig [ ], sehr.", "Arsen ist giftig, sehr."),
+        ("a , b ; c ,d ,", "a, b ; c ,d,"),
+        ("f() and g( )(h)()", "f() and g()(h)"),
+        ("a (b)c (d ;) e", "a (b)c (d) e"),
+        ("a<p>b</p><p>* c</p><Li>d</Li>e", "a\nb\n* c\ne"),
+        ("  ", ""),
+        ("(;)", ""),
+        ("x (, 1), (、2) ", "x (1), (2)"),
         ("É()é a\u00a0. b .\nc .d ، e", "Éé a. b. c .d، e"),
-        ("い「」う。あ（；）は「x」。\nか『』 。き", "あは「x」。き"), ("あ 、い 。う", "あ、い。う"),
+        ("い「」う。あ（；）は「x」。\nか『』 。き", "あは「x」。き"),
+        ("あ 、い 。う", "あ、い。う"),
     ],
-)  # fmt: skip
+)
 def test_paragraphs(raw: str, text: str) -> None:
     assert clean(raw) == text
 
 
 @pytest.mark.parametrize(
     ("raw", "text"),
-    [("a\n* b\n** c\nd", "a\nb\nc\nd"), ("*\n* \n# x", "x"), ("\u00a0* x", "x"), ("* (;)\ny", "y"),
-     ("* a\n*: b\n== c ==\n: d", "a\nb\nd"), ("<li>a<li>b</li>c", "a\nb\nc")],
-)  # fmt: skip
+    [
+        ("a\n* b\n** c\nd", "a\nb\nc\nd"),
+        ("*\n* \n# x", "x"),
+        ("\u00a0* x", "x"),
+        ("* (;)\ny", "y"),
+        ("* a\n*: b\n== c ==\n: d", "a\nb\nd"),
+        ("<li>a<li>b</li>c", "a\nb\nc"),
+    ],
+)
 def test_list_items_if_wanted(raw: str, text: str) -> None:
     assert clean(raw, lists=True) == text
 
@@ -54,13 +75,21 @@ def test_lines_are_tidy_and_tidying_ends(raw: str, lists: bool) -> None:
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ("''a'' '''b''' '''''c'''''", "a b c"), ("''''a''''", "'a'"), ("''''''a''''''", "'a'"), ("'''''''a", "''a"),
-        ("''[[Hamlet]]'''s father", "[[Hamlet]]'s father"), ("'''[[Hamlet]]''''s father", "[[Hamlet]]'s father"),
-        ("l'''arbre''", "l'arbre"), ("''l'''arbre", "l'arbre"), ("a '''b''' ''c'''s", "a b' cs"),
-        ("''a l'''b cc'''d '''e", "a l'b ccd e"), ("'''Hamlet'' x''' y", "Hamlet x y"), ("''x\n'''y", "x\ny"),
+        ("''a'' '''b''' '''''c'''''", "a b c"),
+        ("''''a''''", "'a'"),
+        ("''''''a''''''", "'a'"),
+        ("'''''''a", "''a"),
+        ("''[[Hamlet]]'''s father", "[[Hamlet]]'s father"),
+        ("'''[[Hamlet]]''''s father", "[[Hamlet]]'s father"),
+        ("l'''arbre''", "l'arbre"),
+        ("''l'''arbre", "l'arbre"),
+        ("a '''b''' ''c'''s", "a b' cs"),
+        ("''a l'''b cc'''d '''e", "a l'b ccd e"),
+        ("'''Hamlet'' x''' y", "Hamlet x y"),
+        ("''x\n'''y", "x\ny"),
         ("'' '''", " '"),
     ],
-)  # fmt: skip
+)
 def test_marks_and_apostrophes(source: str, text: str) -> None:
     assert remove_marks(source) == text
 

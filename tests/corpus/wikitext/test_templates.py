@@ -8,12 +8,15 @@ from nerbert.corpus.wikitext.templates import TEMPLATE, arguments, remove_deep_t
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("{{a}} {{b|{{c}}}}", ["{{a}}", "{{b|{{c}}}}"]), ("{{a {b} c}} {{d }} }}", ["{{a {b} c}}", "{{d }}"]),
-        ("{{{{a}}}} {{{b}}}", ["{{{{a}}}}", "{{{b}}"]), ("{{a {{b}} {{c", ["{{b}}"]),
-        ("{{" * 9 + "}}" * 9, ["{{" * 9 + "}}" * 9]), ("{{a" * 10 + "}}" * 10, ["{{a" * 9 + "}}" * 9]),
+        ("{{a}} {{b|{{c}}}}", ["{{a}}", "{{b|{{c}}}}"]),
+        ("{{a {b} c}} {{d }} }}", ["{{a {b} c}}", "{{d }}"]),
+        ("{{{{a}}}} {{{b}}}", ["{{{{a}}}}", "{{{b}}"]),
+        ("{{a {{b}} {{c", ["{{b}}"]),
+        ("{{" * 9 + "}}" * 9, ["{{" * 9 + "}}" * 9]),
+        ("{{a" * 10 + "}}" * 10, ["{{a" * 9 + "}}" * 9]),
         ("}} {a} {{", []),
     ],
-)  # fmt: skip
+)
 def test_templates_enclose_templates(source: str, found: list[str]) -> None:
     assert re.findall(TEMPLATE, source) == found
 
@@ -21,11 +24,15 @@ def test_templates_enclose_templates(source: str, found: list[str]) -> None:
 @pytest.mark.parametrize(
     ("inside", "found"),
     [
-        ("a", ["a"]), ("a|b|c=d", ["a", "b", "c=d"]), ("a|", ["a", ""]), ("", [""]),
-        ("a|[[b|c]]|{{d|e}}|f", ["a", "[[b|c]]", "{{d|e}}", "f"]), ("a|[[b|c|{{d", ["a", "[[b", "c", "{{d"]),
+        ("a", ["a"]),
+        ("a|b|c=d", ["a", "b", "c=d"]),
+        ("a|", ["a", ""]),
+        ("", [""]),
+        ("a|[[b|c]]|{{d|e}}|f", ["a", "[[b|c]]", "{{d|e}}", "f"]),
+        ("a|[[b|c|{{d", ["a", "[[b", "c", "{{d"]),
         ("{{a|b}}c|[[File:d|[[e|f]]]]", ["{{a|b}}c", "[[File:d|[[e|f]]]]"]),
     ],
-)  # fmt: skip
+)
 def test_arguments_are_cut_at_top_level_bars(inside: str, found: list[str]) -> None:
     assert arguments(inside) == found
 
@@ -46,12 +53,17 @@ def test_deep_templates(source: str, left: str) -> None:
 @pytest.mark.parametrize(
     ("source", "left"),
     [
-        ("a\n{|\n|b\n|}\nc", "\na\n\nc"), ("{|\n|b\n|}c", "\nc"), ("a\n :{|\n{|\n|}\n|b\n|}", "\na\n"),
-        ("a\n{|\nb\n{|\n|}\nc", "\na\n{|\nb\n\nc"), ("a {| b\n|} c", "\na {| b\n|} c"), ("a\n|}\nb", "a\n|}\nb"),
+        ("a\n{|\n|b\n|}\nc", "\na\n\nc"),
+        ("{|\n|b\n|}c", "\nc"),
+        ("a\n :{|\n{|\n|}\n|b\n|}", "\na\n"),
+        ("a\n{|\nb\n{|\n|}\nc", "\na\n{|\nb\n\nc"),
+        ("a {| b\n|} c", "\na {| b\n|} c"),
+        ("a\n|}\nb", "a\n|}\nb"),
         ("a\n{|\n|b|}\n|}c", "\na\nc"),
-        ("a\n\n|-\n|b||c\nd||e\n\n|f\n|}\ng", "a\n\n\ng"), ("|a\n=b=\nc\n|}\nd", "|a\n=b=\nc\n|}\nd"),
+        ("a\n\n|-\n|b||c\nd||e\n\n|f\n|}\ng", "a\n\n\ng"),
+        ("|a\n=b=\nc\n|}\nd", "|a\n=b=\nc\n|}\nd"),
     ],
-)  # fmt: skip
+)
 def test_tables(source: str, left: str) -> None:
     text, tables = remove_tables(source)
     assert text == left

@@ -46,10 +46,18 @@ from tests.raised import raises
 
 pytestmark = pytest.mark.extras
 SMALL: dict[str, Any] = {
-    "objective": "typing", "typing": {"num_clusters": 6, "dimensions": 4, "weight": 0.5}, "learning_rate": 5e-3,
-    "batch_size": 64, "precision": "fp32", "threads": 1, "fresh_num_layers": 1, "fresh_hidden_size": 64,
-    "fresh_vocab_size": 1500, "max_length": 64, "max_eval_samples": 20,
-}  # fmt: skip
+    "objective": "typing",
+    "typing": {"num_clusters": 6, "dimensions": 4, "weight": 0.5},
+    "learning_rate": 5e-3,
+    "batch_size": 64,
+    "precision": "fp32",
+    "threads": 1,
+    "fresh_num_layers": 1,
+    "fresh_hidden_size": 64,
+    "fresh_vocab_size": 1500,
+    "max_length": 64,
+    "max_eval_samples": 20,
+}
 
 
 @pytest.fixture
@@ -301,8 +309,10 @@ def pieces_of(tokenizer: Any, longest: int = 64, **more: Any) -> SubwordTokenize
 def read(tokenizer: Any, windows: Windows, found: EntityPieces) -> list[str]:
     """The text of each entity, by its pieces."""
     starts = [0, *windows.ends.tolist()]
-    return [tokenizer.decode(windows.ids[starts[row] + first : starts[row] + end].tolist()).strip()
-            for row, first, end in zip(found.rows, found.firsts, found.ends, strict=True)]  # fmt: skip
+    return [
+        tokenizer.decode(windows.ids[starts[row] + first : starts[row] + end].tolist()).strip()
+        for row, first, end in zip(found.rows, found.firsts, found.ends, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "byte-level", "unigram"])
@@ -351,8 +361,11 @@ def test_an_entity_that_a_window_cuts_is_of_the_window_where_it_begins(tokenizer
 def test_neighbours_types_and_shared_pieces() -> None:
     b, i, b2, i2 = (TAGS.index(tag) for tag in ("B-person", "I-person", "B-ship", "I-ship"))
     rows = [
-        (b, b, i, b2, i, i2), (i, b, i2, 0, b2, i2), (b, IGNORED, i, 0), (IGNORED, 0, b),
-    ]  # fmt: skip
+        (b, b, i, b2, i, i2),
+        (i, b, i2, 0, b2, i2),
+        (b, IGNORED, i, 0),
+        (IGNORED, 0, b),
+    ]
     places = [(1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 6), (1, 1, 2, 3), (1, 2, 4)]
     windows = Windows.pack(
         Window(number, (2, *[9] * 7, 3), tuple(range(len(labels))), columns, labels)

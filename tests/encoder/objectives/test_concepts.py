@@ -34,17 +34,32 @@ from tests.raised import raises, raising
 
 Make = Callable[..., PretrainSettings]
 SMALL: dict[str, Any] = {
-    "objective": "concepts", "epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
-    "fresh_num_layers": 2, "fresh_hidden_size": 64, "fresh_vocab_size": 1000, "max_length": 64, "max_eval_samples": 40,
-}  # fmt: skip
+    "objective": "concepts",
+    "epochs": 1,
+    "learning_rate": 1e-3,
+    "batch_size": 16,
+    "precision": "fp32",
+    "threads": 1,
+    "fresh_num_layers": 2,
+    "fresh_hidden_size": 64,
+    "fresh_vocab_size": 1000,
+    "max_length": 64,
+    "max_eval_samples": 40,
+}
 
 
 @pytest.fixture
 def table() -> ConceptTable:
     """A table of five concepts and the root."""
     made = ConceptTable()
-    for concept in (Concept(ROOT), Concept("city", ancestors=("place",)), Concept("place"), Concept("ship"),
-                    Concept("city", "a large town", ("place",)), Concept("harbour")):  # fmt: skip
+    for concept in (
+        Concept(ROOT),
+        Concept("city", ancestors=("place",)),
+        Concept("place"),
+        Concept("ship"),
+        Concept("city", "a large town", ("place",)),
+        Concept("harbour"),
+    ):
         made.add(concept)
     return made
 
@@ -113,8 +128,10 @@ def test_the_loss_is_the_mean_over_words_of_plain_cross_entropies(work: Preparat
         ids = torch.tensor(windows.ids[starts[0][number] : starts[0][number + 1]].astype(int))[None]
         states = model.text(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
         words = slice(starts[1][number], starts[1][number + 1])
-        labelled += [(states[place], label) for place, label in
-                     zip(windows.positions[words].tolist(), windows.labels[words].tolist(), strict=True)]  # fmt: skip
+        labelled += [
+            (states[place], label)
+            for place, label in zip(windows.positions[words].tolist(), windows.labels[words].tolist(), strict=True)
+        ]
     step = sorted({each for _, label in labelled if label >= 0 for each in rows[label][0]})
     vectors = {number: model.name_vectors([table.concepts[number].text])[0] for number in step}
     losses = []
@@ -260,11 +277,16 @@ TRAINED_ALONE = [marked(text, *([] if is_held_out(text) else [("Oslo", "city")])
         ([marked("Oslo", ("Oslo", "city"))], {"corpus": []}, InputError, {}, "too few: none is held out"),
         ([], {"corpus": []}, InputError, {}, "holds no text"),
     ],
-)  # fmt: skip
+)
 def test_messages(
-    settings: Make, tmp_path: Path, rows: list[dict[str, Any]], changes: dict[str, Any],
-    kind: type[NerbertError], fields: dict[str, Any], words: str,
-) -> None:  # fmt: skip
+    settings: Make,
+    tmp_path: Path,
+    rows: list[dict[str, Any]],
+    changes: dict[str, Any],
+    kind: type[NerbertError],
+    fields: dict[str, Any],
+    words: str,
+) -> None:
     path = written(tmp_path / "open.jsonl", rows)
     with raises(kind, words, **fields):
         prepared(settings(**{"open_types": {"files": [path]}} | changes))
@@ -272,8 +294,10 @@ def test_messages(
 
 def test_an_entity_is_of_the_words_in_it(tmp_path: Path) -> None:
     """What no other splitter takes for a word is one for GLiNER's."""
-    edges = {"text": "In  Oslo \u200b.", "entities": [{"start": 3, "end": 9, "type": "city"},
-                                                      {"start": 9, "end": 10, "type": "gap"}]}  # fmt: skip
+    edges = {
+        "text": "In  Oslo \u200b.",
+        "entities": [{"start": 3, "end": 9, "type": "city"}, {"start": 9, "end": 10, "type": "gap"}],
+    }
     texts = texts_of(path := written(tmp_path / "open.jsonl", [*ROWS, edges]))
     found = texts.content
     assert found.dropped == {"not_in_text": 1}

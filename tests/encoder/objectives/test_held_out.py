@@ -95,8 +95,9 @@ class Finds(Head):
         return Finds(self._found, labels)
 
     def predict(self, examples: Sequence[Example]) -> Entities:
-        return Entities.of([[each for each in self._found[example.text] if each[0][2] in self._names]
-                            for example in examples])  # fmt: skip
+        return Entities.of(
+            [[each for each in self._found[example.text] if each[0][2] in self._names] for example in examples]
+        )
 
 
 class _Model:

@@ -90,8 +90,9 @@ def plain_spans(windows: Windows, number: int, rows: list[Any]) -> Iterator[tupl
             own = set()
             for concept in set(inside[0]).intersection(*inside):
                 begins = [bool(mark >> rows[row][0].index(concept) & 1) for row, mark in labels[first : last + 1, :2]]
-                ends = [bool(mark >> (12 + rows[row][0].index(concept)) & 1)
-                        for row, mark in labels[first : last + 1, :2]]  # fmt: skip
+                ends = [
+                    bool(mark >> (12 + rows[row][0].index(concept)) & 1) for row, mark in labels[first : last + 1, :2]
+                ]
                 if begins[0] and ends[-1] and not any(begins[1:]) and not any(ends[:-1]):
                     own.add(concept)
             if own:
@@ -115,8 +116,11 @@ def plain_targets(
     states = model.text(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
     read, labels = states[windows.positions[words].tolist()], np.asarray(windows.labels[words])
     logits, own_rows = model.boundaries(read), labels[:, 0].tolist()
-    losses = [(-logit.log_softmax(0)[tag % 3], 0.1 if tag == 3 else 1.0)
-              for tag, logit in zip(labels[:, 2].tolist(), logits, strict=True) if tag >= 0]  # fmt: skip
+    losses = [
+        (-logit.log_softmax(0)[tag % 3], 0.1 if tag == 3 else 1.0)
+        for tag, logit in zip(labels[:, 2].tolist(), logits, strict=True)
+        if tag >= 0
+    ]
     spans = [(read[first:last].mean(0), own, asked) for first, last, own, asked in plain_spans(windows, number, rows)]
     guessed = ["OBI"[each] + ("-x" if each else "") for each in logits.argmax(1).tolist()]
     for first, last, _ in spans_from_bio(guessed):
@@ -136,8 +140,11 @@ def plain_loss(work: Preparation, vectors: Vectors, concepts: list[int]) -> tupl
         (has,), (known,) = table.masks([(tuple(sorted(own)), asked)], np.array(concepts))
         count += bool(known.any())
         logits = [vector @ each / model.temperature + model.bias for each in names]
-        losses += [-torch.nn.functional.logsigmoid(logit if yes else -logit)
-                   for logit, yes, sure in zip(logits, has, known, strict=True) if sure]  # fmt: skip
+        losses += [
+            -torch.nn.functional.logsigmoid(logit if yes else -logit)
+            for logit, yes, sure in zip(logits, has, known, strict=True)
+            if sure
+        ]
     return torch.stack(losses).sum(), count
 
 

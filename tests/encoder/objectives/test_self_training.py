@@ -104,8 +104,15 @@ def model() -> Any:
     from transformers import BertConfig, BertForTokenClassification
 
     torch.manual_seed(7)
-    config = BertConfig(vocab_size=50, hidden_size=64, num_hidden_layers=1, num_attention_heads=1,
-                        intermediate_size=64, max_position_embeddings=32, num_labels=len(TAGS))  # fmt: skip
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=64,
+        max_position_embeddings=32,
+        num_labels=len(TAGS),
+    )
     made = BertForTokenClassification(config).eval()
     with torch.no_grad():
         made.classifier.weight.mul_(60)
@@ -204,10 +211,11 @@ def plain_compared(was: set[Any], now: set[Any]) -> dict[str, set[Any]]:
 
     new = now - was
     return {
-        "added": {span for span in new if not over(span, was)}, "kept": now & was,
+        "added": {span for span in new if not over(span, was)},
+        "kept": now & was,
         "changed": {span for span in new if over(span, was)},
         "removed": {span for span in was if not over(span, now)},
-    }  # fmt: skip
+    }
 
 
 def rows_of(spans: Columns) -> set[Any]:

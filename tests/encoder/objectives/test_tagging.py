@@ -13,10 +13,15 @@ from tests.encoder.backbones import tiny_tagging
 
 LABELS = [(0, IGNORED, 4), (2,), (0, 1, 0)]
 WINDOWS = [
-    Window(number, (2, *range(7 + number, 7 + number + len(labels)), 3), tuple(range(len(labels))),
-           tuple(range(1, 1 + len(labels))), labels)
+    Window(
+        number,
+        (2, *range(7 + number, 7 + number + len(labels)), 3),
+        tuple(range(len(labels))),
+        tuple(range(1, 1 + len(labels))),
+        labels,
+    )
     for number, labels in enumerate(LABELS)
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")

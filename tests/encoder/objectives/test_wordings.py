@@ -15,9 +15,15 @@ from tests.encoder.open_rows import marked
 from tests.encoder.preparing import prepared, written
 
 SMALL: dict[str, Any] = {
-    "epochs": 1, "batch_size": 16, "precision": "fp32", "threads": 1, "fresh_num_layers": 1, "fresh_hidden_size": 64,
-    "fresh_vocab_size": 300, "max_length": 128,
-}  # fmt: skip
+    "epochs": 1,
+    "batch_size": 16,
+    "precision": "fp32",
+    "threads": 1,
+    "fresh_num_layers": 1,
+    "fresh_hidden_size": 64,
+    "fresh_vocab_size": 300,
+    "max_length": 128,
+}
 
 
 @pytest.fixture

@@ -36,11 +36,19 @@ from tests.raised import raises
 
 ARCHITECTURES = ("zero", "zero_span", "bi_encoder")
 SMALL: dict[str, Any] = {
-    "objective": "zero_shot", "wordings": False, "epochs": 1, "learning_rate": 1e-3, "batch_size": 16,
-    "precision": "fp32", "threads": 1,
-    "fresh_num_layers": 1, "fresh_hidden_size": 64, "fresh_vocab_size": 300, "max_length": 64,
+    "objective": "zero_shot",
+    "wordings": False,
+    "epochs": 1,
+    "learning_rate": 1e-3,
+    "batch_size": 16,
+    "precision": "fp32",
+    "threads": 1,
+    "fresh_num_layers": 1,
+    "fresh_hidden_size": 64,
+    "fresh_vocab_size": 300,
+    "max_length": 64,
     "zero_shot": {"max_width": 3},
-}  # fmt: skip
+}
 Make = Callable[..., PretrainSettings]
 ASKED = ["harbour", "polar ship", "ship", "city", "sea bird"]
 
@@ -86,8 +94,13 @@ def labelled(table: ConceptTable, spans: tuple[Span, ...], width: int = 3, **mor
 
 
 def test_touching_and_nested_entities_are_told_apart_and_long_ones_counted(table: ConceptTable) -> None:
-    spans = (Span(0, 4, "city"), Span(5, 11, "city"), Span(0, 11, "ship"), Span(5, 11, "polar ship"),
-             Span(17, 46, "place"))  # fmt: skip
+    spans = (
+        Span(0, 4, "city"),
+        Span(5, 11, "city"),
+        Span(0, 11, "ship"),
+        Span(5, 11, "polar ship"),
+        Span(17, 46, "place"),
+    )
     example = OpenExample(TEXT, WORDS, spans)
     table.add_rows(table.word_rows(example))
     labels = np.array(SpanLabels(table, {}, 3).of(example))
@@ -225,8 +238,12 @@ def test_a_new_model_has_the_lstm_and_the_dropout_of_the_settings(settings: Make
     config = json.loads((tmp_path / "m" / "gliner_config.json").read_text())
     assert (config["num_rnn_layers"], config["dropout"]) == (1, 0.4)
     again = prepare(own := settings(backbone=str(tmp_path / "m")), make_process_group(own)).model
-    assert {each.p for name, each in again.gliner.named_modules() if isinstance(each, torch.nn.Dropout)
-            if "bert_layer" not in name} == {0.4}  # fmt: skip
+    assert {
+        each.p
+        for name, each in again.gliner.named_modules()
+        if isinstance(each, torch.nn.Dropout)
+        if "bert_layer" not in name
+    } == {0.4}
     lstm = {id(each) for name, each in again.named_parameters() if ".rnn." in name}
     assert len(lstm) == 8, "one layer, in both directions"
     assert lstm <= set(map(id, again.own_parameters()))
@@ -261,10 +278,12 @@ def test_a_folder_keeps_its_architecture(settings: Make, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("changes", "name"),
-    [({"tagging": {"label_smoothing": 0.1}}, "tagging.label_smoothing"),
-     ({"zero_shot": {"max_width": 1}}, "zero_shot.max_width"),
-     ({"open_types": {"files": [], "dev": ["open.jsonl"]}, "corpus": "c"}, "open_types.dev")],
-)  # fmt: skip
+    [
+        ({"tagging": {"label_smoothing": 0.1}}, "tagging.label_smoothing"),
+        ({"zero_shot": {"max_width": 1}}, "zero_shot.max_width"),
+        ({"open_types": {"files": [], "dev": ["open.jsonl"]}, "corpus": "c"}, "open_types.dev"),
+    ],
+)
 def test_settings_that_do_not_go_together(settings: Make, changes: dict[str, Any], name: str) -> None:
     with raises(SettingsError, setting=name):
         prepared(settings(**changes))
@@ -310,8 +329,11 @@ def test_what_is_saved_scores_as_in_training(settings: Make, architecture: str, 
     tagger = Tagger.load(tmp_path / "m", device="cpu", precision="fp32")
     examples = list(map(with_gliner_words, _texts(settings())))
     with torch.inference_mode(), work.objective.step_pass(model, step):  # type: ignore[attr-defined]
-        vectors = None if step.vectors is None else [
-            step.vectors[torch.from_numpy(np.searchsorted(step.used, each))] for each in batch.asked]  # fmt: skip
+        vectors = (
+            None
+            if step.vectors is None
+            else [step.vectors[torch.from_numpy(np.searchsorted(step.used, each))] for each in batch.asked]
+        )
         trained = list(model.scores(batch, vectors))
     for number, asked, scores in zip(batch.numbers.tolist(), batch.asked, trained, strict=True):
         labels = [work.objective._table.concepts[each].name.upper() for each in asked]  # type: ignore[attr-defined]

@@ -36,9 +36,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def suite_of(systems: dict[str, SystemSettings], **target: Any) -> Suite:
     return Suite(
-        name="s", systems=systems, targets=(Target(**{"data": "ships", "sizes": ("0",), **target}),),
-        seeds=(1, 2), protocols={"p": FinetuneSettings(precision="fp32")},
-    )  # fmt: skip
+        name="s",
+        systems=systems,
+        targets=(Target(**{"data": "ships", "sizes": ("0",), **target}),),
+        seeds=(1, 2),
+        protocols={"p": FinetuneSettings(precision="fp32")},
+    )
 
 
 def test_a_suite_is_run_and_its_table_has_every_figure(
@@ -63,18 +66,26 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     assert told.scores["without_else"]["gold"] == told.scores["micro"]["gold"] - 1
     table = make_table(suite, cells)
     columns = [head.text for head in grid_of(table, "zero_shot").heads[2:]]
-    shown = {name: [entry(table, ("ships", name), column, "zero_shot").text for column in columns]
-             for name in ("told", "P (published)")}  # fmt: skip
+    shown = {
+        name: [entry(table, ("ships", name), column, "zero_shot").text for column in columns]
+        for name in ("told", "P (published)")
+    }
     assert shown["P (published)"] == ["60.00", *["–"] * 5, "67.00", "–"]
     assert "–" not in shown["told"]
     assert [head.text for head in grid_of(table, "zero_shot_spans").heads[2:5]] == [
-        "span F1 at 0.5", "span F1 at its own threshold", "span F1 at dev's threshold"
-    ]  # fmt: skip
+        "span F1 at 0.5",
+        "span F1 at its own threshold",
+        "span F1 at dev's threshold",
+    ]
     assert entry(table, ("ships", "told"), "span F1 at its own threshold", "zero_shot_spans").text != "–"
-    assert not any("greedy" in text.lower() or "finetune" in text for text in (
-        *notes_of(table), *(grid.title for grid in table.grids),
-        *(head.text for head in grid_of(table, "figures").heads),
-    )), "nothing was trained"  # fmt: skip
+    assert not any(
+        "greedy" in text.lower() or "finetune" in text
+        for text in (
+            *notes_of(table),
+            *(grid.title for grid in table.grids),
+            *(head.text for head in grid_of(table, "figures").heads),
+        )
+    ), "nothing was trained"
     assert not entry(table, ("ships", "nothing (zero-shot)"), "told").below
     assert entry(table, ("ships", "nothing (zero-shot)"), "told").text == shown["told"][0], "one run has no spread"
 
@@ -82,15 +93,19 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     found = tagger.tag_examples([example_of(["In", "May", "the", "Ingeborg", "left"], ["O"] * 5)])
     assert found, "the tagger is what users get"
     assert not cells_of(suite, data, tmp_path / "out")[0].why
-    assert all(": cached" in line for line in list_suite(suite, data, tmp_path / "out") if "can't" not in line
-               and "not told" not in line)  # fmt: skip
+    assert all(
+        ": cached" in line
+        for line in list_suite(suite, data, tmp_path / "out")
+        if "can't" not in line and "not told" not in line
+    )
 
 
 def test_what_is_asked_for() -> None:
     told = asked_labels((), [example_of(["x", "y"], ["B-RATINGS_AVERAGE", "B-PoliticalParty"])])
     assert {name: each.name for name, each in told.items()} == {
-        "PoliticalParty": "political party", "RATINGS_AVERAGE": "ratings average"
-    }  # fmt: skip
+        "PoliticalParty": "political party",
+        "RATINGS_AVERAGE": "ratings average",
+    }
     with raises(InputError, words="no type to ask for"):
         asked_labels((), [])
     for same in (("a=x", "b=x"), ("a=a b", "b=A_b")):

@@ -56,9 +56,13 @@ def suite_with(script: Path) -> Make:
     def make(*words: object, split: Any = "test", size: str = "all", select: Any = "last", **more: Any) -> Suite:
         command = (sys.executable, *map(str, words or (script, *PLACES)))
         return Suite(
-            name="s", systems={"A": SystemSettings(command=command, **more)}, seeds=(1,), split=split,
-            targets=(Target(data="ships", sizes=(size,)),), protocols={"p": FinetuneSettings(select=select)},
-        )  # fmt: skip
+            name="s",
+            systems={"A": SystemSettings(command=command, **more)},
+            seeds=(1,),
+            split=split,
+            targets=(Target(data="ships", sizes=(size,)),),
+            protocols={"p": FinetuneSettings(select=select)},
+        )
 
     return make
 

@@ -48,8 +48,10 @@ def test_the_guide_runs(
     command(run)
     assert "24 done" in capsys.readouterr().err
     assert {path.name for path in Path("results").glob("[!.]*")} == {
-        "cells", "sources", *(f"ships.{ending}" for ending in ("md", "tex", "csv", "html")),
-    }  # fmt: skip
+        "cells",
+        "sources",
+        *(f"ships.{ending}" for ending in ("md", "tex", "csv", "html")),
+    }
     command(listed)
     assert capsys.readouterr().out.count("cached: F1") == 24
 

@@ -48,8 +48,14 @@ def test_keys_tell_every_fact_apart() -> None:
     assert key_of("a", x=1, y={"p": 1, "q": 2}) == key_of("a", y={"q": 2, "p": 1}, x=1)
 
 
-@pytest.mark.parametrize(("mark", "part"), [("gliner_config.json", "labels_tokenizer/tokenizer.json"),
-    ("gliner_config.json", "pytorch_model.bin"), ("concepts/concepts.json", "concepts/heads.safetensors")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("mark", "part"),
+    [
+        ("gliner_config.json", "labels_tokenizer/tokenizer.json"),
+        ("gliner_config.json", "pytorch_model.bin"),
+        ("concepts/concepts.json", "concepts/heads.safetensors"),
+    ],
+)
 def test_what_has_learnt_to_be_told_its_labels_is_more(tmp_path: Path, mark: str, part: str) -> None:
     for name in (mark, part):
         (tmp_path / name).parent.mkdir(exist_ok=True)

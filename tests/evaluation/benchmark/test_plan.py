@@ -144,9 +144,9 @@ def test_all_settings_count_as_they_are_given_or_not() -> None:
 
 
 def of_protocols(*names: str, **settings: Any) -> Callable[[Suite], Suite]:
-    return lambda suite: changed_to(suite, protocols=suite.protocols | {
-        name: change_settings(suite.protocols[name], settings) for name in names
-    })  # fmt: skip
+    return lambda suite: changed_to(
+        suite, protocols=suite.protocols | {name: change_settings(suite.protocols[name], settings) for name in names}
+    )
 
 
 def of_a(suite: Suite) -> Suite:
@@ -176,8 +176,16 @@ def test_what_changes_nothing(suite: Suite, desk: Path) -> None:
     before = keys(suite, desk)
     papers = (Published(name="P", of="Q", f1={"one": 1.0}),)
     systems = dict(reversed([*suite.systems.items(), ("C", SystemSettings(encoder=str(desk / "b")))]))
-    other = changed_to(suite, name="t", about="U", baseline="B", published=papers, targets=suite.targets[::-1],
-                       systems=systems, seeds=(4, 2))  # fmt: skip
+    other = changed_to(
+        suite,
+        name="t",
+        about="U",
+        baseline="B",
+        published=papers,
+        targets=suite.targets[::-1],
+        systems=systems,
+        seeds=(4, 2),
+    )
     after = keys(other, desk)
     assert not changed(before, after, SCORE)
     both = [place for place in before if place.system == "B" and place.seed == 2]
@@ -324,5 +332,7 @@ def test_each_target_has_its_systems_and_its_encoder(suite: Suite, desk: Path) -
         changed_to(suite, systems=systems, targets=targets, seeds=(1,), protocols={"p": FinetuneSettings()}), desk
     )
     assert [(job.place.system, job.place.target, Path(encoder_of(job).folder).name) for job in jobs] == [
-        ("A", "one", "of-one"), ("B", "one", "b"), ("B", "two", "b"),
-    ]  # fmt: skip
+        ("A", "one", "of-one"),
+        ("B", "one", "b"),
+        ("B", "two", "b"),
+    ]

@@ -50,13 +50,16 @@ def one(tiny_encoder: Path) -> One:
 
     def make(
         size: str = "all", *, source: str = "", encoder: Path = tiny_encoder, split: Any = "test", **more: Any
-    ) -> Suite:  # fmt: skip
+    ) -> Suite:
         settings = {"epochs": 1, "min_steps": 0, "batch_size": 8, "precision": "fp32", **more}
         return Suite(
-            name="s", systems={"A": SystemSettings(encoder=str(encoder), source=source)},
-            targets=(Target(data="ships", sizes=(size,)),), seeds=(1,), split=split,
+            name="s",
+            systems={"A": SystemSettings(encoder=str(encoder), source=source)},
+            targets=(Target(data="ships", sizes=(size,)),),
+            seeds=(1,),
+            split=split,
             protocols={"p": make_settings(FinetuneSettings, settings)},
-        )  # fmt: skip
+        )
 
     return make
 
@@ -224,9 +227,14 @@ def test_a_cell_reads_what_it_uses_alone(one: One, data: Path) -> None:
 
 
 def test_a_failure_is_one_line_without_folders(suite: Suite, tmp_path: Path) -> None:
-    cells = [failure(error, next(suite.cell_keys()), tmp_path) for error in (
-        InputError(f"{tmp_path}/train.conll:2: torn"), InputError(f"{tmp_path}: torn"), ValueError("a\nb" * 999)
-    )]  # fmt: skip
+    cells = [
+        failure(error, next(suite.cell_keys()), tmp_path)
+        for error in (
+            InputError(f"{tmp_path}/train.conll:2: torn"),
+            InputError(f"{tmp_path}: torn"),
+            ValueError("a\nb" * 999),
+        )
+    ]
     why = [cell.why for cell in cells]
     assert [cell.facts for cell in cells] == [{}, {}, {TRY_AGAIN: True}], "the data's fault, or perhaps the machine's"
     assert why[:2] == ["train.conll:2: torn", "torn"]

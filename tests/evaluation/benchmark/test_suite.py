@@ -78,12 +78,15 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
     [
         ("title =", "titel =", "unknown setting 'titel': did you mean 'title'?"),
         ('encoder = "a"', 'encodr = "a"', "unknown setting 'systems.A.encodr': did you mean 'encoder'?"),
-        ('encoder = "a"', 'seen_only = true', "systems.A.seen_only: scores by seen names are gone"),
-        ("data =", 'dat =', "unknown setting 'targets[0].dat': did you mean 'data'?"),
+        ('encoder = "a"', "seen_only = true", "systems.A.seen_only: scores by seen names are gone"),
+        ("data =", "dat =", "unknown setting 'targets[0].dat': did you mean 'data'?"),
         ('data = "x"', "", "setting targets[0].data is missing"),
         ("data =", 'format = "connl"\ndata =', "setting targets[0].format: 'connl': did you mean 'conll'"),
-        ("sizes =", 'format = "conll"\n[[targets]]\ndata = "x"\nsizes = [3]\n[[targets]]\ndata = "y"\nsizes =',
-         "'x' has two formats"),
+        (
+            "sizes =",
+            'format = "conll"\n[[targets]]\ndata = "x"\nsizes = [3]\n[[targets]]\ndata = "y"\nsizes =',
+            "'x' has two formats",
+        ),
         ("select =", "selct =", "setting protocols.dev: unknown setting 'selct': did you mean 'select'?"),
         ("f1 = { x", "f1 = { xx", "published 'P': unknown target 'xx': did you mean 'x'?"),
         ("f1 = { x = 50 }", "f1 = { x = 5000 }", "published[0].f1.x = 5000: must be less than or equal to 100"),
@@ -112,22 +115,38 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ('[systems.A]\nencoder = "a"', '[systems." "]', "' ': must be text, printable and not empty"),
         ("[protocols.dev]", "[protocols.default]\n[protocols.dev]", "protocols.default: is the name that suites"),
         ("[[targets]]", "[targets]", "setting targets = {'data': 'x'"),
-        ("[[targets]]", f"[systems.C]\n{COMMAND}\n[systems.D]\nsame_encoder_as = 'C'\n[[targets]]",
-         "same_encoder_as = 'C': has no encoder of its own either"),
-        *((A, f"[systems.A]\n{table}\n", told) for table, told in (
-            ("command = ['x', '{output}']", "setting systems.A.command: lacks {test}; placeholders are {train}, {dev}"),
-            (f"{COMMAND}\nencoder = 'a'", "systems.A: has a command, so it can't have an encoder"),
-            (f"{COMMAND}\ntimeout_minutes = 0", "timeout_minutes = 0: must be greater than 0"),
-        )),
+        (
+            "[[targets]]",
+            f"[systems.C]\n{COMMAND}\n[systems.D]\nsame_encoder_as = 'C'\n[[targets]]",
+            "same_encoder_as = 'C': has no encoder of its own either",
+        ),
+        *(
+            (A, f"[systems.A]\n{table}\n", told)
+            for table, told in (
+                (
+                    "command = ['x', '{output}']",
+                    "setting systems.A.command: lacks {test}; placeholders are {train}, {dev}",
+                ),
+                (f"{COMMAND}\nencoder = 'a'", "systems.A: has a command, so it can't have an encoder"),
+                (f"{COMMAND}\ntimeout_minutes = 0", "timeout_minutes = 0: must be greater than 0"),
+            )
+        ),
         ("sizes =", "systems = ['a']\nsizes =", "targets: unknown system 'a': did you mean 'A'?"),
         ("sizes =", "labels = ['a=b', 'a=c']\nsizes =", "each type once"),
         ("title =", "means = 3\ntitle =", "setting means = 3: must be"),
-        *(("[protocols.dev]", f"[[targets]]\ndata = 'y'\n[means]\n{mean}\n[protocols.dev]", told) for mean, told in (
-            ("both = ['x', 'z']", "means.both: unknown target 'z'"), ("both = ['x']", "means.both = ['x']"),
-            ("both = ['x', 'x']", "each target once"), ("x = ['x', 'y']", "a name that isn't a target's"))),
-        (GOOD, A, "setting targets is missing"), (GOOD, "[[targets]]\ndata = 'x'\n", "setting systems is missing"),
+        *(
+            ("[protocols.dev]", f"[[targets]]\ndata = 'y'\n[means]\n{mean}\n[protocols.dev]", told)
+            for mean, told in (
+                ("both = ['x', 'z']", "means.both: unknown target 'z'"),
+                ("both = ['x']", "means.both = ['x']"),
+                ("both = ['x', 'x']", "each target once"),
+                ("x = ['x', 'y']", "a name that isn't a target's"),
+            )
+        ),
+        (GOOD, A, "setting targets is missing"),
+        (GOOD, "[[targets]]\ndata = 'x'\n", "setting systems is missing"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, told: str) -> None:
     assert GOOD.count(old) >= 1
     with raises(SettingsError, words=told, path=tmp_path / "mine.toml"):
@@ -193,8 +212,13 @@ def suite_of(**target: Any) -> Suite:
 def test_a_draw_for_each_seed_and_one_of_all() -> None:
     places = suite_of(sizes=("all", "50"), draw_by_seed=True).cell_keys()
     assert [(each.size, each.draw, each.seed) for each in places] == [
-        ("all", 1, 7), ("50", 1, 7), ("all", 1, 8), ("50", 2, 8), ("all", 1, 9), ("50", 3, 9),
-    ]  # fmt: skip
+        ("all", 1, 7),
+        ("50", 1, 7),
+        ("all", 1, 8),
+        ("50", 2, 8),
+        ("all", 1, 9),
+        ("50", 3, 9),
+    ]
     places = suite_of(sizes=("all", "50"), draws=2, seeds=(1,)).cell_keys()
     assert [(each.size, each.draw) for each in places] == [("all", 1), ("50", 1), ("50", 2)]
 

@@ -81,15 +81,18 @@ def advised(found: Findings) -> dict[str, str]:
 
 def test_slips_are_named_in_a_file_of_any_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "letters.jsonl"
-    write_rows(file, [
-        row("She saw New York.", ("New York", "place")),
-        row("Old York and New York.", ("New York", "place"), ("Old York", "place")),
-        row("York was far from New York."),
-        row("new york and New Yorker Ann.", ("Ann", "person")),
-        row("Ann came to York.", ("Ann", "Persons")),
-        row("No Ann at York.", ("York", "place")),
-        row("A York.", ("York", "place")),
-    ])  # fmt: skip
+    write_rows(
+        file,
+        [
+            row("She saw New York.", ("New York", "place")),
+            row("Old York and New York.", ("New York", "place"), ("Old York", "place")),
+            row("York was far from New York."),
+            row("new york and New Yorker Ann.", ("Ann", "person")),
+            row("Ann came to York.", ("Ann", "Persons")),
+            row("No Ann at York.", ("York", "place")),
+            row("A York.", ("York", "place")),
+        ],
+    )
     found = check_data(str(file))
     assert [(each.text, each.labelled, each.unlabelled, each.places) for each in found.slip_examples] == [
         ("Ann", 2, 1, ("letters.jsonl:6",)),
@@ -98,8 +101,9 @@ def test_slips_are_named_in_a_file_of_any_format(tmp_path: Path, capsys: pytest.
     ], "the longest mention, whole words, in the same case, not inside of another"
     (several,) = found.many_types_examples
     assert (several.types, several.places) == (
-        {"person": 1, "Persons": 1}, {"person": "letters.jsonl:4", "Persons": "letters.jsonl:5"},
-    )  # fmt: skip
+        {"person": 1, "Persons": 1},
+        {"person": "letters.jsonl:4", "Persons": "letters.jsonl:5"},
+    )
     assert found.similar_types == (("Persons", "person"),)
     told = advised(found)
     assert "“York” (place 2; unlabelled 2: letters.jsonl:3, letters.jsonl:5)" in told["slips"]

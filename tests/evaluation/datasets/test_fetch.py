@@ -47,10 +47,18 @@ def known(name: str, splits: Mapping[str, list[Sentence]], paper_name: str = "")
         told[split] = KnownSplit(sentences=size, tokens=3 * size, entities=2 * size, sha256=sha256)
     source = Repository(repository="github.com/someone/things", commit=COMMIT, paths=())
     return KnownData(
-        name=name, title=name.title(), about="Made up.", paper_name=paper_name, split="ours", licence="CC0",
-        licence_note="All of it.", types=("x", "y"), splits=told, sources=(source,),
+        name=name,
+        title=name.title(),
+        about="Made up.",
+        paper_name=paper_name,
+        split="ours",
+        licence="CC0",
+        licence_note="All of it.",
+        types=("x", "y"),
+        splits=told,
+        sources=(source,),
         recipe=RECIPES[name],
-    )  # fmt: skip
+    )
 
 
 DATA = {"plain": made_up("p"), "drawn": made_up("d"), "broken": made_up("b")}
@@ -191,10 +199,11 @@ def test_the_folder_says_where_it_is_from(server: Web, tmp_path: Path) -> None:
     data = server.files[place("d/all.txt")]
     assert told["raw"] == [
         {
-            "address": f"{server.address}{place('d/all.txt')}", "size": len(data),
+            "address": f"{server.address}{place('d/all.txt')}",
+            "size": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
         }
-    ]  # fmt: skip
+    ]
     assert told["sha256"] == {f"{split}.conll": digest(conll_text(each)) for split, each in DATA["drawn"].items()}
     assert (told["recipe"]["train"], told["recipe"]["draw_dev"], told["title"]) == ("d/all.txt", 4, "Drawn")
 

@@ -22,9 +22,19 @@ from nerbert.evaluation.datasets.load import (
 )
 from tests.evaluation.datasets.published import published, read_splits, undraw
 
-DUPLICATES = {"harveyner": 148, "jnlpba": 91, "conll2003": 16, "defense_re3d": 8, "crossner_music": 6, "mit_movie": 4,
-         "few_tk_supervised": 2, "crossner_science": 1, "ncbi_disease": 1, "few_tk_inter": 456,
-         "few_tk_intra": 774}  # fmt: skip
+DUPLICATES = {
+    "harveyner": 148,
+    "jnlpba": 91,
+    "conll2003": 16,
+    "defense_re3d": 8,
+    "crossner_music": 6,
+    "mit_movie": 4,
+    "few_tk_supervised": 2,
+    "crossner_science": 1,
+    "ncbi_disease": 1,
+    "few_tk_inter": 456,
+    "few_tk_intra": 774,
+}
 RELEASED = {name for name, known in known_data().items() if known.recipe.release}
 FETCHED = [name for name, known in known_data().items() if not known.recipe.unfetched and name not in RELEASED]
 

@@ -29,10 +29,15 @@ class ToldHead(Head):
         return Head.for_labels(self, labels, thresholds)
 
     def predict(self, examples: Sequence[Example]) -> Entities:
-        return Entities.of([
-            [((start, end, type_), math.log(sure / (1 - sure))) for start, end, type_, sure in self._told(each.text)]
-            for each in examples
-        ])  # fmt: skip
+        return Entities.of(
+            [
+                [
+                    ((start, end, type_), math.log(sure / (1 - sure)))
+                    for start, end, type_, sure in self._told(each.text)
+                ]
+                for each in examples
+            ]
+        )
 
     def _told(self, text: str) -> Sequence[Found]:
         return self._answers.get(text, ())
@@ -52,11 +57,13 @@ GOLD = [
 ]
 """Four sentences: five entities of two types."""
 RIGHT: dict[str, Sequence[Found]] = {
-    "Fram": [(0, 1, "ship", 0.9), (2, 4, "port", 0.8)], "Gjoa": [(0, 1, "ship", 0.7), (2, 3, "ship", 0.6)],
+    "Fram": [(0, 1, "ship", 0.9), (2, 4, "port", 0.8)],
+    "Gjoa": [(0, 1, "ship", 0.7), (2, 3, "ship", 0.6)],
     "Belgica": [(0, 1, "ship", 0.55)],
-}  # fmt: skip
+}
 WRONG: dict[str, Sequence[Found]] = {
-    "Fram": [(0, 1, "port", 0.85), (3, 4, "port", 0.95)], "Gjoa": [(0, 1, "ship", 0.7)],
+    "Fram": [(0, 1, "port", 0.85), (3, 4, "port", 0.95)],
+    "Gjoa": [(0, 1, "ship", 0.7)],
     "Nobody": [(0, 1, "ship", 0.3)],
-}  # fmt: skip
+}
 """Wrong type, wrong words, one right and one missed, a spurious one, and one missed."""

@@ -27,11 +27,13 @@ def test_a_case_counted_by_hand() -> None:
     score = report.judgement.score
     assert (score.right, score.predicted, score.gold) == (1, 4, 5)
     assert [(each.name, each.counts.right, each.counts.predicted, each.counts.gold) for each in report.by_type] == [
-        ("ship", 1, 2, 4), ("port", 0, 2, 1)
-    ]  # fmt: skip
+        ("ship", 1, 2, 4),
+        ("port", 0, 2, 1),
+    ]
     assert [(each.name, each.counts.right, each.counts.predicted, each.counts.gold) for each in report.by_length] == [
-        ("1", 1, 4, 4), ("2", 0, 0, 1)
-    ]  # fmt: skip
+        ("1", 1, 4, 4),
+        ("2", 0, 0, 1),
+    ]
     assert report.confusions == (("ship", "port", 1),)
     assert report.judgement.kinds == {"type": 1, "boundary": 1, "both": 0, "missed": 2, "spurious": 1}
     assert [each.number for each in report.worst.sentences] == [1, 3]
@@ -111,8 +113,15 @@ def test_a_known_file_has_its_licence(gold: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_curve_of_a_training_is_read_from_its_log() -> None:
-    log = [{"step": 5, "loss": 1.0, "dev_f1": 0.25}, {"step": 9, "loss": 0.5}, "x", {"step": "9", "dev_f1": 0.5},
-           {"step": 10, "dev_f1": 0.5}, {"step": 11, "dev_f1": float("nan")}, {"step": 12, "dev_f1": 7}]  # fmt: skip
+    log = [
+        {"step": 5, "loss": 1.0, "dev_f1": 0.25},
+        {"step": 9, "loss": 0.5},
+        "x",
+        {"step": "9", "dev_f1": 0.5},
+        {"step": 10, "dev_f1": 0.5},
+        {"step": 11, "dev_f1": float("nan")},
+        {"step": 12, "dev_f1": 7},
+    ]
     assert learning_curve({"log": log}) == ((5, 0.25), (10, 0.5))
     assert learning_curve({"log": "x"}) == learning_curve({}) == ()
 

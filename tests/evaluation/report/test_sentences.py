@@ -46,10 +46,13 @@ def of(name: dict[str, list[Found]]) -> ScoredAnswers:
 def test_entities_say_what_is_wrong_with_them() -> None:
     sentence = cut_sentence(of(WRONG), 0)  # type: ignore[arg-type]
     assert sentence == ShownSentence(
-        1, "Fram left New Oslo today .", True, True,
+        1,
+        "Fram left New Oslo today .",
+        True,
+        True,
         (ShownEntity(0, 4, "ship", MistakeKind.TYPE), ShownEntity(10, 18, "port", MistakeKind.BOUNDARY)),
         (ShownEntity(0, 4, "port", MistakeKind.TYPE, 0.85), ShownEntity(14, 18, "port", MistakeKind.BOUNDARY, 0.95)),
-    )  # fmt: skip
+    )
     right = cut_sentence(of(WRONG), 0, of(RIGHT)).other  # type: ignore[arg-type]
     assert right == (ShownEntity(0, 4, "ship", None, 0.9), ShownEntity(10, 18, "port", None, 0.8))
 
@@ -70,8 +73,9 @@ def test_sentences_with_the_most_missed_entities_come_first() -> None:
 
 @given(
     st.lists(st.sampled_from(["x", "word", "y" * 50, "z" * 1000]), min_size=1, max_size=400),
-    st.integers(0, 399), st.integers(1, 30),
-)  # fmt: skip
+    st.integers(0, 399),
+    st.integers(1, 30),
+)
 def test_what_is_shown_of_a_long_sentence(words: list[str], place: int, length: int) -> None:
     start = place % len(words)
     end = min(len(words), start + length)
@@ -90,13 +94,22 @@ def test_what_is_shown_of_a_long_sentence(words: list[str], place: int, length: 
 
 def test_a_sentence_is_in_the_list_of_its_worst_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     one = answers(GOLD, [[(0, 1, "ship", 0.9), (2, 3, "port", 0.8)], [(0, 1, "port", 0.7)], [], [(0, 1, "ship", 0.5)]])
-    other = answers(GOLD, [[(0, 1, "port", 0.9), (3, 4, "port", 0.8)], [(0, 1, "ship", 0.7), (2, 3, "ship", 0.5)],
-                           [(0, 1, "port", 0.2)], [(0, 1, "ship", 0.6)]])  # fmt: skip
+    other = answers(
+        GOLD,
+        [
+            [(0, 1, "port", 0.9), (3, 4, "port", 0.8)],
+            [(0, 1, "ship", 0.7), (2, 3, "ship", 0.5)],
+            [(0, 1, "port", 0.2)],
+            [(0, 1, "ship", 0.6)],
+        ],
+    )
     found = compare(one, other, "other", NOTHING)
     assert found.counts == {"broken": 2, "changed": 1, "fixed": 2}
     assert {effect: [each.number for each in listed.sentences] for effect, listed in found.sentences.items()} == {
-        "broken": [2], "changed": [1], "fixed": [3]
-    }  # fmt: skip
+        "broken": [2],
+        "changed": [1],
+        "fixed": [3],
+    }
     monkeypatch.setattr("nerbert.evaluation.report.difference.MOST", 0)
     assert compare(one, other, "other", NOTHING).sentences["broken"].left_out == 1
 

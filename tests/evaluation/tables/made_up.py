@@ -23,11 +23,16 @@ def made_up_suite(**changes: Any) -> Suite:
         Target(data=name, sizes=SIZES.get(name, ("all",)), draws=3 if name == "btc" else 1) for name in TARGETS
     )
     suite = Suite(
-        name="made_up", title="A made-up suite", about="Nothing in it was measured.", baseline="MiniLM",
-        targets=targets, systems={name: SystemSettings(encoder="x") for name in SYSTEMS}, seeds=(1, 2, 3),
+        name="made_up",
+        title="A made-up suite",
+        about="Nothing in it was measured.",
+        baseline="MiniLM",
+        targets=targets,
+        systems={name: SystemSettings(encoder="x") for name in SYSTEMS},
+        seeds=(1, 2, 3),
         protocols={"default": FinetuneSettings()},
         published=(Published(name="BERT-base", of="A paper, Table 2", f1={"politics": 66.56, "ai": 50.37}),),
-    )  # fmt: skip
+    )
     return suite.model_copy(update=changes)
 
 
@@ -53,10 +58,16 @@ def _judged(f1: float, gold: int, left_out: int) -> dict[str, Any]:
 def facts_of(place: CellKey) -> dict[str, Any]:
     sentences = int(place.size) if place.size.isdigit() else 400
     return {
-        "versions": {"nerbert": "0.1.0", "torch": "2.8.0"}, "device": "cpu", "precision": "fp32", "cpu_seconds": 90.0,
-        "machine": "2 cores", "finished": f"2026-01-0{place.seed}T10:00:00", "encoder": "ab" * 32,
-        "sentences": sentences, "data": {"train.conll": "cd" * 32},
-    }  # fmt: skip
+        "versions": {"nerbert": "0.1.0", "torch": "2.8.0"},
+        "device": "cpu",
+        "precision": "fp32",
+        "cpu_seconds": 90.0,
+        "machine": "2 cores",
+        "finished": f"2026-01-0{place.seed}T10:00:00",
+        "encoder": "ab" * 32,
+        "sentences": sentences,
+        "data": {"train.conll": "cd" * 32},
+    }
 
 
 def f1_of(place: CellKey) -> float:

@@ -47,8 +47,12 @@ def test_each_family_is_corrected_for_its_own_number() -> None:
 
 def test_over_all_targets_each_target_weighs_the_same() -> None:
     suite = small("a", "b")
-    f1s = {("MiniLM", "a"): [0.5, 0.6, 0.7], ("MiniLM", "b"): [0.2, 0.2, 0.2],
-           ("BERT", "a"): [0.6, 0.71, 0.79], ("BERT", "b"): [0.21, 0.22, 0.23]}  # fmt: skip
+    f1s = {
+        ("MiniLM", "a"): [0.5, 0.6, 0.7],
+        ("MiniLM", "b"): [0.2, 0.2, 0.2],
+        ("BERT", "a"): [0.6, 0.71, 0.79],
+        ("BERT", "b"): [0.21, 0.22, 0.23],
+    }
     f1s |= {("MiniLM, pre-trained", target): [0.5, 0.5, 0.5] for target in "ab"}
     each = compare(Layout(suite, cells_of(suite, f1s)))[BERT, RowKey(WHOLE, "all")]
     assert each.test.difference == pytest.approx((0.1 + 0.02) / 2)
@@ -67,8 +71,10 @@ def pretrained(cells: Sequence[Cell], *systems: str, count: int = 5) -> list[Cel
     """The same cells, those of some systems from encoders that were pre-trained, in turn by seed."""
     return [
         replace(each, facts={"pretrained": True, "encoder": f"{each.place.system} {each.place.seed % count}"})
-        if each.place.system in systems else each for each in cells
-    ]  # fmt: skip
+        if each.place.system in systems
+        else each
+        for each in cells
+    ]
 
 
 def test_encoders_are_the_observations() -> None:
@@ -114,8 +120,10 @@ def test_a_table_says_why_there_are_no_stars() -> None:
 def test_two_runs_on_one_target_take_the_stars_from_the_mean() -> None:
     """Whatever is pooled: two runs on b say nothing of its chance, though a has five."""
     suite = small("a", "b", seeds=(1, 2, 3, 4, 5))
-    f1s = {(name, "a"): [level, level + 0.001, level + 0.002, level, level + 0.001]
-           for name, level in (("MiniLM", 0.5), ("BERT", 0.7))}  # fmt: skip
+    f1s = {
+        (name, "a"): [level, level + 0.001, level + 0.002, level, level + 0.001]
+        for name, level in (("MiniLM", 0.5), ("BERT", 0.7))
+    }
     f1s |= {("MiniLM", "b"): [0.5, 0.51], ("BERT", "b"): [0.7, 0.72]}
     tests = compare(Layout(suite, cells_of(suite, f1s)))
     assert tests[BERT, RowKey("a", "all")].test.p is None, "equal differences"
@@ -129,8 +137,12 @@ IDLE = {"MiniLM": SystemSettings(), "BERT": SystemSettings(), "yours": SystemSet
 
 def test_a_system_without_a_run_holds_nothing_up() -> None:
     suite = small("a", "b", systems=IDLE)
-    f1s = {("MiniLM", "a"): [0.50, 0.51, 0.52], ("MiniLM", "b"): [0.2, 0.21, 0.22],
-           ("BERT", "a"): [0.6, 0.62, 0.61], ("BERT", "b"): [0.31, 0.33, 0.33]}  # fmt: skip
+    f1s = {
+        ("MiniLM", "a"): [0.50, 0.51, 0.52],
+        ("MiniLM", "b"): [0.2, 0.21, 0.22],
+        ("BERT", "a"): [0.6, 0.62, 0.61],
+        ("BERT", "b"): [0.31, 0.33, 0.33],
+    }
     two = small("a", "b", systems={name: IDLE[name] for name in ("MiniLM", "BERT")})
     table, without = (make_table(each, cells_of(each, f1s)) for each in (suite, two))
     for names in (("a", "all"), ("mean of 2 targets", "all")):
@@ -159,8 +171,18 @@ def test_two_systems_are_compared_on_the_targets_that_they_share() -> None:
 
 @pytest.mark.parametrize(
     ("p", "told"),
-    [(0.0499, "0.0499"), (0.05, "0.0500"), (0.04996, "0.04996"), (0.05004, "0.0500"), (0.25, "0.250"),
-     (0.0009999, "0.0009999"), (0.000123456, "0.000123"), (None, "–"), (1.0, "1.000"), (2 / 2**30, "1.86e-09")],
-)  # fmt: skip
+    [
+        (0.0499, "0.0499"),
+        (0.05, "0.0500"),
+        (0.04996, "0.04996"),
+        (0.05004, "0.0500"),
+        (0.25, "0.250"),
+        (0.0009999, "0.0009999"),
+        (0.000123456, "0.000123"),
+        (None, "–"),
+        (1.0, "1.000"),
+        (2 / 2**30, "1.86e-09"),
+    ],
+)
 def test_a_p_is_shown_on_its_side_of_a_level(p: float | None, told: str) -> None:
     assert p_text(p) == told

@@ -25,10 +25,12 @@ def overall(
     """
     size = "all" if draws == 1 else "10"
     suite = made_up_suite(
-        systems={name: SystemSettings(encoder="x") for name in encoders}, baseline="A", published=(),
+        systems={name: SystemSettings(encoder="x") for name in encoders},
+        baseline="A",
+        published=(),
         targets=tuple(Target(data=name, sizes=(size,), draws=draws) for name in ("a", "b")),
         seeds=tuple(range(1, seeds + 1)),
-    )  # fmt: skip
+    )
     luck = {(name, number): chance.normal(0, LUCK) for name, count in encoders.items() for number in range(count)}
     far = {(name, seed): chance.normal(0, LUCK) for name in sourced for seed in suite.seeds}
     there = {(*each, target): chance.normal(0, LUCK) for each in luck for target in "ab"}

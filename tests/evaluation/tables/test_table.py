@@ -61,8 +61,16 @@ def test_zero_shot_figures_have_means_over_groups_of_targets() -> None:
     published = (Published(name="P", of="a paper", f1={}, token_f1={"a": 50.0, "b": 60.0}, size="0"),)
     suite = made_up_suite(targets=targets, published=published, seeds=(1,), means={"two": ("a", "b")})
     own = {"a": {"f1": 0.5, "span": {"f1": 0.6}}, "b": {"f1": 0.7}}
-    cells = [Cell(place, State.DONE, scores=scores_of(0.5) | {"at_own_threshold": own[place.target]},
-                  facts={"own_threshold": 0.3}) for place in suite.cell_keys() if place.target in own]  # fmt: skip
+    cells = [
+        Cell(
+            place,
+            State.DONE,
+            scores=scores_of(0.5) | {"at_own_threshold": own[place.target]},
+            facts={"own_threshold": 0.3},
+        )
+        for place in suite.cell_keys()
+        if place.target in own
+    ]
     table = make_table(suite, cells)
     mean = partial(entry, table, ("two, mean of 2 targets", "BERT"))
     assert mean("F1 at its own threshold", "zero_shot").text == "60.00"
@@ -173,9 +181,13 @@ def test_protocols_are_named_where_there_are_several() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value", "told"),
-    [("device", "cuda", "cuda (1 cell)"), ("precision", "bf16", "precision"), ("machine", "other", "machine"),
-     ("versions", {"nerbert": "0.1.0", "torch": "2.9.1"}, "differ in torch: 2.8.0 (103 cells); 2.9.1 (1 cell)")],
-)  # fmt: skip
+    [
+        ("device", "cuda", "cuda (1 cell)"),
+        ("precision", "bf16", "precision"),
+        ("machine", "other", "machine"),
+        ("versions", {"nerbert": "0.1.0", "torch": "2.9.1"}, "differ in torch: 2.8.0 (103 cells); 2.9.1 (1 cell)"),
+    ],
+)
 def test_cells_made_in_different_ways_are_told_of(key: str, value: object, told: str) -> None:
     assert not any("differ in" in note for note in notes_of(make_table(SUITE, CELLS)))
     first, *others = CELLS
@@ -216,8 +228,11 @@ def test_a_type_has_a_column_of_its_own_in_the_records() -> None:
     assert {record[8] for record in records if record[7] == "by_type.f1"} == {"a.b"}
 
 
-DRAWN = (Target(data="a", sizes=("10", "5%", "all")), Target(data="b", sizes=("10",), draws=3),
-         Target(data="c", sizes=("50",)))  # fmt: skip
+DRAWN = (
+    Target(data="a", sizes=("10", "5%", "all")),
+    Target(data="b", sizes=("10",), draws=3),
+    Target(data="c", sizes=("50",)),
+)
 SOURCED = {"systems": {"A": SystemSettings(), "B": SystemSettings(source="conll2003")}, "baseline": "A"}
 
 
@@ -238,8 +253,10 @@ def test_notes_of_a_suite(suite: Suite, note: str) -> None:
 
 def test_greedy_tags_stand_beside_what_users_get() -> None:
     suite = small("a", "b")
-    cells = [replace(cell, scores=cell.scores | {"greedy": {"f1": 0.25, "strict": {"f1": 0.125}}})
-             for cell in made_up_cells(suite, all_done)]  # fmt: skip
+    cells = [
+        replace(cell, scores=cell.scores | {"greedy": {"f1": 0.25, "strict": {"f1": 0.125}}})
+        for cell in made_up_cells(suite, all_done)
+    ]
     table = make_table(suite, cells)
     for target in ("a", "mean of 2 targets"):
         assert entry(table, (target, "all"), "BERT").below.endswith("], greedy 25.00")
@@ -256,8 +273,10 @@ def test_the_order_of_cells_does_not_matter() -> None:
 
 def test_what_the_training_sentences_lack_is_told() -> None:
     suite = made_up_suite(targets=(Target(data="a", sizes=("k=4", "10")),), published=())
-    facts = {"k=4": {"reached": {"person": 6, "party": 2}, "unknown_types": []},
-             "10": {"reached": {"person": 9}, "unknown_types": ["party", "election"]}}  # fmt: skip
+    facts = {
+        "k=4": {"reached": {"person": 6, "party": 2}, "unknown_types": []},
+        "10": {"reached": {"person": 9}, "unknown_types": ["party", "election"]},
+    }
     cells = [Cell(place, State.DONE, scores=scores_of(0.5), facts=facts[place.size]) for place in suite.cell_keys()]
     notes = notes_of(make_table(suite, cells))
     assert any(note.endswith("counted as missed: a, 10: election, party.") for note in notes)

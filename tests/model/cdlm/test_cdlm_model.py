@@ -45,9 +45,18 @@ def vocabulary() -> Any:
 @pytest.fixture(scope="module")
 def shape(vocabulary: Any) -> CdlmShape:
     return CdlmShape(
-        words=count_words(vocabulary), pieces=len(vocabulary), tags=tag_names(["x", "y"]), source_tags=tag_names(["z"]),
-        word_width=5, character_width=4, filters=3, states=6, task_width=2, domain_width=3, dropout=0.5,
-    )  # fmt: skip
+        words=count_words(vocabulary),
+        pieces=len(vocabulary),
+        tags=tag_names(["x", "y"]),
+        source_tags=tag_names(["z"]),
+        word_width=5,
+        character_width=4,
+        filters=3,
+        states=6,
+        task_width=2,
+        domain_width=3,
+        dropout=0.5,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +128,10 @@ def test_the_sampled_softmax_is_the_formula(model: CdlmModel, batch: Any) -> Non
     losses = language_loss(model, words, TARGET, 4)
     torch.manual_seed(7)
     drawn, tries = draw_words(model.shape.words, 4, torch.device("cpu"))
-    expected = [-np.expm1(tries * np.log1p(-log((k + 2) / (k + 1)) / log(model.shape.words + 1)))
-                for k in range(model.shape.words)]  # fmt: skip
+    expected = [
+        -np.expm1(tries * np.log1p(-log((k + 2) / (k + 1)) / log(model.shape.words + 1)))
+        for k in range(model.shape.words)
+    ]
     states = model.states(words, LANGUAGE, TARGET)
     for number, length in enumerate((3, 3, 3, 1)):
         ids, total = [1, *words.ids[number, :length].tolist(), 1], 0.0
@@ -163,8 +174,10 @@ def test_files_that_do_not_belong_together_are_refused(
     model.save_pretrained(tmp_path)
     with raises(InputError, "its vocabulary isn't the one that cdlm.json tells of"):
         open_cdlm(str(tmp_path), make_vocabulary(EXAMPLES[:1]))
-    for weights, words in ((other, "doesn't have the tensors that cdlm.json tells of"),
-                           (b"\\0" * 99, "can't be loaded as a CDLM model")):  # fmt: skip
+    for weights, words in (
+        (other, "doesn't have the tensors that cdlm.json tells of"),
+        (b"\\0" * 99, "can't be loaded as a CDLM model"),
+    ):
         path.write_bytes(weights)
         with raises(InputError, words):
             open_cdlm(str(tmp_path), vocabulary)
@@ -215,8 +228,7 @@ def test_the_loss_is_that_of_all_paths_and_unknown_tags_may_be_any(
     for number, length in enumerate(LENGTHS):
         scores = all_scores(crf, emissions[number], length)
         wanted = tags[number][:length]
-        fits = [each for path, each in scores.items()
-                if all(a in (b, -100) for a, b in zip(wanted, path, strict=True))]  # fmt: skip
+        fits = [each for path, each in scores.items() if all(a in (b, -100) for a, b in zip(wanted, path, strict=True))]
         expected = torch.logsumexp(torch.tensor(list(scores.values())), 0) - torch.logsumexp(torch.tensor(fits), 0)
         assert float(losses[number]) == pytest.approx(float(expected), abs=1e-4)
 

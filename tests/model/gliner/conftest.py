@@ -15,20 +15,50 @@ from nerbert.model.gliner.weights import build, save_gliner
 from nerbert.records import Example
 from nerbert.words import split_words
 
-BODY = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "intermediate_size": 16, "max_position_embeddings": 96}  # fmt: skip
+BODY = {
+    "model_type": "bert",
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": 96,
+}
 DEBERTA: dict[str, Any] = {
-    "relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False,
-    "share_att_key": True, "norm_rel_ebd": "layer_norm", "max_relative_positions": -1, "type_vocab_size": 0,
-}  # fmt: skip
+    "relative_attention": True,
+    "position_buckets": 8,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "share_att_key": True,
+    "norm_rel_ebd": "layer_norm",
+    "max_relative_positions": -1,
+    "type_vocab_size": 0,
+}
 BODIES: dict[str, dict[str, Any]] = {
-    "deberta-v2": {**DEBERTA, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-                   "intermediate_size": 48, "position_buckets": 16},
-    "bert": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
-             "max_position_embeddings": 128},
-    "modernbert": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48,
-                   "local_attention": 16, "pad_token_id": 0, "max_position_embeddings": 256},
-}  # fmt: skip
+    "deberta-v2": {
+        **DEBERTA,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+        "position_buckets": 16,
+    },
+    "bert": {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+        "max_position_embeddings": 128,
+    },
+    "modernbert": {
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+        "local_attention": 16,
+        "pad_token_id": 0,
+        "max_position_embeddings": 256,
+    },
+}
 """Small encoders of three kinds."""
 
 Make = Callable[..., Path]
@@ -46,9 +76,18 @@ def write_model(folder: Path, tokenizer: Any, **settings: Any) -> Path:
     size = len(tokenizer)
     body = {**BODY, "vocab_size": size, **settings.pop("body", {})}
     two = settings.get("labels_encoder") is not None
-    config = GlinerConfig(**{"hidden_size": 12, "max_width": 3, "max_len": 30, "encoder_config": body,
-                             "class_token_index": size - 2, "vocab_size": size,
-                             "labels_encoder_config": body if two else None, **settings})  # fmt: skip
+    config = GlinerConfig(
+        **{
+            "hidden_size": 12,
+            "max_width": 3,
+            "max_len": 30,
+            "encoder_config": body,
+            "class_token_index": size - 2,
+            "vocab_size": size,
+            "labels_encoder_config": body if two else None,
+            **settings,
+        }
+    )
     torch.manual_seed(3)
     model = build(config, body_config(body, "body"), body_config(body, "body") if two else None, None, "random")
     for parameter in model.parameters():

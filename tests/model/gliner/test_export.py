@@ -30,13 +30,17 @@ from .conftest import DEBERTA, Make, words_of, write_model
 pytestmark = pytest.mark.extras
 MODERN = {"model_type": "modernbert", "local_attention": 16, "pad_token_id": 0, "num_hidden_layers": 3}
 KINDS: dict[str, dict[str, Any]] = {
-    "markerV0": {}, "marker": {"span_mode": "marker"}, "token": {"span_mode": "token_level", "num_rnn_layers": 2},
-    "single words": {"max_width": 1, "span_mode": "marker"}, "two encoders": {"labels_encoder": "x/y"},
+    "markerV0": {},
+    "marker": {"span_mode": "marker"},
+    "token": {"span_mode": "token_level", "num_rnn_layers": 2},
+    "single words": {"max_width": 1, "span_mode": "marker"},
+    "two encoders": {"labels_encoder": "x/y"},
     "two encoders, token": {"labels_encoder": "x/y", "span_mode": "token_level", "hidden_size": 16},
-    "mean": {"subtoken_pooling": "mean", "num_rnn_layers": 0}, "max": {"subtoken_pooling": "max"},
+    "mean": {"subtoken_pooling": "mean", "num_rnn_layers": 0},
+    "max": {"subtoken_pooling": "max"},
     "last, DeBERTa": {"subtoken_pooling": "last", "body": {"model_type": "deberta-v2", **DEBERTA}},
     "ModernBERT": {"body": MODERN, "hidden_size": 16},
-}  # fmt: skip
+}
 TEXT = "The ship left the port of Stockholm. It sank in the harbour, says the mayor of the city."
 LABELS = [EntityLabel("ship"), EntityLabel("port", "where ships call"), EntityLabel("city")]
 NAMES = [f"{name} of {what}" for name in ("name", "place", "price") for what in "abcdefghi"]
@@ -69,10 +73,13 @@ def compared(folder: Path, labels: list[EntityLabel]) -> list[float]:
 def check_entities(folder: Path, labels: list[str], decoding: str = "") -> None:
     """Assert that graphs find what torch does, and that those in int8 find something."""
     found = [
-        [*Tagger.load(folder, backend=backend, precision=precision, device="cpu", decoding=decoding)
-         .tag_many([each.text for each in EXAMPLES], labels)]
+        [
+            *Tagger.load(folder, backend=backend, precision=precision, device="cpu", decoding=decoding).tag_many(
+                [each.text for each in EXAMPLES], labels
+            )
+        ]
         for backend, precision in (("torch", "fp32"), ("onnx", "fp32"), ("onnx", "int8"))
-    ]  # fmt: skip
+    ]
     assert sum(map(len, found[0])) > 5
     for theirs, ours in zip(found[0], found[1], strict=True):
         assert list(map(row, theirs)) == list(map(row, ours))
@@ -126,8 +133,13 @@ def test_entities_are_torchs(make: Make, kind: str) -> None:
 
 
 def write_thresholds(folder: Path, **thresholds: float) -> None:
-    card = {"format": 1, "kind": "tagger", "word_splitter": "gliner-words-1", "calibration": {"temperature": 1.7},
-            "thresholds": thresholds}  # fmt: skip
+    card = {
+        "format": 1,
+        "kind": "tagger",
+        "word_splitter": "gliner-words-1",
+        "calibration": {"temperature": 1.7},
+        "thresholds": thresholds,
+    }
     (folder / "nerbert.json").write_text(json.dumps(card))
 
 

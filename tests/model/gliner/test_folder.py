@@ -107,7 +107,7 @@ def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Pa
     for weights, words in (
         ({"rnn": Touch(tmp_path / "ran")}, "pytorch_model.bin: damaged, or holds more than weights (pickled code)"),
         ([1, 2], "holds no weights by name"),
-    ):  # fmt: skip
+    ):
         torch.save(weights, folder / "pytorch_model.bin")
         with raises(InputError, words):
             Tagger.load(folder)
@@ -163,10 +163,14 @@ def test_messages(make: Make, values: dict[str, Any] | tuple[str, bytes | None],
         ({}, {"decoding": "touching"}, SettingsError, "'touching': for this model it must be one of flat, nested"),
         ({}, {"on_too_long": "error"}, InputError, "in windows that overlap; on_too_long = 'error' is not supported"),
         ({}, {"on_too_long": "truncate"}, InputError, "overlap; on_too_long = 'truncate' is not supported"),
-        ({"labels_encoder": "x/y", "body": {"max_position_embeddings": 20}}, {}, InputError,
-         "room for 20 pieces, too few for a text"),
+        (
+            {"labels_encoder": "x/y", "body": {"max_position_embeddings": 20}},
+            {},
+            InputError,
+            "room for 20 pieces, too few for a text",
+        ),
     ],
-)  # fmt: skip
+)
 def test_messages_of_loading(
     make: Make, settings: dict[str, Any], how: dict[str, str], kind: type[NerbertError], words: str
 ) -> None:
@@ -183,8 +187,16 @@ def test_no_training_of_another_kind_starts_from_it(make: Make) -> None:
 def test_how_an_encoder_was_called_is_left_out_of_its_configuration(make: Make) -> None:
     folder = make()
     usual, expected = json.loads((folder / "gliner_config.json").read_text())["encoder_config"], found(folder)
-    called = {"chunk_size_feed_forward": 1.5, "output_hidden_states": "a", "output_attentions": True, "return_dict": 0,
-              "is_decoder": True, "use_cache": "a", "pruned_heads": {"0": [0]}, "sub_configs": 1}  # fmt: skip
+    called = {
+        "chunk_size_feed_forward": 1.5,
+        "output_hidden_states": "a",
+        "output_attentions": True,
+        "return_dict": 0,
+        "is_decoder": True,
+        "use_cache": "a",
+        "pruned_heads": {"0": [0]},
+        "sub_configs": 1,
+    }
     for size in (1.5, 3):  # 3 would do for texts of some lengths
         change(folder, encoder_config={**usual, **called, "chunk_size_feed_forward": size})
         assert found(folder) == expected
@@ -224,8 +236,12 @@ def test_a_folder_has_no_say_in_which_other_folders_are_read(
 
 
 def test_code_that_a_configuration_names_is_passed_over() -> None:
-    named = {"attn_implementation": "me/kernel", "_attn_implementation": "me/kernel", "num_labels": 10**12,
-             "_experts_implementation": "me/kernel"}  # fmt: skip
+    named = {
+        "attn_implementation": "me/kernel",
+        "_attn_implementation": "me/kernel",
+        "num_labels": 10**12,
+        "_experts_implementation": "me/kernel",
+    }
     config = body_config({**BODY, "vocab_size": 9, **named}, "body")
     assert config._attn_implementation != "me/kernel"
     assert not any("me/kernel" in str(each) for each in vars(config).values())

@@ -27,9 +27,12 @@ from .conftest import Make, words_of
 TEXT = "The ship left the port of Stockholm. It sank in the harbour, says the mayor of the city."
 LABELS = ("ship", "port: where ships call", "city")
 KINDS: dict[str, dict[str, Any]] = {
-    "span": {}, "marker": {"span_mode": "marker"}, "token": {"span_mode": "token_level"},
-    "bi": {"labels_encoder": "x/y"}, "mean": {"subtoken_pooling": "mean", "num_rnn_layers": 0},
-}  # fmt: skip
+    "span": {},
+    "marker": {"span_mode": "marker"},
+    "token": {"span_mode": "token_level"},
+    "bi": {"labels_encoder": "x/y"},
+    "mean": {"subtoken_pooling": "mean", "num_rnn_layers": 0},
+}
 
 
 def asked(make: Make, labels: Any = LABELS, threshold: float = 0.5, **settings: Any) -> GlinerHead:
@@ -82,15 +85,21 @@ def _plain(head: GlinerHead, text: Example) -> torch.Tensor:
     if hasattr(model, "rnn"):
         words = model.rnn["lstm"](words[None])[0][0]
     if labels_pieces := getattr(head.scorer, "_labels", None):
-        labels = torch.stack([model.label_vectors(*(torch.tensor([each]), torch.ones(1, len(each))))[0]
-                              for each in labels_pieces.alone([each.text for each in asked.labels])])  # fmt: skip
+        labels = torch.stack(
+            [
+                model.label_vectors(*(torch.tensor([each]), torch.ones(1, len(each))))[0]
+                for each in labels_pieces.alone([each.text for each in asked.labels])
+            ]
+        )
     else:
         labels = states[list(asked.prompt.places)]
     if model.config.token_level:
         one, two = model.scorer.proj_token(words).chunk(2, 1)
         its, others = model.scorer.proj_label(labels).chunk(2, 1)
-        rows = [torch.stack([torch.cat([one[w], its[c], two[w] * others[c]]) for c in range(len(labels))])
-                for w in range(len(words))]  # fmt: skip
+        rows = [
+            torch.stack([torch.cat([one[w], its[c], two[w] * others[c]]) for c in range(len(labels))])
+            for w in range(len(words))
+        ]
         scores: torch.Tensor = model.scorer.out_mlp(torch.stack(rows))
         return scores
     layers, labels = model._spans, model.prompt_rep_layer(labels)
@@ -124,9 +133,12 @@ def test_a_long_sentence_goes_through_windows_and_nothing_is_cut(make: Make, kin
 def test_neighbouring_sentences_are_read_together_up_to_the_models_length(make: Make) -> None:
     tagger = Tagger.load(make(), device="cpu", thresholds=0.0)
     with pytest.MonkeyPatch.context() as patch:
-        seen = noted(patch, GlinerHead, "predict_each", lambda _, groups: [
-            len(each.words) for _, examples in groups for each in examples
-        ])  # fmt: skip
+        seen = noted(
+            patch,
+            GlinerHead,
+            "predict_each",
+            lambda _, groups: [len(each.words) for _, examples in groups for each in examples],
+        )
         spans = tagger.tag(f"{TEXT} {TEXT}", labels=LABELS)
     assert seen == [[29, 13]]  # three sentences, then one: with it there would be 42 words, more than 30
     assert spans
@@ -257,9 +269,11 @@ def test_other_thresholds_need_no_labels_again(
 ASKED: Sequence[Sequence[str]] = (["ship", "city"], ["port: where ships call", "person", "ship"], ["state"])
 MANY = [f"label {number}" for number in range(7)]
 BATCHED: dict[str, dict[str, Any]] = {
-    "spans": {}, "words": {"span_mode": "token_level"}, "two encoders": {"labels_encoder": "x"},
+    "spans": {},
+    "words": {"span_mode": "token_level"},
+    "two encoders": {"labels_encoder": "x"},
     "groups": {"max_types": 3},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(params=BATCHED)
@@ -278,9 +292,12 @@ def test_eight_threads_get_the_answers_of_one(load: Load) -> None:
 
 def test_cost_is_what_the_model_reads(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     tagger = load()
-    read = noted(monkeypatch, TorchGliner, "_score_windows", lambda _, windows, *others: sum(
-        len(window.ids) for window in windows
-    ))  # fmt: skip
+    read = noted(
+        monkeypatch,
+        TorchGliner,
+        "_score_windows",
+        lambda _, windows, *others: sum(len(window.ids) for window in windows),
+    )
     encoded = noted(monkeypatch, TorchGliner, "label_vectors", lambda *_: 1)
     check_cost(tagger, [*ASKED, MANY], read, lambda: len(read) + len(encoded))
     assert tagger.with_labels(ASKED[0]).cost(TEXTS[0]) == tagger.cost(TEXTS[0], ASKED[0])

@@ -48,8 +48,16 @@ def package_model(tokenizers: dict[str, Any], kind: str) -> Any:
     tokenizer.add_tokens(["[FLERT]", "<<ENT>>", "<<SEP>>"], special_tokens=True)
     size = len(tokenizer)
     encoder = {"model_type": body, "vocab_size": size, **BODIES[body]}
-    values = {"hidden_size": 24, "max_width": 4, "max_len": 60, "class_token_index": size - 2, "vocab_size": size,
-              "encoder_config": encoder, "model_name": "somewhere/encoder", **settings}  # fmt: skip
+    values = {
+        "hidden_size": 24,
+        "max_width": 4,
+        "max_len": 60,
+        "class_token_index": size - 2,
+        "vocab_size": size,
+        "encoder_config": encoder,
+        "model_name": "somewhere/encoder",
+        **settings,
+    }
     more = {}
     if settings["labels_encoder"]:
         labels = deepcopy(tokenizers["wordpiece"])

@@ -15,12 +15,30 @@ from nerbert.model.gliner.folder import MARKS, PARTS
 from nerbert.model.gliner.gliner2_layers import BoundarySpans, CountedSpans
 from nerbert.model.gliner.weights import build
 
-BODY = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "intermediate_size": 16, "max_position_embeddings": 160}  # fmt: skip
-BOUNDARY = {"candidate_pool": "shared", "pool_boundary_top_k": 12, "pool_size": 40, "min_pool_per_query": 3,
-            "candidate_attention_layers": 0, "query_attention_layers": 0, "boundary_attention_layers": 2,
-            "boundary_attention_heads": 2, "boundary_attention_window": 5, "enable_span_content": True,
-            "content_dim": 8, "boundary_dim": 16, "pair_dim": 16, "pair_temperature": 3.0}  # fmt: skip
+BODY = {
+    "model_type": "bert",
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": 160,
+}
+BOUNDARY = {
+    "candidate_pool": "shared",
+    "pool_boundary_top_k": 12,
+    "pool_size": 40,
+    "min_pool_per_query": 3,
+    "candidate_attention_layers": 0,
+    "query_attention_layers": 0,
+    "boundary_attention_layers": 2,
+    "boundary_attention_heads": 2,
+    "boundary_attention_window": 5,
+    "enable_span_content": True,
+    "content_dim": 8,
+    "boundary_dim": 16,
+    "pair_dim": 16,
+    "pair_temperature": 3.0,
+}
 """`boundary_head` in the shape of published folders, smaller."""
 
 Make = Callable[..., Path]
@@ -28,7 +46,7 @@ Make = Callable[..., Path]
 
 def write_model(
     folder: Path, tokenizer: Any, counting: str = "count_lstm_v2", instances: int = 2, **config: Any
-) -> Path:  # fmt: skip
+) -> Path:
     """Write a model with random weights that expects so many instances in a text into a new folder, and return it."""
     tokenizer = deepcopy(tokenizer)
     tokenizer.add_tokens(list(MARKS), special_tokens=True)
@@ -49,10 +67,20 @@ def write_model(
     weights["classifier.0.weight"] = torch.ones(3, 16)
     (folder / "encoder_config").mkdir(parents=True)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps({
-        "model_type": "extractor", "architecture": "span", "architectures": ["SpanExtractor"], "config_version": 3,
-        "counting_layer": counting, "token_pooling": "first", "span_head": {"max_width": 3}, **config,
-    }))  # fmt: skip
+    (folder / "config.json").write_text(
+        json.dumps(
+            {
+                "model_type": "extractor",
+                "architecture": "span",
+                "architectures": ["SpanExtractor"],
+                "config_version": 3,
+                "counting_layer": counting,
+                "token_pooling": "first",
+                "span_head": {"max_width": 3},
+                **config,
+            }
+        )
+    )
     (folder / "encoder_config" / "config.json").write_text(json.dumps(body))
     tokenizer.save_pretrained(folder)
     return folder
@@ -72,10 +100,18 @@ def write_boundary(folder: Path, **settings: Any) -> Path:
     weights = {place.replace(PARTS["encoder"], "encoder"): each for place, each in model.state_dict().items()}
     weights |= {"boundary_head.pair_scorer.compat_mix.bias": torch.ones(1), "classifier.0.weight": torch.ones(3, 16)}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps({
-        "model_type": "extractor", "architecture": "boundary", "config_version": 3, "token_pooling": "first",
-        "max_len": 4096, "boundary_head": {**head, "rotary_base": 1e4, "record_dim": 16},
-    }))  # fmt: skip
+    (folder / "config.json").write_text(
+        json.dumps(
+            {
+                "model_type": "extractor",
+                "architecture": "boundary",
+                "config_version": 3,
+                "token_pooling": "first",
+                "max_len": 4096,
+                "boundary_head": {**head, "rotary_base": 1e4, "record_dim": 16},
+            }
+        )
+    )
     return folder
 
 

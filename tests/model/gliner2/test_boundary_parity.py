@@ -21,20 +21,40 @@ ROOM = {"max_position_embeddings": 512}
 MANY = tuple(EntityLabel(f"kind {number}") for number in range(24))
 LONG = " ".join(f"Word{number} of the {number % 7}th thing, {'abcdef'[number % 5 :]}" for number in range(16)) + "."
 PUBLISHED = {
-    "candidate_pool": "shared", "pool_boundary_top_k": 32, "pool_size": 192, "min_pool_per_query": 8,
-    "candidate_attention_layers": 0, "query_attention_layers": 0, "boundary_attention_layers": 2,
-    "boundary_attention_heads": 4, "boundary_attention_window": 128, "enable_span_content": True, "content_dim": 8,
-    "boundary_dim": 16, "pair_dim": 16, "enable_rotary_endpoints": True, "query_conditioned_inside_weight": True,
-    "endpoint_difference_features": True, "boundary_top_k_alpha": 0.08,
-}  # fmt: skip
+    "candidate_pool": "shared",
+    "pool_boundary_top_k": 32,
+    "pool_size": 192,
+    "min_pool_per_query": 8,
+    "candidate_attention_layers": 0,
+    "query_attention_layers": 0,
+    "boundary_attention_layers": 2,
+    "boundary_attention_heads": 4,
+    "boundary_attention_window": 128,
+    "enable_span_content": True,
+    "content_dim": 8,
+    "boundary_dim": 16,
+    "pair_dim": 16,
+    "enable_rotary_endpoints": True,
+    "query_conditioned_inside_weight": True,
+    "endpoint_difference_features": True,
+    "boundary_top_k_alpha": 0.08,
+}
 """`boundary_head` of published folders, at smaller sizes."""
 SMALL = {"boundary_attention_window": 3, "pool_boundary_top_k": 9, "pool_size": 20, "min_pool_per_query": 2}
 CASES: dict[str, dict[str, Any]] = {
-    "published": {}, "small pool": SMALL,
+    "published": {},
+    "small pool": SMALL,
     "plain": {**SMALL, "boundary_attention_layers": 0, "boundary_refinement_layers": 0, "abstention_threshold": 1.0},
-    "other sizes": {**SMALL, "boundary_refinement_layers": 2, "boundary_ffn_multiplier": 1.3, "pair_dim": 24,
-                    "boundary_attention_window": 0, "abstention_threshold": 0.6, "pair_temperature": 1.7},
-}  # fmt: skip
+    "other sizes": {
+        **SMALL,
+        "boundary_refinement_layers": 2,
+        "boundary_ffn_multiplier": 1.3,
+        "pair_dim": 24,
+        "boundary_attention_window": 0,
+        "abstention_threshold": 0.6,
+        "pair_temperature": 1.7,
+    },
+}
 
 
 @torch.no_grad()
@@ -45,9 +65,11 @@ def package_model(tokenizers: dict[str, Any], body: str, pooling: str, folder: P
     tokenizer = deepcopy(tokenizers[TOKENIZERS[body]])
     encoder = AutoConfig.for_model(body, **{**BODIES[body], **ROOM, "vocab_size": len(tokenizer)})
     config = gliner2.ExtractorConfig(
-        model_name="somewhere/encoder", architecture="boundary", token_pooling=pooling,
+        model_name="somewhere/encoder",
+        architecture="boundary",
+        token_pooling=pooling,
         boundary_head={**PUBLISHED, **settings},
-    )  # fmt: skip
+    )
     torch.manual_seed(11)
     made = import_module("gliner2.inference.engine").BoundaryExtractor
     model = made(config, encoder_config=encoder, tokenizer=tokenizer).eval()

@@ -68,8 +68,13 @@ def test_no_pair_may_be_left(make_boundary: Make) -> None:
     folder = make_boundary(pool_boundary_top_k=1)
     export(folder)
     texts = [f"the ship {number} left the port" for number in range(12)]
-    torch, onnx = ([len(spans) for spans in Tagger.load(folder, backend=each, device="cpu", thresholds=0.0)
-                    .tag_many(texts, ["ship"])] for each in ("torch", "onnx"))  # fmt: skip
+    torch, onnx = (
+        [
+            len(spans)
+            for spans in Tagger.load(folder, backend=each, device="cpu", thresholds=0.0).tag_many(texts, ["ship"])
+        ]
+        for each in ("torch", "onnx")
+    )
     assert torch == onnx
     assert not all(torch)
 
@@ -81,9 +86,11 @@ def test_without_torch(make: Make, make_boundary: Make, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("marks", "words"),
-    [({"<<ENT>>": [1], "<<SEP>>": [2]}, "belongs to another model than config.json"),
-     (dict.fromkeys(MARKS, ()), "own: marks.")],
-)  # fmt: skip
+    [
+        ({"<<ENT>>": [1], "<<SEP>>": [2]}, "belongs to another model than config.json"),
+        (dict.fromkeys(MARKS, ()), "own: marks."),
+    ],
+)
 def test_marks_of_another_model_are_refused(make: Make, marks: dict[str, Any], words: str) -> None:
     folder = make()
     export(folder)

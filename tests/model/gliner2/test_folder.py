@@ -149,8 +149,9 @@ def test_no_training_starts_from_it_whatever_its_card_says(make: Make) -> None:
     folder = make()
     with raises(InputError, "a GLiNER2 model, which nerbert doesn't train: tag with it (`nerbert tag"):
         Backbone.of(str(folder), 0)
-    (folder / "nerbert.json").write_text(json.dumps({"format": 1, "kind": "encoder", "head": "linear",
-                                                     "word_splitter": "gliner2-words-1"}))  # fmt: skip
+    (folder / "nerbert.json").write_text(
+        json.dumps({"format": 1, "kind": "encoder", "head": "linear", "word_splitter": "gliner2-words-1"})
+    )
     with raises(InputError, "a GLiNER2 model, which nerbert doesn't train"):
         ModelFolder(str(folder)).check_trainable()
 
@@ -169,11 +170,14 @@ def test_no_training_starts_from_it_whatever_its_card_says(make: Make) -> None:
         (ENCODER, {"hidden_size": 18}, "config.json and weights don't belong together"),
         (ENCODER, {"num_hidden_layers": 2}, "weights are missing for a markerV0 span model"),
         (WEIGHTS, {}, "holds config.json, but neither model.safetensors nor pytorch_model.bin"),
-        (WEIGHTS, {"count_pred.2.bias": torch.zeros(7)},
-         "config.json and weights don't belong together: count_pred.2.bias is (7,)"),
+        (
+            WEIGHTS,
+            {"count_pred.2.bias": torch.zeros(7)},
+            "config.json and weights don't belong together: count_pred.2.bias is (7,)",
+        ),
         (WEIGHTS, {"encoder.embeddings.word_embeddings.weight": torch.zeros(40, 16)}, ", the model knows 40"),
     ],
-)  # fmt: skip
+)
 def test_messages(make: Make, name: str, values: dict[str, Any] | None, words: str) -> None:
     """Of files that are changed, cut off (None), or missing ({})."""
     folder = make()

@@ -83,8 +83,10 @@ def words_of(text: str) -> Example:
 
 def ours(head: Any, text: str) -> list[Found]:
     example_ = words_of(text)
-    return [(example_.words[a][0], example_.words[b - 1][1], type_, p)
-            for _, a, b, type_, p in head.predict([example_]).spans()]  # fmt: skip
+    return [
+        (example_.words[a][0], example_.words[b - 1][1], type_, p)
+        for _, a, b, type_, p in head.predict([example_]).spans()
+    ]
 
 
 def chosen(found: list[Found], text: str) -> list[Found]:
@@ -93,8 +95,10 @@ def chosen(found: list[Found], text: str) -> list[Found]:
     first, last = ({each[end]: number for number, each in enumerate(words)} for end in (0, 1))
     names = sorted({name for _, _, name, _ in found})
     kept = [Candidate(first[a], last[b] + 1, names.index(name), p, p) for a, b, name, p in found]
-    return [(words[each.start][0], words[each.end - 1][1], names[each.label], each.probability)
-            for each in chosen_candidates(kept, len(words), nested=False)]  # fmt: skip
+    return [
+        (words[each.start][0], words[each.end - 1][1], names[each.label], each.probability)
+        for each in chosen_candidates(kept, len(words), nested=False)
+    ]
 
 
 def scores_of(head: GlinerHead, text: str) -> np.ndarray[Any, Any]:

@@ -34,9 +34,11 @@ def card(manifest: dict[str, Any]) -> str:
 def test_front_matter(card: str) -> None:
     front = front_of(card).to_dict()
     assert {name: front[name] for name in ("language", "license", "task_categories", "size_categories")} == {
-        "language": ["en"], "license": ["cc-by-sa-4.0", "cc-by-sa-3.0"], "task_categories": ["token-classification"],
+        "language": ["en"],
+        "license": ["cc-by-sa-4.0", "cc-by-sa-3.0"],
+        "task_categories": ["token-classification"],
         "size_categories": ["1K<n<10K"],
-    }  # fmt: skip
+    }
     assert front["configs"][0]["data_files"] == [{"split": "train", "path": "sentences/*.parquet"}]
 
 
@@ -70,9 +72,13 @@ def test_figures_are_the_manifests(card: str, manifest: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("folded", "kept", "words"),
-    [(1234, 56, ["1,234 mentions of rare categories became ENTITY; 56 categories"]), (0, 0, []), (None, None, []),
-     (0, 2, ["0 mentions of rare categories became ENTITY; 2 categories"])],
-)  # fmt: skip
+    [
+        (1234, 56, ["1,234 mentions of rare categories became ENTITY; 56 categories"]),
+        (0, 0, []),
+        (None, None, []),
+        (0, 2, ["0 mentions of rare categories became ENTITY; 2 categories"]),
+    ],
+)
 def test_what_filter_1_folded(manifest: dict[str, Any], folded: int, kept: int, words: list[str]) -> None:
     notes = {} if folded is None else {"mentions_made_entity": folded, "categories_kept": kept}
     card = card_of(manifest | {"notes": {"filter 1": notes}})
@@ -115,14 +121,23 @@ def test_written_and_read_by_datasets(
 
 def test_nothing_from_outside_acts(manifest: dict[str, Any]) -> None:
     evil = json.loads(json.dumps(manifest)) | {
-        "wiki": EVIL, "language": EVIL, "licence": EVIL, "made_by": EVIL, "scanner": EVIL, "settings": {EVIL: EVIL},
-        "steps": [{"step": EVIL, "in": 2, "out": 1, "dropped": {EVIL: 1}}], "mention_sources": {EVIL: 3},
-        "mention_origins": {EVIL: 3, "link": 1}, "unknown": {EVIL: 2},
-        "categories": {EVIL: {"mentions": 1, "with_copies": 1}}, "unresolved": [{"title": EVIL, "links": 9}],
-        "inputs": [{"file": EVIL, "bytes": EVIL, "sha256": EVIL}], "label_set": {"name": EVIL},
+        "wiki": EVIL,
+        "language": EVIL,
+        "licence": EVIL,
+        "made_by": EVIL,
+        "scanner": EVIL,
+        "settings": {EVIL: EVIL},
+        "steps": [{"step": EVIL, "in": 2, "out": 1, "dropped": {EVIL: 1}}],
+        "mention_sources": {EVIL: 3},
+        "mention_origins": {EVIL: 3, "link": 1},
+        "unknown": {EVIL: 2},
+        "categories": {EVIL: {"mentions": 1, "with_copies": 1}},
+        "unresolved": [{"title": EVIL, "links": 9}],
+        "inputs": [{"file": EVIL, "bytes": EVIL, "sha256": EVIL}],
+        "label_set": {"name": EVIL},
         "knowledge": {"used": [{"path": EVIL, "kind": EVIL}], "passed_over": [{"path": EVIL}]},
         "excluded": [{"file": EVIL, "not_judged_share": EVIL}],
-    }  # fmt: skip
+    }
     front = check_card(card_of(evil), f"{code(EVIL)}: named entities from Wikipedia's links")
     assert front["language"] == [visible(EVIL)]
 

@@ -48,26 +48,42 @@ def evil_corpus(sample_corpus: Path, tmp_path: Path) -> Path:
     path = corpus / "sentences" / "part-00000.parquet"
     rows = pq.read_table(path)
     evil = [
-        row | {"title": EVIL, "text": EVIL * 3, "split": EVIL}
-        | {"mentions": [each | dict.fromkeys(("target", "resolved_target", "source", "category"), EVIL)
-                        | {"start": -3 + 7 * place, "end": 40 + place * 10**6, "class_path": [EVIL]}
-                        for place, each in enumerate(row["mentions"])]}
+        row
+        | {"title": EVIL, "text": EVIL * 3, "split": EVIL}
+        | {
+            "mentions": [
+                each
+                | dict.fromkeys(("target", "resolved_target", "source", "category"), EVIL)
+                | {"start": -3 + 7 * place, "end": 40 + place * 10**6, "class_path": [EVIL]}
+                for place, each in enumerate(row["mentions"])
+            ]
+        }
         for row in rows.to_pylist()
-    ]  # fmt: skip
+    ]
     pq.write_table(pa.Table.from_pylist(evil, schema=rows.schema), path)
     manifest = json.loads((corpus / "manifest.json").read_text())
     counts = {"mentions": 5, "with_copies": 3}
     manifest |= {
-        "wiki": EVIL, "language": EVIL, "licence": EVIL, "made_by": EVIL, "scanner": EVIL,
-        "steps": [{"step": EVIL, "in": 2, "out": 1, "dropped": {EVIL: 1}}], "mention_sources": {EVIL: 3},
-        "splits": {EVIL: next(iter(manifest["splits"].values()))}, "categories": {EVIL: counts},
+        "wiki": EVIL,
+        "language": EVIL,
+        "licence": EVIL,
+        "made_by": EVIL,
+        "scanner": EVIL,
+        "steps": [{"step": EVIL, "in": 2, "out": 1, "dropped": {EVIL: 1}}],
+        "mention_sources": {EVIL: 3},
+        "splits": {EVIL: next(iter(manifest["splits"].values()))},
+        "categories": {EVIL: counts},
         "settings": manifest["settings"] | {EVIL: EVIL},
-        "balance": {EVIL: EVIL, "fit": {EVIL: EVIL}}, "unresolved": [{"title": EVIL, "links": 9}],
+        "balance": {EVIL: EVIL, "fit": {EVIL: EVIL}},
+        "unresolved": [{"title": EVIL, "links": 9}],
         "label_set": {"name": EVIL, "sha256": EVIL, "to_ancestor": {EVIL: 1}, "to_entity": {EVIL: 1}},
         "inputs": [{"file": EVIL, "bytes": 1, "sha256": EVIL}],
-        "knowledge": {"used": [{"path": EVIL, "kind": EVIL, "rows": EVIL, "typed": EVIL, "dropped": {EVIL: 1}}],
-                      "passed_over": [{"path": EVIL, "why": EVIL}], "unknown_classes": {EVIL: 1}},
-    }  # fmt: skip
+        "knowledge": {
+            "used": [{"path": EVIL, "kind": EVIL, "rows": EVIL, "typed": EVIL, "dropped": {EVIL: 1}}],
+            "passed_over": [{"path": EVIL, "why": EVIL}],
+            "unknown_classes": {EVIL: 1},
+        },
+    }
     (corpus / "manifest.json").write_text(json.dumps(manifest))
     line = {"step": EVIL, "reason": EVIL, "id": EVIL, "text": EVIL}
     (corpus / "dropped.jsonl").write_text(json.dumps(line) + "\n")
@@ -145,12 +161,20 @@ def test_topics_are_the_manifests(tree: "etree._Element", overview: dict[str, An
 @pytest.mark.parametrize(
     ("step", "head", "notes", "words"),
     [
-        ("filter 1", "Filter 1", {"mentions_made_entity": 1234, "categories_kept": 56},
-         "1,234 mentions of rare categories became ENTITY; 56 categories are left"),
-        ("exclude", "Texts to exclude", {"by_ngram": 4321, "by_equality": 5, "not_judged": 6},
-         "4,321 compared by words in a row, 5 as a whole, 6 too short to be judged"),
+        (
+            "filter 1",
+            "Filter 1",
+            {"mentions_made_entity": 1234, "categories_kept": 56},
+            "1,234 mentions of rare categories became ENTITY; 56 categories are left",
+        ),
+        (
+            "exclude",
+            "Texts to exclude",
+            {"by_ngram": 4321, "by_equality": 5, "not_judged": 6},
+            "4,321 compared by words in a row, 5 as a whole, 6 too short to be judged",
+        ),
     ],
-)  # fmt: skip
+)
 def test_notes_are_beside_their_step(
     overview: dict[str, Any], step: str, head: str, notes: dict[str, int], words: str
 ) -> None:
@@ -178,8 +202,10 @@ def test_words_fit_a_set_of_one_label(overview: dict[str, Any]) -> None:
 
 
 def test_marks_are_the_mentions(tree: "etree._Element", overview: dict[str, Any]) -> None:
-    shown = [[(text_of(mark[0]), text_of(mark[1])) for mark in find(each, ".//mark")]
-             for each in find(tree, "//*[@id='blocks']//div[@class='sentence']")]  # fmt: skip
+    shown = [
+        [(text_of(mark[0]), text_of(mark[1])) for mark in find(each, ".//mark")]
+        for each in find(tree, "//*[@id='blocks']//div[@class='sentence']")
+    ]
     assert shown == [
         [(row["text"][m["start"] : m["end"]], m["category"]) for m in row["mentions"]]
         for rows in overview["sentences_by_category"].values()
@@ -216,11 +242,21 @@ def _small() -> dict[str, Any]:
     counts: Mapping[str, int] = {"mentions": 3, "with_copies": 2}
     split = dict.fromkeys(("sentences", "words", "mentions", "copies", "words_with_copies"), 1)
     return {
-        "wiki": "w", "language": "en", "splits": {"train": split}, "mention_sources": {}, "shards": {},
-        "steps": [{"step": "pages", "in": 0, "out": 0, "dropped": {}}], "categories": {"City": counts},
-        "knowledge": {"passed_over": []}, "slope": None, "dropped_sentences": {}, "sentences_by_category": {"City": []},
-        "table1": {"paper": dict.fromkeys(("examples", "tokens", "categories", "bytes"), 1),
-                   "ours": dict.fromkeys(("examples", "tokens", "categories", "bytes"), 1)},
+        "wiki": "w",
+        "language": "en",
+        "splits": {"train": split},
+        "mention_sources": {},
+        "shards": {},
+        "steps": [{"step": "pages", "in": 0, "out": 0, "dropped": {}}],
+        "categories": {"City": counts},
+        "knowledge": {"passed_over": []},
+        "slope": None,
+        "dropped_sentences": {},
+        "sentences_by_category": {"City": []},
+        "table1": {
+            "paper": dict.fromkeys(("examples", "tokens", "categories", "bytes"), 1),
+            "ours": dict.fromkeys(("examples", "tokens", "categories", "bytes"), 1),
+        },
         "label_set": {"name": "n"},
         "concentration": concentration({"categories": {"City": counts}}),
-    }  # fmt: skip
+    }

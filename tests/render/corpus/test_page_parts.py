@@ -62,8 +62,9 @@ def test_damaged_samples_of_dropped_sentences_name_the_line(tmp_path: Path) -> N
     good = json.dumps({"step": "b", "reason": "r", "id": "i", "text": "t"})
     (tmp_path / "dropped.jsonl").write_text(f"{good}\n" * 5 + good.replace('"b"', '"a"') + "\n")
     assert list(read_dropped(tmp_path, ["a"]).items()) == [
-        ("a", {"r": [{"id": "i", "text": "t"}]}), ("b", {"r": [{"id": "i", "text": "t"}] * 3}),
-    ]  # fmt: skip
+        ("a", {"r": [{"id": "i", "text": "t"}]}),
+        ("b", {"r": [{"id": "i", "text": "t"}] * 3}),
+    ]
     for bad in ("{", "[]", '{"step": 1}', '"\\ud800'):
         (tmp_path / "dropped.jsonl").write_text(f"{good}\n{bad}\n")
         with raises(InputError, words="dropped.jsonl:2:"):

@@ -41,8 +41,12 @@ def test_json_is_the_manifest_and_what_the_page_shows(sample_corpus: Path, capsy
     assert {key: told[key] for key in manifest} == manifest
     assert told == json.loads(json.dumps(make_overview(sample_corpus)))
     assert set(told) - set(manifest) == {
-        "table1", "concentration", "slope", "sentences_by_category", "dropped_sentences",
-    }  # fmt: skip
+        "table1",
+        "concentration",
+        "slope",
+        "sentences_by_category",
+        "dropped_sentences",
+    }
     assert told["table1"]["ours"]["examples"] == sum(manifest["shards"].values())
     assert told["table1"]["ours"]["bytes"] == sum((sample_corpus / name).stat().st_size for name in manifest["shards"])
 

@@ -125,14 +125,20 @@ MESSAGES: list[tuple[type[NerbertError], str, Act]] = [
     (InputError, "no such file", lambda one: one.read(one.folder / "none.txt")),
     (OutputExists, "another nerbert label", lambda one: Project(one.folder, Reading())),
     (OutputExists, "other files", lambda one: Project(one.folder.parent, Reading())),
-    *((SettingsError, "a name has 1 to", lambda one, name=name: one.set_types([LabelType(name)]))
-      for name in ("", "a\u202eb", "x" * 101)),
-    *((SettingsError, "its name or key is another's", lambda one, types=types: one.set_types(types)) for types in (
-        [LabelType("a b"), LabelType(" A_b ")], [LabelType("a", key="1"), LabelType("b", key="1")])),
-    *((SettingsError, "other than a, c, m, s, x", lambda one, type_=type_: one.set_types([type_])) for type_ in (
-        LabelType("a", colour="red"), LabelType("a", key="  "), LabelType("ship", key="a"))),
+    *(
+        (SettingsError, "a name has 1 to", lambda one, name=name: one.set_types([LabelType(name)]))
+        for name in ("", "a\u202eb", "x" * 101)
+    ),
+    *(
+        (SettingsError, "its name or key is another's", lambda one, types=types: one.set_types(types))
+        for types in ([LabelType("a b"), LabelType(" A_b ")], [LabelType("a", key="1"), LabelType("b", key="1")])
+    ),
+    *(
+        (SettingsError, "other than a, c, m, s, x", lambda one, type_=type_: one.set_types([type_]))
+        for type_ in (LabelType("a", colour="red"), LabelType("a", key="  "), LabelType("ship", key="a"))
+    ),
     (SettingsError, "257 types: at most 256", lambda one: one.set_types([LabelType(str(n)) for n in range(257)])),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("error", "words", "act"), MESSAGES)
@@ -211,10 +217,11 @@ def test_two_hundred_types_get_colours_and_the_first_of_them_keys() -> None:
     ("content", "words"),
     [
         ('{"do": "set", "id": 7, "entities": [], "answer": "", "tab": "a"}\n', "can't be repeated"),
-        ("[1]\n", "isn't a journal"), ("my diary", "isn't a journal"),
+        ("[1]\n", "isn't a journal"),
+        ("my diary", "isn't a journal"),
         ('{"do": 1}\n', "journal.jsonl:1: an action that can't be repeated"),
     ],
-)  # fmt: skip
+)
 def test_a_journal_of_something_else_is_refused(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "journal.jsonl").write_text(content)

@@ -53,8 +53,18 @@ class LabelProcess(LabelServer):
             port = free.getsockname()[1]
         super().__init__(f"http://127.0.0.1:{port}", folder / "work")
         self._log = folder / "log"
-        self._asked = [sys.executable, "-m", "nerbert", "label", *arguments, "-o", str(self.work), "--no-browser",
-                       "--port", str(port)]  # fmt: skip
+        self._asked = [
+            sys.executable,
+            "-m",
+            "nerbert",
+            "label",
+            *arguments,
+            "-o",
+            str(self.work),
+            "--no-browser",
+            "--port",
+            str(port),
+        ]
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -101,8 +111,9 @@ class Page:
         """Return the words and type of each label, or suggestion (`.suggested`)."""
         found = self.tab.evaluate(
             "(kind) => [...document.querySelectorAll('#sentence ' + kind)].map((each) => [[...each.querySelectorAll("
-            "'.word')].map((one) => one.textContent).join(''), each.querySelector('.type').textContent])", kind,
-        )  # fmt: skip
+            "'.word')].map((one) => one.textContent).join(''), each.querySelector('.type').textContent])",
+            kind,
+        )
         return [(words, type_.removesuffix("?")) for words, type_ in found]
 
     def press(self, *keys: str) -> None:
@@ -153,8 +164,14 @@ def modules() -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         shutil.copy(Path(__file__).parent / "package.json", folder / "package.json")
-        made = subprocess.run([npm, "install", "--silent", "--no-audit", "--no-fund"], cwd=folder, capture_output=True,
-                              text=True, timeout=300, check=False)  # fmt: skip
+        made = subprocess.run(
+            [npm, "install", "--silent", "--no-audit", "--no-fund"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         if made.returncode:
             (folder / "package.json").unlink()
             pytest.skip(f"npm can't install: {made.stderr:.300}")

@@ -22,11 +22,16 @@ pytestmark = pytest.mark.extras
 TYPES = "person,city,ship"
 SENTENCES = [
     "Ada Lovelace saw Paris, and Paris saw Ada Lovelace.",
-    *(f"{name} of {city} met the {ship} in Kiel." for name, city, ship in zip(
-        "Otto Emil Karl Hans Fritz Paul Ernst Anna Berta Clara Dora Emma".split(),
-        "Ulm Bonn Trier Mainz Worms Soest Celle Jena Gotha Erfurt Fulda Passau".split(),
-        "Argo Fram Gjoa Vega Maud Nina Pinta Discovery Endeavour Terra Nautilus Erebus".split(), strict=True)),
-]  # fmt: skip
+    *(
+        f"{name} of {city} met the {ship} in Kiel."
+        for name, city, ship in zip(
+            "Otto Emil Karl Hans Fritz Paul Ernst Anna Berta Clara Dora Emma".split(),
+            "Ulm Bonn Trier Mainz Worms Soest Celle Jena Gotha Erfurt Fulda Passau".split(),
+            "Argo Fram Gjoa Vega Maud Nina Pinta Discovery Endeavour Terra Nautilus Erebus".split(),
+            strict=True,
+        )
+    ),
+]
 Labelling = Callable[..., LabelServer]
 
 
@@ -242,9 +247,13 @@ def test_two_tabs_do_not_overwrite_each_other(labelling: Labelling, visit: Visit
 HOSTILE = [
     "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'> is in Ulm",
     "\u202eRight to left mark\u202c and {{constructor}} in Bonn",
-    "قال محمد إن القاهرة مدينة كبيرة جدا", "सचिन दिल्ली में रहते हैं",
-    "👩‍👩‍👧 family met 👨‍🚀 in Kiel", "ผมอยู่ที่กรุงเทพมหานคร", "東京都に住んでいます", "word " * 500,
-]  # fmt: skip
+    "قال محمد إن القاهرة مدينة كبيرة جدا",
+    "सचिन दिल्ली में रहते हैं",
+    "👩‍👩‍👧 family met 👨‍🚀 in Kiel",
+    "ผมอยู่ที่กรุงเทพมหานคร",
+    "東京都に住んでいます",
+    "word " * 500,
+]
 
 
 def test_hostile_text_stays_text_and_offsets_count_code_points(labelling: Labelling, visit: Visit) -> None:
@@ -514,10 +523,18 @@ def test_the_javascript_is_well_typed_and_small(tmp_path: Path) -> None:
         "htm": "htm/dist/htm.d.ts",
     }
     options = {
-        "checkJs": True, "allowJs": True, "noEmit": True, "strict": True, "target": "es2023", "skipLibCheck": True,
-        "lib": ["es2023", "dom", "dom.iterable"], "module": "esnext", "moduleResolution": "bundler", "types": [],
+        "checkJs": True,
+        "allowJs": True,
+        "noEmit": True,
+        "strict": True,
+        "target": "es2023",
+        "skipLibCheck": True,
+        "lib": ["es2023", "dom", "dom.iterable"],
+        "module": "esnext",
+        "moduleResolution": "bundler",
+        "types": [],
         "paths": {name: [str(folder / place)] for name, place in paths.items()},
-    }  # fmt: skip
+    }
     for broken in (False, True):
         copy = tmp_path / str(broken)
         copy.mkdir()

@@ -82,8 +82,11 @@ def test_a_text_of_any_field_is_read_again(tag: Tag, to: str) -> None:
 
 def test_what_models_tagged_is_no_training_data_until_somebody_says_so(tag: Tag) -> None:
     Path("x.txt").write_text("Ada slept\nBob\n")
-    for to, words in (("label-studio", "holds no sentence"), ("text", "y: is in no known format"),
-                      ("html", "y: seems to be XML or HTML")):  # fmt: skip
+    for to, words in (
+        ("label-studio", "holds no sentence"),
+        ("text", "y: is in no known format"),
+        ("html", "y: seems to be XML or HTML"),
+    ):
         assert tag("x.txt", "-o", "y", "--to", to, "--overwrite") == 0
         with raises(InputError, words):
             read_examples(Path("y"))
@@ -117,7 +120,7 @@ def test_tables_are_rows_of_their_column(tag: Tag, capsys: Caught, monkeypatch: 
         (json.dumps([{"text": "Ada", "n": 1}, {"tokens": ["Bob", "x"]}], indent=1), ["Ada", "Bob x"]),
         ('{"text": "Ada"}\n{"text": "Eve"}\n', ["Ada", "Eve"]),
     ],
-)  # fmt: skip
+)
 def test_json_is_an_array_or_lines(tag: Tag, content: str, wanted: list[str]) -> None:
     Path("x.json").write_text(content)
     assert tag("x.json", "-o", "y.jsonl") == 0

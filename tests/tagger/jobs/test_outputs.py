@@ -40,8 +40,10 @@ def test_the_text_may_be_in_any_field_and_may_be_words(tag: Tag, capitals: Capit
     assert tag("x.jsonl", "-o", "y.jsonl", "--field", "body") == 0
     found = rows("y.jsonl")
     assert [[(span["text"], span["start"]) for span in row["spans"]] for row in found] == [
-        [("Ada", 0)], [("Ada Lovelace", 0), ("Bob", 19)], [],
-    ]  # fmt: skip
+        [("Ada", 0)],
+        [("Ada Lovelace", 0), ("Bob", 19)],
+        [],
+    ]
     assert found[1]["text"] == 7, "a field that is there stays"
     assert found[2] == {"text": "", "body": [], "spans": []}
     assert capitals.seen == ["Ada slept", "Ada Lovelace slept Bob", ""]
@@ -76,18 +78,23 @@ def test_text_becomes_annotated_sentences(tag: Tag) -> None:
     assert tag("x.txt", "-o", "y.conll") == 0
     assert [(each.tokens, example_tags(each)) for each in read_examples(Path("y.conll"))] == [
         (("The", "brig", "sailed", "."), ["B-else", "O", "O", "O"]),
-        (("Ada", "slept", "in", "Oslo", "!"), ["B-vowel", "O", "O", "B-vowel", "O"]), (("Bob",), ["B-else"]),
-    ]  # fmt: skip
+        (("Ada", "slept", "in", "Oslo", "!"), ["B-vowel", "O", "O", "B-vowel", "O"]),
+        (("Bob",), ["B-else"]),
+    ]
 
 
 def test_parquet_keeps_its_columns_as_they_are(tag: Tag) -> None:
     when = datetime.datetime(2020, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
     columns: dict[str, Any] = {
-        "n": pa.array([1, 2], pa.int8()), "when": pa.array([when, None], pa.timestamp("ns", "UTC")),
-        "text": pa.array(["Ada", "Bob \U0001f600 Eve"]).dictionary_encode(), "money": pa.array([Decimal("1.10"), None]),
-        "bytes": pa.array([b"\xff", b""]), "x": pa.array([float("nan"), 0.5]), "spans": pa.array([1, 2]),
+        "n": pa.array([1, 2], pa.int8()),
+        "when": pa.array([when, None], pa.timestamp("ns", "UTC")),
+        "text": pa.array(["Ada", "Bob \U0001f600 Eve"]).dictionary_encode(),
+        "money": pa.array([Decimal("1.10"), None]),
+        "bytes": pa.array([b"\xff", b""]),
+        "x": pa.array([float("nan"), 0.5]),
+        "spans": pa.array([1, 2]),
         "nested": pa.array([[{"a": b"x"}], None]),
-    }  # fmt: skip
+    }
     pq.write_table(pa.table(columns), "x.parquet")
     assert tag("x.parquet", "-o", "y.parquet") == 0
     found = pq.read_table("y.parquet")
@@ -100,9 +107,15 @@ def test_parquet_keeps_its_columns_as_they_are(tag: Tag) -> None:
     assert tag("x.parquet", "-o", "y.jsonl", "--offsets", "utf-16") == 0
     first, second = rows("y.jsonl")
     assert first == {
-        "n": 1, "when": "2020-01-02T03:04:05+00:00", "text": "Ada", "money": "1.10", "bytes": "/w==", "x": None,
-        "nested": [{"a": "eA=="}], "spans": [ADA],
-    }  # fmt: skip
+        "n": 1,
+        "when": "2020-01-02T03:04:05+00:00",
+        "text": "Ada",
+        "money": "1.10",
+        "bytes": "/w==",
+        "x": None,
+        "nested": [{"a": "eA=="}],
+        "spans": [ADA],
+    }
     assert [(span["start"], span["end"]) for span in second["spans"]] == [(0, 3), (7, 10)]
 
 
@@ -110,10 +123,13 @@ def test_parquet_keeps_its_columns_as_they_are(tag: Tag) -> None:
 def test_json_becomes_columns(tag: Tag, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
     """Those of all parts are joined."""
     monkeypatch.setattr("nerbert.tagger.jobs.files._PART", part)
-    write_rows("x.jsonl", [
-        {"text": "Ada", "id": 1, "tags": [], "none": None},
-        {"text": "x\ud800", "id": 2.5, "tags": ["a"], "more": {"y": None}},
-    ])  # fmt: skip
+    write_rows(
+        "x.jsonl",
+        [
+            {"text": "Ada", "id": 1, "tags": [], "none": None},
+            {"text": "x\ud800", "id": 2.5, "tags": ["a"], "more": {"y": None}},
+        ],
+    )
     assert tag("x.jsonl", "-o", "y.parquet", "--offsets", "utf-16") == 0
     assert pq.read_table("y.parquet").to_pylist() == [
         {"text": "Ada", "id": 1.0, "tags": [], "none": None, "more": None, "spans": [ADA]},

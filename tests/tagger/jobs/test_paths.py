@@ -22,8 +22,15 @@ Caught = pytest.CaptureFixture[str]
 @pytest.fixture
 def folder(capitals: Capitals) -> Path:
     """A folder of files, of which some can be read."""
-    files = {"a.txt": "Ada\n", "deep/er/b.jsonl": '{"text": "Bob"}\n', "deep/c.conll": "Eve\tO\n", "d.pdf": "%PDF",
-             ".hidden.txt": "x", "deep/.h/e.txt": "x", "README.md": "x"}  # fmt: skip
+    files = {
+        "a.txt": "Ada\n",
+        "deep/er/b.jsonl": '{"text": "Bob"}\n',
+        "deep/c.conll": "Eve\tO\n",
+        "d.pdf": "%PDF",
+        ".hidden.txt": "x",
+        "deep/.h/e.txt": "x",
+        "README.md": "x",
+    }
     for name, text in files.items():
         path = Path("in") / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,8 +74,13 @@ def test_links_that_lead_out_of_a_folder_are_passed_over(tag: Tag, folder: Path,
     Path("secret.txt").write_text("Secret\n")
     Path("elsewhere").mkdir()
     Path("elsewhere/f.txt").write_text("Secret\n")
-    for name, target in (("out.txt", "../secret.txt"), ("dir", "../elsewhere"), ("none.txt", "nothing"),
-                         ("in.txt", "a.txt"), ("round.txt", "round.txt")):  # fmt: skip
+    for name, target in (
+        ("out.txt", "../secret.txt"),
+        ("dir", "../elsewhere"),
+        ("none.txt", "nothing"),
+        ("in.txt", "a.txt"),
+        ("round.txt", "round.txt"),
+    ):
         (folder / name).symlink_to(target)
     os.mkfifo(folder / "pipe.txt")
     assert tag(folder, "-o", "out") == 0
@@ -106,8 +118,10 @@ def test_names_that_are_no_text(tag: Tag, capitals: Capitals, capsys: Caught) ->
     assert tag(odd, "-o", "y.html") == 0
     Path(odd).write_bytes(b"\xff")
     assert tag("in", "--json") == 1
-    assert capsys.readouterr().err.endswith("nerbert: in/\\udcff\\x1b.txt:1: not UTF-8 at byte 0 of the line; convert "
-                                            "the text to UTF-8 (or pass --errors replace)\n")  # fmt: skip
+    assert capsys.readouterr().err.endswith(
+        "nerbert: in/\\udcff\\x1b.txt:1: not UTF-8 at byte 0 of the line; convert "
+        "the text to UTF-8 (or pass --errors replace)\n"
+    )
 
 
 CLASHES: list[tuple[dict[str, str], str, str]] = [
@@ -146,18 +160,25 @@ REFUSED: list[tuple[str | list[str], str]] = [
     ("in/a.txt --offsets utf-16", "--offsets utf-16: text has no offsets for programs"),
     ("in/a.txt --json --to conll", "--json is --to jsonl, so --to conll contradicts it"),
     ("- -", "standard input (-) can be read only once"),
-    *((f"in/a.txt --min-confidence {text}", f"--min-confidence {text!r}: must be a number, or type=number")
-      for text in ("much", "a=", "a=0.5,b", "=x")),
-]  # fmt: skip
+    *(
+        (f"in/a.txt --min-confidence {text}", f"--min-confidence {text!r}: must be a number, or type=number")
+        for text in ("much", "a=", "a=0.5,b", "=x")
+    ),
+]
 
 
 @pytest.mark.parametrize(
     ("files", "arguments", "told"), [*CLASHES, *(({}, arguments, told) for arguments, told in REFUSED)]
 )
 def test_what_cannot_be_is_said_before_the_tagger_is_loaded(
-    tag: Tag, folder: Path, capsys: Caught, monkeypatch: pytest.MonkeyPatch, files: dict[str, str],
-    arguments: str | list[str], told: str,
-) -> None:  # fmt: skip
+    tag: Tag,
+    folder: Path,
+    capsys: Caught,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, str],
+    arguments: str | list[str],
+    told: str,
+) -> None:
     monkeypatch.setattr(Tagger, "load", None)
     for name, text in files.items():
         Path(name).parent.mkdir(exist_ok=True)
@@ -200,10 +221,27 @@ def test_what_the_tagger_is_loaded_with(folder: Path, monkeypatch: pytest.Monkey
     options = ["--decoding", "greedy", "--on-too-long", "error", "--backend", "torch", "--precision", "fp32"]
     assert tag("in/a.txt", *options, "--threads", "2", "--device", "cpu", "--min-confidence", "a=b=0.5, c=1") == 0
     assert tag("in/a.txt", "--min-confidence", "0.25") == 0
-    usual = {"source": "tagger", "decoding": "", "on_too_long": "", "backend": "auto", "precision": "auto",
-             "device": "", "threads": 0, "head": ""}  # fmt: skip
+    usual = {
+        "source": "tagger",
+        "decoding": "",
+        "on_too_long": "",
+        "backend": "auto",
+        "precision": "auto",
+        "device": "",
+        "threads": 0,
+        "head": "",
+    }
     assert seen == [
-        {"source": "tagger", "decoding": "greedy", "on_too_long": "error", "backend": "torch", "precision": "fp32",
-         "threads": 2, "device": "cpu", "head": "", "thresholds": {"a=b": 0.5, "c": 1.0}},
+        {
+            "source": "tagger",
+            "decoding": "greedy",
+            "on_too_long": "error",
+            "backend": "torch",
+            "precision": "fp32",
+            "threads": 2,
+            "device": "cpu",
+            "head": "",
+            "thresholds": {"a=b": 0.5, "c": 1.0},
+        },
         usual | {"thresholds": 0.25},
-    ]  # fmt: skip
+    ]

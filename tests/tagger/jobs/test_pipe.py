@@ -32,11 +32,14 @@ def give(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "shown"),
     [
-        ("x", "Ada met Bob\n\n\x1b[31m red \x9b \x07\n",
-         "[Ada|vowel] met [Bob|else]\n  0–3  vowel  0.70  Ada\n  8–11  else  0.83  Bob\n\\x1b[31m red \\x9b \\x07\n"),
+        (
+            "x",
+            "Ada met Bob\n\n\x1b[31m red \x9b \x07\n",
+            "[Ada|vowel] met [Bob|else]\n  0–3  vowel  0.70  Ada\n  8–11  else  0.83  Bob\n\\x1b[31m red \\x9b \\x07\n",
+        ),
         ("x.jsonl", json.dumps({"text": "one Ada\r\ntwo"}), "one [Ada|vowel]\ntwo\n  4–7  vowel  0.70  Ada\n"),
     ],
-)  # fmt: skip
+)
 def test_text_for_people(tag: Tag, capsys: Caught, name: str, content: str, shown: str) -> None:
     Path(name).write_text(content)
     assert tag(name) == 0

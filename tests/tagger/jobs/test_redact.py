@@ -23,8 +23,9 @@ Caught = pytest.CaptureFixture[str]
 LINES = "Ada met Bob.\n\nlater ada  left\r, ADA_x\nnothing\n"
 ROWS = [
     {"text": "Ada met Bob.", "id": 1, "spans": [{"start": 0, "end": 3, "text": "Ada"}], "title": ["bob"], "Ada": "x"},
-    {"text": "", "id": 2}, {"text": "ada\nBob\nx", "id": 3, "title": ["by ADA", "bob", "7"]},
-]  # fmt: skip
+    {"text": "", "id": 2},
+    {"text": "ada\nBob\nx", "id": 3, "title": ["by ADA", "bob", "7"]},
+]
 
 
 @pytest.fixture
@@ -52,9 +53,15 @@ def content(name: str) -> str:
 
 @pytest.mark.parametrize(
     ("source", "output", "how"),
-    [("x.jsonl", "y.csv", "replace"), ("x.csv", "y.parquet", "mask"), ("x.parquet", "y.jsonl", "hash"),
-     ("x.csv", "y.csv", "hash"), ("x.jsonl", "y.jsonl", "mask"), ("x.parquet", "y.parquet", "replace")],
-)  # fmt: skip
+    [
+        ("x.jsonl", "y.csv", "replace"),
+        ("x.csv", "y.parquet", "mask"),
+        ("x.parquet", "y.jsonl", "hash"),
+        ("x.csv", "y.csv", "hash"),
+        ("x.jsonl", "y.jsonl", "mask"),
+        ("x.parquet", "y.parquet", "replace"),
+    ],
+)
 def test_nothing_marked_is_in_any_output(
     redact: Redact, monkeypatch: pytest.MonkeyPatch, source: str, output: str, how: str
 ) -> None:
@@ -134,10 +141,14 @@ REDACTED = [
     ("x.txt", "Bob saw ada\nAda\nBob\n", "", "[else 1] saw [vowel 1]\n[vowel 1]\n[else 1]\n"),
     ("x.txt", "Bob saw ada\nAda\nBob\n", "--document row", "[else 1] saw ada\n[vowel 1]\n[else 1]\n"),
     ("x.txt", "Bob saw ada\nAda\nBob\n", "--no-repeats", "[else 1] saw ada\n[vowel 1]\n[else 1]\n"),
-    ("x.jsonl", '{"text": "Ada", "title": "ada"}', "--keep title --no-repeats --to jsonl",
-     '{"text": "[vowel 1]", "title": "[vowel 1]"}\n'),
+    (
+        "x.jsonl",
+        '{"text": "Ada", "title": "ada"}',
+        "--keep title --no-repeats --to jsonl",
+        '{"text": "[vowel 1]", "title": "[vowel 1]"}\n',
+    ),
     ("x.conll", "Ada\tB-person\nslept\tO\n\n", "--to jsonl", '{"text": "[vowel 1] slept"}\n'),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "content", "options", "redacted"), REDACTED)
@@ -156,8 +167,12 @@ def test_a_folder_becomes_a_folder_and_each_of_its_files_can_be_restored(redact:
     assert redact("in", "-o", "out", "--to", "text", "--map", "m.jsonl") == 0
     manifest = json.loads(Path("out/manifest.json").read_text())
     assert manifest["files"][0] == {
-        "file": "a/x.txt", "rows": 1, "without": 0, "entities": {"vowel": 1}, "repeats": {},
-    }  # fmt: skip
+        "file": "a/x.txt",
+        "rows": 1,
+        "without": 0,
+        "entities": {"vowel": 1},
+        "repeats": {},
+    }
     assert not [path for path in Path("out").rglob("*.*") if {"Ada", "Eve"} & set(path.read_text().split())]
     for name, text in (("a", "Ada\n"), ("b", "Eve\n")):
         assert exit_code("redact", "--undo", "m.jsonl", f"out/{name}/x.txt", "-o", f"{name}.txt") == 0
@@ -222,9 +237,14 @@ NO_NAMES = "may stand for several names, so an edited text can't be restored"
 
 @pytest.mark.parametrize(
     ("how", "body", "undo", "why"),
-    [("", "Ada\nOtto\n", "", CHANGED), ("", "[vowel 2]\n[vowel 1]\n", "", CHANGED), ("", "", "", CHANGED),
-     ("--how mask", "███\n████\n", "--edited", NO_NAMES), ("--document row", "[vowel 1]\n", "--edited", NO_NAMES)],
-)  # fmt: skip
+    [
+        ("", "Ada\nOtto\n", "", CHANGED),
+        ("", "[vowel 2]\n[vowel 1]\n", "", CHANGED),
+        ("", "", "", CHANGED),
+        ("--how mask", "███\n████\n", "--edited", NO_NAMES),
+        ("--document row", "[vowel 1]\n", "--edited", NO_NAMES),
+    ],
+)
 def test_a_changed_file_and_pseudonyms_that_tell_nothing_apart_are_refused(
     redact: Redact, capsys: Caught, how: str, body: str, undo: str, why: str
 ) -> None:

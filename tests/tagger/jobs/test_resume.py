@@ -62,10 +62,16 @@ def left() -> list[str]:
 
 @pytest.mark.parametrize(
     ("source", "to", "output"),
-    [*(("x.txt", to, f"y.{to}") for to in ("jsonl", "conll", "parquet", "html")), ("x.txt", "text", "y.txt"),
-     ("in", "jsonl", "out"), ("brat", "brat", "y"), ("brat", "jsonl", "y.jsonl"), ("x.json", "label-studio", "y.json"),
-     ("x.csv", "tests.extending.toys.format_toy:Toy", "y.toy")],
-)  # fmt: skip
+    [
+        *(("x.txt", to, f"y.{to}") for to in ("jsonl", "conll", "parquet", "html")),
+        ("x.txt", "text", "y.txt"),
+        ("in", "jsonl", "out"),
+        ("brat", "brat", "y"),
+        ("brat", "jsonl", "y.jsonl"),
+        ("x.json", "label-studio", "y.json"),
+        ("x.csv", "tests.extending.toys.format_toy:Toy", "y.toy"),
+    ],
+)
 def test_it_goes_on_to_the_same_bytes(
     tag: Tag, capitals: Capitals, capsys: Caught, source: str, to: str, output: str
 ) -> None:

@@ -29,9 +29,16 @@ _GUARD = Path(__file__).with_name("guard.py")
 _NOT_ITS = ("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONHOME")
 """Variables that point Python to nerbert's packages; worker processes have them, commands must not."""
 _ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
-     "RAYON_NUM_THREADS"), "1",
-)  # fmt: skip
+    (
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "RAYON_NUM_THREADS",
+    ),
+    "1",
+)
 _LARGEST = 256 << 20
 
 

@@ -146,9 +146,11 @@ class FineTuned:
                         raise NerbertError(keys.CHANGED)
         seconds = read_json(folder / _SECONDS, dict[str, float])
         return str(folder), {
-            "source": self._source_key, "source_data": self.source_name, "source_seed": self.settings.seed,
+            "source": self._source_key,
+            "source_data": self.source_name,
+            "source_seed": self.settings.seed,
             "source_seconds": seconds,
-        }  # fmt: skip
+        }
 
 
 def trained_by(settings: FinetuneSettings) -> dict[str, Any]:
