@@ -72,7 +72,8 @@ def merge_values(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
     merged = dict(values)
     for name, value in changes.items():
         table, dot, key = name.partition(".")
-        inner, before = {key: value} if dot else value, merged.get(table)
+        inner = {key: value} if dot else value
+        before = merged.get(table)
         if isinstance(inner, Mapping) and isinstance(before, Mapping):
             inner = {**before, **inner}
         merged[table] = inner
@@ -186,7 +187,8 @@ def whole_numbers(option: str, text: str) -> tuple[int, ...]:
 
 def describe_hint(hint: Any) -> str:
     """Describe the values that an annotation allows."""
-    kind, args = get_origin(hint), get_args(hint)
+    kind = get_origin(hint)
+    args = get_args(hint)
     if kind is Literal:
         *others, last = map(repr, args)
         return f"{', '.join(others)} or {last}" if others else last

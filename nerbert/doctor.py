@@ -16,7 +16,8 @@ from nerbert.errors import InputError
 from nerbert.process import cores, installed_version, machine
 
 _GB = 1 << 30
-_LEAST_MEMORY, _LEAST_DISK = 4 * _GB, 10 * _GB
+_LEAST_MEMORY = 4 * _GB
+_LEAST_DISK = 10 * _GB
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?(?:>=([\d.]+))?.*?(?:; ?extra == ['\"](\w+(?:-\w+)*)['\"])?")
 DEVELOPERS = ("docs", "extras-test", "gliner-test", "lint", "nightly", "test")
 """Extras that only the project's developers need."""

@@ -12,7 +12,8 @@ from nerbert.tables import read_columns
 
 _COARSE = {"Person": "person", "Place": "location", "Organisation": "organisation"}
 _BUILT_IN = ("paper315", "dbpedia", "4types", "212types", "1type")
-_LARGEST, _LONGEST = 1 << 22, 200
+_LARGEST = 1 << 22
+_LONGEST = 200
 _PREFIX = re.compile(
     r"<?(?:https?://dbpedia\.org/ontology/|https?://www\.w3\.org/2002/07/owl#|owl:|dbo:|dbpedia-owl:)", re.IGNORECASE
 )

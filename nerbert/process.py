@@ -51,7 +51,8 @@ def stop_asked() -> Iterator[Callable[[], int]]:
     The signal doesn't end the process, so work can stop without losses. A second Ctrl-C acts as usual, but not a second
     SIGTERM, since torchrun and service managers send it twice.
     """
-    came, handlers = list[int](), dict[int, Any]()
+    came = list[int]()
+    handlers = dict[int, Any]()
 
     def note(number: int, _: object) -> None:
         came.append(number)

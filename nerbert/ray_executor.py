@@ -56,7 +56,8 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
         self, task: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CORE
     ) -> Iterator[Result]:
         """Yield `task(item)` for each item, in order; Ray reruns tasks of dead machines and processes."""
-        ray, futures = _ray(), deque[Any]()
+        ray = _ray()
+        futures = deque[Any]()
         with _translate_errors():
             _check_room(needs)
             pickled = pickle.dumps(task)

@@ -100,7 +100,8 @@ class Registry(Generic[Entry]):
 
     def _import_entry(self, reference: str, name: str, origin: str = "") -> Entry:
         """Import the entry `module:name`; raise SettingsError or MissingExtra if it can't be imported or used."""
-        title, module = f"{self._noun} {name!r:.80}{origin}", reference.partition(":")[0]
+        title = f"{self._noun} {name!r:.80}{origin}"
+        module = reference.partition(":")[0]
         try:
             entry: Entry = attrgetter(reference.partition(":")[2])(import_module(module))
         except NerbertError:

@@ -76,7 +76,8 @@ def _validate(type_: Any, validate: Callable[[], Any], content: bytes | str, sou
             reason, line = _syntax_error(faults[0]["ctx"]["error"], content)
         else:
             fields = {*getattr(type_, "model_fields", ()), *getattr(type_, "__dataclass_fields__", ())}
-            reason, line = _describe(faults, fields), None
+            reason = _describe(faults, fields)
+            line = None
         with at(source, line):
             raise InputError(f"{reason}{remedy and '; ' + remedy}") from error
 

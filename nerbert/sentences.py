@@ -15,7 +15,8 @@ Span = tuple[int, int]
 _OPEN = "\"'“„‟‘‚‛«»‹›(\\[{¿¡–—*-"
 _UNSEEN = "\u200b-\u200f\u202a-\u202e\u2066-\u2069"
 _CLOSE_ALL = f"\\])}}\"'”’»›¹²³⁰⁴-⁹*†‡{_UNSEEN}"
-_CLOSE, _WIDE_CLOSE = f"{_CLOSE_ALL}“«", f"{_CLOSE_ALL}）」』》〉】"
+_CLOSE = f"{_CLOSE_ALL}“«"
+_WIDE_CLOSE = f"{_CLOSE_ALL}）」』》〉】"
 """Characters that may follow end marks, and those that may follow wide ones."""
 _PAIRS = {pair[1]: pair[0] for pair in ("()", "（）", "「」", "『』", "“”", "《》", "〈〉", "【】")}
 _END = ".!?…؟۔॥։߹᙮"
@@ -35,7 +36,8 @@ def _candidates(marks: str, spaced: bool) -> re.Pattern[str]:
     (3) the end. `spaced` is for languages that write « Oui. ». The expression begins with a single class, which `re`
     finds at the speed of C; lookbehinds make the engine read a run of marks once.
     """
-    end, opening = _END + marks, _OPEN.replace("»", "") if spaced else _OPEN
+    end = _END + marks
+    opening = _OPEN.replace("»", "") if spaced else _OPEN
     close = rf"[{_CLOSE}]*+(?:[ \xa0\u202f]»)?+" if spaced else rf"[{_CLOSE}]*+"
     return re.compile(
         rf"[\n{end}{_WIDE}](?:(?<=\n)"
@@ -47,7 +49,8 @@ def _candidates(marks: str, spaced: bool) -> re.Pattern[str]:
     )
 
 
-_OPENING, _CLOSING = "".join(_PAIRS.values()), "".join(_PAIRS)
+_OPENING = "".join(_PAIRS.values())
+_CLOSING = "".join(_PAIRS)
 _OPENS = re.compile(f"[{_OPENING}]")
 _INSIDE = re.compile(
     rf"(?:[^\n{_OPENING}{_CLOSING}]*+[{_OPENING}][^\n{_OPENING}{_CLOSING}]*+[{_CLOSING}])*+"
@@ -110,7 +113,8 @@ class RuleSplitter:
             if language in of.split()
         }
         self._ordinals, self._long = (int(rules.get(rule, 0)) for rule in ("ordinal", "long"))
-        self._no_stops, self._streets = "no stop" in rules, tuple(rules.get("street", "").split())
+        self._no_stops = "no stop" in rules
+        self._streets = tuple(rules.get("street", "").split())
         self._sections = "section" in rules
         self._consonants = bool(self._starters) and "few vowels" not in rules
         self._candidates = _candidates(rules.get("end", ""), "spaced quotes" in rules)
@@ -210,7 +214,8 @@ def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[i
     if not len(starts):
         return list(spans)
     joined: list[Span] = []
-    link, links = 0, len(starts)
+    link = 0
+    links = len(starts)
     for span in spans:
         while link < links and ends[link] <= span[0]:
             link += 1

@@ -41,7 +41,8 @@ class Progress:
         self.items += items
         self.items_before += items if before else 0
         if self._bar is not None:
-            task, step = self._bar.tasks[0], size if self._of_bytes else items
+            task = self._bar.tasks[0]
+            step = size if self._of_bytes else items
             if before:
                 task.completed += step
             self._bar.update(task.id, advance=0 if before else step, note=visible(note), items=f"{self.items:,}")
@@ -52,7 +53,9 @@ class _StepLog(Progress):
 
     def __init__(self, what: str, total: int) -> None:
         super().__init__()
-        self._what, self._total, self._begin = what, total, time.monotonic()
+        self._what = what
+        self._total = total
+        self._begin = time.monotonic()
 
     def advance(self, items: int = 1, note: str = "", *, size: int = 0, before: bool = False) -> None:
         tenths = 10 * self.items // self._total
@@ -132,7 +135,8 @@ def colour_spans(console: "Console", text: str, spans: Iterable[tuple[int, int, 
 
     if console.color_system is None:
         return Text(bracket_spans(text, spans))
-    marked, position = Text(), 0
+    marked = Text()
+    position = 0
     for start, end, type_ in spans:
         colour = _COLOURS[crc32(type_.encode("utf-8", "surrogatepass")) % len(_COLOURS)]
         marked.append(visible(text[position:start]))

@@ -120,12 +120,15 @@ def _expression(splitter: str, *, web: bool) -> Any:
         # URLs, e-mail addresses and user names, else runs with their marks; the local part of an e-mail address is
         # bounded, as in the standards, so hostile text takes linear time
         marks = "".join(char for char in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(char)[0] == "M")
-        run, mail = rf"[\w{JOINERS}{marks}]++", r"[a-z0-9._%+-]{1,64}+@[a-z0-9.-]+\.[a-z]{2,}+"
+        run = rf"[\w{JOINERS}{marks}]++"
+        mail = r"[a-z0-9._%+-]{1,64}+@[a-z0-9.-]+\.[a-z]{2,}+"
         return re.compile(rf"(?:https?://|www\.)\S++|{mail}|@[a-z0-9_]++|{run}(?:[-_]{run})*+|\S", re.IGNORECASE)
     if with_dictionaries(splitter):
-        begin, expression = rf"(?P<spaceless>{_BY_DICTIONARY})|", _EXPRESSIONS["unicode-words-2"]
+        begin = rf"(?P<spaceless>{_BY_DICTIONARY})|"
+        expression = _EXPRESSIONS["unicode-words-2"]
     else:
-        begin, expression = "", _EXPRESSIONS[splitter]
+        begin = ""
+        expression = _EXPRESSIONS[splitter]
     return regex.compile(f"{_WEB}|{begin}{expression}" if web else begin + expression, regex.VERSION1)
 
 
@@ -156,7 +159,8 @@ def _characters(text: str, breaks: Iterable[int]) -> Sequence[int]:
     units = list(breaks)
     if all(char <= "\uffff" for char in text):
         return units
-    characters, unit = {0: 0}, 0
+    characters = {0: 0}
+    unit = 0
     for number, char in enumerate(text, 1):
         unit += 1 + (char > "\uffff")
         characters[unit] = number
@@ -169,7 +173,8 @@ def is_joined(token: str, following: str) -> bool:
     Data that is cut into tokens doesn't say it. Korean has spaces, but two tokens of one syllable each come from data
     that is cut into syllables.
     """
-    before, after = token[-1:], following[:1]
+    before = token[-1:]
+    after = following[:1]
     if max(before, after) < _FIRST_SPACELESS:
         return False
     if _SYLLABLE.fullmatch(token) and _SYLLABLE.fullmatch(following):

@@ -80,7 +80,9 @@ def annotate_texts(
     the same call resumes. If the budget is used up, raise BudgetSpent, which names a larger one.
     """
     inputs = find_sources([*map(str, texts)], from_, field=field, errors=errors)
-    prompt, key, target = load_prompt(settings.prompt), load_key(settings.key_variable), Path(output)
+    prompt = load_prompt(settings.prompt)
+    key = load_key(settings.key_variable)
+    target = Path(output)
     report = target.with_name(f"{target.stem}.report.json")
     query = {
         "endpoint": settings.endpoint,
@@ -135,7 +137,9 @@ class _AnnotateRun:
         rows: Callable[[], Iterator[tuple[str, int, str]]],
     ) -> None:
         self._settings, self._prompt, self._key, self._store = settings, prompt, key, store
-        self._rows, self._budget, self.report = rows, Budget(settings.max_total_tokens), AnnotateReport()
+        self._rows = rows
+        self._budget = Budget(settings.max_total_tokens)
+        self.report = AnnotateReport()
         self._failures: dict[bytes, tuple[Fault, str]] = {}
         self._stop: NerbertError | None = None
         self._stopped = asyncio.Event()
@@ -148,8 +152,10 @@ class _AnnotateRun:
             reply, labels = self._find_answer(text)
             self.report.distinct += 1
             self.report.kept_before += labels is not None
-            taken, produced = taken + reply.tokens.input, produced + reply.tokens.output
-        self._done, self._budget.spent = self.report.kept_before, Tokens(taken, produced)
+            taken = taken + reply.tokens.input
+            produced = produced + reply.tokens.output
+        self._done = self.report.kept_before
+        self._budget.spent = Tokens(taken, produced)
         if self._done < self.report.distinct:
             with progress("texts", self.report.distinct) as bar:
                 bar.advance(self._done, before=True)
@@ -198,14 +204,16 @@ class _AnnotateRun:
 
     async def _ask(self, client: "ChatClient", text: str, bar: Progress) -> None:
         """Send requests for a text until it has a usable answer, or has failed, or the run stops."""
-        now, failed = asyncio.get_running_loop().time, Counter[Fault]()
+        now = asyncio.get_running_loop().time
+        failed = Counter[Fault]()
         while self._stop is None:
             if (left := self._resume_at - now()) > 0:
                 await _sleep(left, self._stopped)
             try:
                 await self._try(client, text)
             except Failure as failure:
-                fault, message = failure.fault, str(failure)
+                fault = failure.fault
+                message = str(failure)
                 failed[fault] += 1
                 if failed[fault] >= failure.tries:
                     self._failures[text_key(text)] = fault, message
@@ -227,7 +235,9 @@ class _AnnotateRun:
         """Send one request, save the answer, and read it; raise Failure if it is unusable."""
         size = len(self._prompt.fill(text).encode("utf-8", "replace"))
         estimate = size // BYTES_PER_TOKEN
-        most, taken, reply = size + _OVERHEAD + self._settings.longest_answer, Tokens(), None
+        most = size + _OVERHEAD + self._settings.longest_answer
+        taken = Tokens()
+        reply = None
         await self._budget.reserve(most)
         try:
             if self._stop is None:
@@ -243,7 +253,8 @@ class _AnnotateRun:
             await self._budget.settle(most, taken)
         if reply is not None:
             read_labels(text, reply.content or "", cut=reply.cut)
-            self._done, self._failed_in_a_row = self._done + 1, 0
+            self._done = self._done + 1
+            self._failed_in_a_row = 0
 
     def _find_answer(self, text: str) -> tuple[Reply, Labels | None]:
         """Return a text's saved answer and its labels; None without a usable answer."""

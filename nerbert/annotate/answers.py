@@ -76,8 +76,10 @@ def read_reply(data: str, input_estimate: int) -> Reply:
     """
     try:
         answer = json.loads(data)
-        choice, used = answer["choices"][0], answer.get("usage")
-        finish, refusal = choice.get("finish_reason"), choice["message"].get("refusal")
+        choice = answer["choices"][0]
+        used = answer.get("usage")
+        finish = choice.get("finish_reason")
+        refusal = choice["message"].get("refusal")
         content = (choice["message"].get("content") or "").encode("utf-8", "replace")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         why = f"no chat completion: {error!r}; is this an OpenAI-compatible server? most addresses end in /v1"

@@ -17,7 +17,8 @@ from nerbert.annotate.settings import AnnotateSettings, Prompt
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.sources.remote import DEFAULT_POLICY, asked_wait, no_cookies
 
-_MOST_BYTES, _BYTES_PER_TOKEN = 1 << 20, 256
+_MOST_BYTES = 1 << 20
+_BYTES_PER_TOKEN = 256
 """Maximum size of an answer in bytes: a constant part, and one for each token that it may have."""
 _BLOCK = 1 << 16
 _BUSY = frozenset({408, 409, 425, 429})
@@ -70,7 +71,9 @@ class ChatClient:
 
     def _refusal(self, response: httpx.Response, data: bytes) -> Exception:
         """Return the error for an answer with a status of 300 or more."""
-        code, wait, fault = response.status_code, asked_wait(response.headers), ""
+        code = response.status_code
+        wait = asked_wait(response.headers)
+        fault = ""
         message = self._read_message(data)
         detail = f"(status {code}{message and ': ' + message})"
         if code == 401:

@@ -68,7 +68,8 @@ class AnnotateSettings(Settings):
     @property
     def longest_answer(self) -> int:
         """Maximum tokens of an answer that a request allows; 0 without a limit."""
-        fields, names = self.request_fields(), ("max_tokens", "max_completion_tokens")
+        fields = self.request_fields()
+        names = ("max_tokens", "max_completion_tokens")
         return max(value if isinstance(value := fields.get(name), int) and value > 0 else 0 for name in names)
 
     def request_fields(self) -> dict[str, Any]:

@@ -86,8 +86,11 @@ class Budget:
     """Counts the tokens spent; `reserve` lets a request start only if its maximum cost fits into the budget."""
 
     def __init__(self, limit: int) -> None:
-        self.limit, self.spent = limit, Tokens()
-        self._freed, self._reserved, self._refused = asyncio.Condition(), 0, 0
+        self.limit = limit
+        self.spent = Tokens()
+        self._freed = asyncio.Condition()
+        self._reserved = 0
+        self._refused = 0
         """Maximum tokens of the requests in flight, and of the last request that didn't fit."""
 
     async def reserve(self, most: int) -> None:

@@ -111,7 +111,8 @@ def finetune(
     from nerbert.render.terminal import print_taggers
     from nerbert.training.sections import load_settings
 
-    settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
+    settings = load_settings(FinetuneSettings, config, set_ or [])
+    each_seed = whole_numbers("--seeds", seeds)
     need("train", "torch", "transformers")
     from nerbert.finetuning.add_types import add_types as add
     from nerbert.finetuning.domains import Domains

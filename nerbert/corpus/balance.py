@@ -127,7 +127,8 @@ def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: fl
         raise SettingsError("no sentence holds a category: there is nothing to draw from")
     before = table.by_category(table.sentences)
     powers = (before / before.max()) ** alpha
-    shares, iterations = powers / powers.sum(), 0
+    shares = powers / powers.sum()
+    iterations = 0
     if method == "fit":
         weights, iterations = fit(table, shares, total)
         copies = np.exp(table.means(weights))
@@ -158,7 +159,8 @@ def exponent(before: Mapping[str, float], after: Mapping[str, float]) -> float |
 def _slope(before: Floats, after: Floats) -> float | None:
     if len(before) < 2 or before.min() == before.max():
         return None
-    x, y = np.log(before), np.log(after)
+    x = np.log(before)
+    y = np.log(after)
     x -= x.mean()
     return float(x @ (y - y.mean()) / (x @ x))
 
@@ -175,7 +177,10 @@ def fit(table: CategorySets, target: Floats, total: float) -> tuple[Floats, int]
     If there are no such weights, the round with the least error counts. Logarithms within ±200 keep sums finite.
     """
     before = table.by_category(table.sentences)
-    logs, best, least, errors = np.zeros(len(before)), np.zeros(len(before)), np.inf, list[float]()
+    logs = np.zeros(len(before))
+    best = np.zeros(len(before))
+    least = np.inf
+    errors = list[float]()
     for rounds in range(ROUNDS + 1):
         rough = np.exp(table.means(logs))
         scale = total / float(table.sentences @ rough)

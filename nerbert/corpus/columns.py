@@ -154,7 +154,8 @@ def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> I
 
 def _find_web(text: str, codes: npt.NDArray[np.uint32]) -> Ints:
     """Return positions in or next to a possible web address, hashtag or @name."""
-    dots, colons = np.flatnonzero(codes == ord(".")), np.flatnonzero(codes == ord(":"))
+    dots = np.flatnonzero(codes == ord("."))
+    colons = np.flatnonzero(codes == ord(":"))
     after = codes[dots + 1]  # a text ends with a newline
     dots = dots[(after > ord(" ")) & (after != ord("."))]
     stops = [dot for dot in dots.tolist() if text[dot - 1] in "wW" or text.startswith(AFTER_STOP, dot + 1)]
@@ -175,7 +176,8 @@ def links_on_words(
         empty = np.zeros(0, np.int64)
         return Links(empty, empty, empty, np.zeros(1, np.int64), 0, 0, len(starts))
     begins = np.array(sentence_starts, np.int64)
-    first, last = np.array(starts, np.int64), np.array(ends, np.int64)
+    first = np.array(starts, np.int64)
+    last = np.array(ends, np.int64)
     owner = np.searchsorted(begins, first, "right") - 1
     lengths = np.diff(words.sentences) - 1
     inside = (owner >= 0) & (last <= (begins + lengths)[owner])
@@ -192,7 +194,8 @@ def links_on_words(
             if start < end and free:
                 first[number], last[number], fits[number] = start, end, True
                 grown += 1
-    numbers, owner = np.flatnonzero(fits), owner[fits]
+    numbers = np.flatnonzero(fits)
+    owner = owner[fits]
     counts = np.bincount(owner, minlength=len(texts))
     return Links(
         numbers=numbers,
@@ -207,10 +210,12 @@ def links_on_words(
 
 def _grow_link(text: str, words: Words, begin: int, start: int, end: int, site: Site) -> tuple[int, int]:
     """Return a link extended to the whole words that it cuts; (0, 0) if the added letters belong to another name."""
-    left, right = np.searchsorted(words.starts, start, "right") - 1, np.searchsorted(words.ends, end)
+    left = np.searchsorted(words.starts, start, "right") - 1
+    right = np.searchsorted(words.ends, end)
     if left < 0 or right == len(words.ends) or words.ends[left] <= start or words.starts[right] >= end:
         return 0, 0
-    first, last = int(words.starts[left]), int(words.ends[right])
+    first = int(words.starts[left])
+    last = int(words.ends[right])
     if start - first > _LONGEST_GLUED or last - end > _LONGEST_GLUED:
         return 0, 0
     parts = (first, start), (start, min(end, words.ends[left])), (max(start, words.starts[right]), end), (end, last)

@@ -73,7 +73,8 @@ class EqualInTrain:
     """Drop validation sentences with the same normalised words as a train sentence, by 64-bit keys."""
 
     keys: frozenset[int] = frozenset()
-    name, columns = "split", ("split", "text")
+    name = "split"
+    columns = ("split", "text")
 
     def prepare(self, upstream: Upstream) -> "EqualInTrain":
         """Write the keys of both splits, part by part, and compare them."""
@@ -121,7 +122,8 @@ class RareCategories:
     settings: CorpusSettings
     counts: Counter[str] = field(default_factory=Counter)
     kept: frozenset[str] = frozenset()
-    name, columns = "filter 1", (CATEGORIES,)
+    name = "filter 1"
+    columns = (CATEGORIES,)
 
     def prepare(self, upstream: Upstream) -> "RareCategories":
         """Keep the categories that are frequent in the train split."""
@@ -159,7 +161,8 @@ class OnlyUntyped:
     """Filter 2: drop sentences without mentions, and, unless `keep_untyped`, with only ENTITY (NER-BERT §2.3)."""
 
     keep_untyped: bool
-    name, columns = "filter 2", (CATEGORIES,)
+    name = "filter 2"
+    columns = (CATEGORIES,)
 
     def apply(self, rows: pa.RecordBatch) -> Verdict:
         """Count the mentions and the typed mentions of each sentence."""
@@ -178,7 +181,8 @@ class CommonCategories:
     typed: bool
     """True if the label set has types; otherwise the filter is off."""
     common: frozenset[str] = frozenset()
-    name, columns = "filter 3", (CATEGORIES, "id")
+    name = "filter 3"
+    columns = (CATEGORIES, "id")
 
     def prepare(self, upstream: Upstream) -> "CommonCategories":
         """Rank the categories of the train split."""
@@ -219,7 +223,8 @@ class Sampling:
 
     def prepare(self, upstream: Upstream) -> "Sampling":
         """Count the train split's multisets of categories, and compute rates; raise NerbertError if none is left."""
-        settings, rare = self.settings, upstream.find(RareCategories)
+        settings = self.settings
+        rare = upstream.find(RareCategories)
         counts = Counter[Multiset]()
         for part in upstream.map(_count_sets, (CATEGORIES, "split")):
             counts.update(part)
@@ -241,7 +246,8 @@ class Sampling:
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
         """Set `expected_copies` and `copies`."""
-        ids, sides = rows["id"].to_pylist(), rows["split"].to_pylist()
+        ids = rows["id"].to_pylist()
+        sides = rows["split"].to_pylist()
         triples = zip(ids, sides, categories_of(rows["mentions"]), strict=True)
         drawn = [
             self._draw_copies(identity, categories) if side == TRAIN else (1.0, 1)
@@ -259,7 +265,8 @@ class Sampling:
 
 def _count_sets(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[Multiset]:
     """Count the train sentences of a part by their multiset of categories."""
-    counts, names = Counter[Multiset](), dict[str, str]()
+    counts = Counter[Multiset]()
+    names = dict[str, str]()
     for rows in batches:
         for categories in categories_of(rows.filter(pc.equal(rows["split"], TRAIN))["mentions"]):
             counts[tuple(sorted(names.setdefault(name, name) for name in categories))] += 1

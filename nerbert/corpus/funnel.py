@@ -25,7 +25,8 @@ from nerbert.rng import uniforms
 
 TOPICS = ("persons", "places", "organisations", "others", "untyped")
 """Topics of mentions: `others` have another class, `untyped` have none."""
-_SAMPLES, _SAMPLED = 20, ["page_id", "start", "id", "text"]
+_SAMPLES = 20
+_SAMPLED = ["page_id", "start", "id", "text"]
 """Number of sample sentences for each step and reason, and the columns that a sample needs."""
 _TOPICS = {"person": "persons", "location": "places", "organisation": "organisations"}
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
@@ -100,8 +101,10 @@ class Funnel:
     def count(self, sentences: pa.Table) -> None:
         """Count sentences of the final corpus, rows of `sentences/`."""
         column = sentences["mentions"].combine_chunks()
-        flat, lengths = column.flatten(), pc.list_value_length(column).to_numpy()
-        words, copies = pc.list_value_length(sentences["words"]).to_numpy(), sentences["copies"].to_numpy()
+        flat = column.flatten()
+        lengths = pc.list_value_length(column).to_numpy()
+        words = pc.list_value_length(sentences["words"]).to_numpy()
+        copies = sentences["copies"].to_numpy()
         for side in sentences["split"].unique().to_pylist():
             in_split = pc.equal(sentences["split"], side).to_numpy()
             sums = {
@@ -122,7 +125,8 @@ class Funnel:
         classes = pc.unique(pc.list_flatten(pc.struct_field(flat, "class_path"))).to_pylist()
         self.add(dict.fromkeys(classes, 1), "classes")
         train = pc.equal(sentences["split"], TRAIN).to_numpy()
-        flat, times = flat.filter(pa.array(np.repeat(train, lengths))), np.repeat(copies[train], lengths[train])
+        flat = flat.filter(pa.array(np.repeat(train, lengths)))
+        times = np.repeat(copies[train], lengths[train])
         columns = (pc.struct_field(flat, name).to_pylist() for name in ("category", "class_path"))
         mentions, topics, sampled, topics_sampled = (Counter[str]() for _ in range(4))
         for category, path, count in zip(*columns, times.tolist(), strict=True):

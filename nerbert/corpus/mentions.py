@@ -76,7 +76,8 @@ class PartTargets:
 
     def mentions(self, links: pa.Array) -> pa.Array:
         """Convert the links of sentences (a list array) to mentions."""
-        flat, lengths = links.flatten(), pc.list_value_length(links).to_numpy()
+        flat = links.flatten()
+        lengths = pc.list_value_length(links).to_numpy()
         targets = pc.struct_field(flat, "target")
         numbers = pc.index_in(targets, value_set=self._columns["target"])
         if numbers.null_count:
@@ -89,7 +90,8 @@ class PartTargets:
 
     def count_outside(self) -> dict[str, Counter[str]]:
         """Count, by class, mentions that got an ancestor's label, and mentions without a label in the label set."""
-        to_ancestor, to_entity = Counter[str](), Counter[str]()
+        to_ancestor = Counter[str]()
+        to_entity = Counter[str]()
         counts = np.bincount(self._path_of, self._seen, len(self._paths)).astype(np.int64)
         for path, category, seen in zip(self._paths, self._categories, counts.tolist(), strict=True):
             if seen and path and category == ENTITY:
@@ -134,7 +136,8 @@ def categories_of(mentions: pa.Array) -> list[list[str]]:
 
 def replace_categories(mentions: pa.Array, categories: pa.Array) -> pa.Array:
     """Return the mentions with new categories, one per mention; other fields may be missing."""
-    flat, fields = mentions.flatten(), list(mentions.type.value_type)
+    flat = mentions.flatten()
+    fields = list(mentions.type.value_type)
     columns = {part.name: pc.struct_field(flat, part.name) for part in fields} | {"category": categories}
     return make_lists(columns, pc.list_value_length(mentions).to_numpy(), fields)
 

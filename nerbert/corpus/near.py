@@ -54,9 +54,12 @@ def near_pages(
     refuse(not sources, "from", [], "dumps or corpora to look in")
     need("cluster", "sklearn")
     check_free(output, overwrite=overwrite, file=True)
-    sentences, counts, read = list(read_texts(texts)), np.zeros(_COLUMNS, np.int64), 0
+    sentences = list(read_texts(texts))
+    counts = np.zeros(_COLUMNS, np.int64)
+    read = 0
     for number, of_part in _map_parts(_count_part, sources, executor):
-        counts, read = counts + of_part, read + number
+        counts = counts + of_part
+        read = read + number
     weights = np.log((1 + read) / (1 + counts)) + 1
     total = _vectors(_count_words(sentences), weights).sum(axis=0)
     if not counts.any() or not (norm := float(np.sqrt(np.square(total).sum()))):
@@ -101,9 +104,11 @@ def _map_parts(task: Callable[[_Part], _Result], sources: Sequence[str], executo
 
 def _count_part(part: _Part) -> tuple[int, Array]:
     """Return the number of pages, and in how many of them each column occurs."""
-    read, columns = 0, np.zeros(_COLUMNS, np.int64)
+    read = 0
+    columns = np.zeros(_COLUMNS, np.int64)
     for batch, counts in _batches(part):
-        read, columns = read + len(batch), columns + counts.getnnz(axis=0)
+        read += len(batch)
+        columns = columns + counts.getnnz(axis=0)
     return read, columns
 
 

@@ -79,7 +79,9 @@ def write_pages(
     """Read all dumps once, and write `pages/`, `titles/` and `done/` in `folder`; keep finished, unchanged parts."""
     for name in ("pages", "titles", "done"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    report, digests, skipped = PageReport(), [list[str]() for _ in dumps], 0
+    report = PageReport()
+    digests = [list[str]() for _ in dumps]
+    skipped = 0
     for dump, length, made in executor.map_ordered(partial(_write_part, folder=folder), _tasks(dumps, settings)):
         report.add(made.result.pages)
         digests[dump].append(made.result.sha256)
@@ -97,7 +99,8 @@ def write_pages(
 
 def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTask]:
     """Yield the parts of all dumps; those of a dump whose content may change unnoticed never match finished parts."""
-    plan, number = fingerprint(dumps, settings), 0
+    plan = fingerprint(dumps, settings)
+    number = 0
     for index, dump in enumerate(dumps):
         dump_plan = _digest([plan, "" if dump.resumes else token_hex()])
         for part in dump.parts(settings.split_bytes):

@@ -24,7 +24,8 @@ from nerbert.words import splitter_named
 ARTICLE = "article"
 _PACK = 500
 """Number of sentences whose words are computed together: few enough to fit in a processor's cache."""
-_FULL, _HEAVY = 10_000, 1 << 24
+_FULL = 10_000
+_HEAVY = 1 << 24
 """Limits at which rows must be taken: number of sentences or pages, and characters of wikitext."""
 _LONGEST_PAGE = 5_000_000
 """Maximum characters of wikitext; MediaWiki allows at most 2 MiB."""
@@ -64,7 +65,8 @@ class _Pack:
 
     def add(self, number: int, page: RawPage, clean: CleanPage, spans: Sequence[tuple[int, int]]) -> None:
         """Add an article's sentences and links; `page` must not contain its wikitext, to save memory."""
-        offset, text = self.offsets[-1], clean.text
+        offset = self.offsets[-1]
+        text = clean.text
         self.texts += [text[start:end] for start, end in spans]
         self.starts += [offset + start for start, _ in spans]
         self.pages += [len(self.page_rows)] * len(spans)
@@ -79,8 +81,11 @@ class PageRows:
     """Collector of the rows of pages, in order; `report` counts all pages ever added, even after `take`."""
 
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
-        self.site, self.settings, self.report = site, settings, PageReport()
-        self._splitter, self._words = RuleSplitter(site.language), splitter_named(settings.word_splitter)
+        self.site = site
+        self.settings = settings
+        self.report = PageReport()
+        self._splitter = RuleSplitter(site.language)
+        self._words = splitter_named(settings.word_splitter)
         self._grow = site if settings.glued == "grow" else None
         self._pack = _Pack()
         self._packed: list[pa.RecordBatch] = []
@@ -96,7 +101,8 @@ class PageRows:
         """Scan a page and add its rows; `number` is its position in the input."""
         ns = page.ns if page.ns is not None else self.site.namespace(page.title)
         self._weight += len(page.text)
-        fate, clean = drop_reason(page, ns), _NOTHING
+        fate = drop_reason(page, ns)
+        clean = _NOTHING
         if fate is None:
             clean = scan_page(page.title, page.text, self.site, lists=self.settings.lists)
             fate = None if clean.text else Reason.EMPTY_TEXT
@@ -114,7 +120,8 @@ class PageRows:
         self.report.fates[fate or ARTICLE] += 1
 
     def _close_pack(self) -> None:
-        pack, self._pack = self._pack, _Pack()
+        pack = self._pack
+        self._pack = _Pack()
         if not pack.texts:
             return
         words = words_of(pack.texts, self._words)
@@ -133,8 +140,12 @@ class PageRows:
     def take(self) -> tuple[pa.Table, pa.Table]:
         """Return the rows since the last call, as tables with the schemas UNTYPED and TITLES."""
         self._close_pack()
-        sentences, titles = pa.Table.from_batches(self._packed, UNTYPED), _title_table(self._titles)
-        self._packed, self._titles, self._sentences, self._weight = [], [], 0, 0
+        sentences = pa.Table.from_batches(self._packed, UNTYPED)
+        titles = _title_table(self._titles)
+        self._packed = []
+        self._titles = []
+        self._sentences = 0
+        self._weight = 0
         return sentences, titles
 
 
@@ -154,7 +165,8 @@ def drop_reason(page: RawPage, ns: int) -> Reason | None:
 def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.RecordBatch:
     """Return rows of `pages/`; values that a page's sentences share are computed once per page."""
     pages = np.array(pack.pages, np.int64)
-    numbers, raw = [number for number, _ in pack.page_rows], [page for _, page in pack.page_rows]
+    numbers = [number for number, _ in pack.page_rows]
+    raw = [page for _, page in pack.page_rows]
     ids = [sentence_id(site.wiki, page.page_id, page.revision, 0).removesuffix("0") for page in raw]
     common: dict[str, pa.Array] = {
         "id": strings_column(ids),
@@ -189,7 +201,8 @@ def _make_lists(first: Ints, starts: Ints, ends: Ints, **texts: pa.Array) -> pa.
 
 
 def _title_table(rows: Sequence[tuple[int, RawPage, int, str, CleanPage]]) -> pa.Table:
-    pages, boxes = [row[1] for row in rows], list(chain.from_iterable(row[4].infoboxes for row in rows))
+    pages = [row[1] for row in rows]
+    boxes = list(chain.from_iterable(row[4].infoboxes for row in rows))
     categories = strings_column(list(chain.from_iterable(row[4].categories for row in rows)))
     parameters = list(chain.from_iterable(box.parameters for box in boxes))
     pairs = pa.StructArray.from_arrays(

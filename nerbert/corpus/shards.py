@@ -27,7 +27,9 @@ FORMAT = 3
 """Version of the corpus's files, in the manifest; a reader refuses other versions (`_Manifest.format`)."""
 
 _MANIFEST, _REBUILD = "manifest.json", "build the corpus again"
-_GROUP, _BATCH, _LONGEST_LINE = 10_000, 2_000, 1 << 22
+_GROUP = 10_000
+_BATCH = 2_000
+_LONGEST_LINE = 1 << 22
 _KEPT = {"compression": "zstd"}
 _SPAN = [("start", pa.int32()), ("end", pa.int32())]
 _ROW = [
@@ -217,7 +219,8 @@ def read_manifest(corpus: Path) -> dict[str, Any]:
         raise InputError(f"{corpus}: has no manifest.json: not a corpus, or unfinished; build it again")
     _, manifest = read_checked(path, _Manifest, remedy=_REBUILD)
     for name, rows in manifest["shards"].items():
-        shard, inside = corpus / name, False
+        shard = corpus / name
+        inside = False
         with suppress(ValueError, RuntimeError):  # a null byte; a loop of links
             inside = shard.resolve().is_relative_to(corpus.resolve())
         if not inside:
@@ -318,7 +321,8 @@ def corpus_parts(corpus: Path) -> Iterator[Callable[[], Iterator[PageLines]]]:
 
     Raise InputError for a corpus without its pages, or one that doesn't list all sentences that were excluded.
     """
-    manifest, paths = read_manifest(corpus), shard_paths(corpus / "pages")
+    manifest = read_manifest(corpus)
+    paths = shard_paths(corpus / "pages")
     if not paths:
         raise InputError(f"{corpus}: has no pages/, which a corpus from the hub lacks; give the dump, or {_REBUILD}")
     excluded = frozenset(row.id for row in dropped_sentences(corpus) if row.reason == Reason.EXCLUDED_TEXT)

@@ -90,7 +90,8 @@ class Upstream:
 
 def open_own_steps(settings: CorpusSettings) -> dict[str, AnyStep]:
     """Return the user-defined steps, each made as `Class(settings)`; raise SettingsError for other objects."""
-    steps, names = dict[str, AnyStep](), set(_TAKEN)
+    steps = dict[str, AnyStep]()
+    names = set(_TAKEN)
     for path in settings.own_steps:
         step = STEPS.find(path)(settings)
         name = getattr(step, "name", "")
@@ -137,7 +138,8 @@ def _write(rows: Upstream, output: Path, funnel: Funnel, title: str, *, last: bo
 
 def _write_part(path: Path, steps: Sequence[Step | PartStep], output: Path, seed: int, *, last: bool) -> Funnel:
     """Write the rows of one part that the steps keep; return its counts, with the final sentences' if `last`."""
-    funnel, opened = Funnel(seed), _open_steps(steps, path)
+    funnel = Funnel(seed)
+    opened = _open_steps(steps, path)
     batches = (apply_steps(batch, opened, funnel) for batch in read_batches(path))
     write_grouped((_table(rows, funnel, last=last) for rows in batches), output / path.name, TYPED, scratch=not last)
     for step in opened:
@@ -150,7 +152,8 @@ def _write_part(path: Path, steps: Sequence[Step | PartStep], output: Path, seed
 def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | None = None) -> pa.RecordBatch:
     """Return the rows that all steps keep; `funnel` counts the drops of each step, and keeps samples."""
     for step in steps:
-        came, result = rows, step.apply(rows)
+        came = rows
+        result = step.apply(rows)
         if not (isinstance(result, tuple) and [hasattr(part, "__len__") for part in result] == [True, True]):
             raise NerbertError(f"corpus step {step.name!r}: apply must return the rows and a list of reasons")
         rows, reasons = result

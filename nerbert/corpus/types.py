@@ -86,12 +86,14 @@ def write_targets(
 
     `evidence` are the kinds that type what the knowledge doesn't, by features of at least `least_precision`.
     """
-    scratch, parts = folder / SCRATCH, shard_paths(folder / "pages")
+    scratch = folder / SCRATCH
+    parts = shard_paths(folder / "pages")
     scratch.mkdir()
     (folder / "targets").mkdir()
     with open_database(scratch / "database", executor.workers) as database:
         bad_redirects = write_redirects(database, redirect_pairs(folder))
-        pages, ambiguous = infobox_pages(folder), disambiguation_pages(folder)
+        pages = infobox_pages(folder)
+        ambiguous = disambiguation_pages(folder)
         knowledge.write_types(database, pages, titles.template_redirects, ambiguous)
         _count_links(database, parts)
         database.execute(_JOIN_TYPES)

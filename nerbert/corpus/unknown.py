@@ -80,7 +80,8 @@ def _compute_powers(length: int) -> tuple[Hashes, Hashes]:
 
 def join_words(rows: pa.RecordBatch) -> tuple[str, Words]:
     """Return the sentences of rows joined by newlines, and the positions of their words in that text."""
-    texts, words = rows["text"].to_pylist(), rows["words"]
+    texts = rows["text"].to_pylist()
+    words = rows["words"]
     sentences = np.concatenate(([0], np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)))
     first = np.concatenate(([0], np.cumsum(pc.list_value_length(words).to_numpy())))
     return "\n".join(texts) + "\n", Words(*places_in_text(sentences, words), sentences, first)
@@ -89,7 +90,8 @@ def join_words(rows: pa.RecordBatch) -> tuple[str, Words]:
 def places_in_text(sentences: Ints, lists: pa.ListArray) -> tuple[Ints, Ints]:
     """Return the starts and ends of the sentences' spans, one list per sentence, in a joined text; `sentences` has the
     start of each sentence there."""
-    flat, shift = lists.flatten(), np.repeat(sentences[:-1], pc.list_value_length(lists).to_numpy())
+    flat = lists.flatten()
+    shift = np.repeat(sentences[:-1], pc.list_value_length(lists).to_numpy())
     starts, ends = (pc.struct_field(flat, name).to_numpy() + shift for name in ("start", "end"))
     return starts, ends
 
@@ -185,7 +187,8 @@ class _PreparedUnknown:
         """Mark the words outside mentions that may be names."""
         text, words = join_words(rows)
         free = ~inside(words, rows["mentions"])
-        index, codes = _load_index(self.names, self.names.stat().st_mtime_ns), codes_of(text)
+        index = _load_index(self.names, self.names.stat().st_mtime_ns)
+        codes = codes_of(text)
         begins, lengths, _ = drop_overlaps(index.find_names(words, span_hashes(codes)), free)
         stretches = [(begins, begins + lengths - 1, ELSEWHERE)]
         if self.capitals:
@@ -208,7 +211,8 @@ def _load_index(path: Path, _changed: int) -> NameIndex:
 
 def _common_words(upstream: Upstream, folder: Path) -> Path:
     """Write the sorted hashes of words that are often in lower case in the train split; return the file's path."""
-    counts, path = folder / "word-cases", folder / "common-words.npy"
+    counts = folder / "word-cases"
+    path = folder / "common-words.npy"
     counts.mkdir(parents=True)
     for _ in upstream.map(partial(_write_cases, folder=counts), ("text", "words", "split")):
         pass
@@ -220,7 +224,8 @@ def _common_words(upstream: Upstream, folder: Path) -> Path:
 
 def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
     """Write the number of uses, and of uses in lower case, of each word in a part's train split."""
-    hashes, small = [np.zeros(0, np.uint64)], [np.zeros(0, np.bool_)]
+    hashes = [np.zeros(0, np.uint64)]
+    small = [np.zeros(0, np.bool_)]
     for rows in _filter_train(batches):
         text, words = join_words(rows)
         lowered, capitals = _hash_words(words, codes := codes_of(text))
@@ -294,7 +299,8 @@ def _write_mentions(part: Path, batches: Iterator[pa.RecordBatch], folder: Path)
     for rows in _filter_train(batches):
         text, words = join_words(rows)
         starts, ends = places_in_text(words.sentences, rows["mentions"])
-        begins, last = np.searchsorted(words.starts, starts), np.searchsorted(words.ends, ends)
+        begins = np.searchsorted(words.starts, starts)
+        last = np.searchsorted(words.ends, ends)
         hashes = span_hashes(codes_of(text))
         first = hashes(words.starts[begins], words.ends[begins])
         blocks.append(np.stack([hashes(starts, ends), first, (last - begins + 1).astype(np.uint64)]))
@@ -306,7 +312,8 @@ def _write_mentions(part: Path, batches: Iterator[pa.RecordBatch], folder: Path)
 
 def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tuple[Ints, Ints]:
     """Return the indexes of the names that occur outside mentions in a part's train split, and their counts."""
-    index, keys = NameIndex.of(np.load(names, allow_pickle=False)), [np.zeros(0, np.int64)]
+    index = NameIndex.of(np.load(names, allow_pickle=False))
+    keys = [np.zeros(0, np.int64)]
     for rows in _filter_train(batches):
         text, words = join_words(rows)
         spans = index.find_names(words, span_hashes(codes_of(text)))
@@ -333,7 +340,9 @@ def _group_stretches(words: Words, stretches: Sequence[tuple[Ints, Ints, str]]) 
     firsts, lasts = (np.concatenate([group[side] for group in stretches]) for side in range(2))
     reasons = np.repeat(np.arange(len(stretches)), [len(group[0]) for group in stretches])
     order = np.argsort(firsts)
-    firsts, lasts, reasons = firsts[order], lasts[order], reasons[order]
+    firsts = firsts[order]
+    lasts = lasts[order]
+    reasons = reasons[order]
     owner = np.searchsorted(words.first, firsts, "right") - 1
     shift = words.sentences[owner]
     columns = {

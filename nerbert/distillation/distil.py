@@ -215,7 +215,8 @@ def _draw(
     plan: DistilPlan, settings: DistilSettings, teacher: Tagger, parts: Iterable[TaggedParts], excluded: Excluded
 ) -> tuple[list[Example], list[Example], SilverCounts]:
     """Return the sentences to train on, those held out if there are no labelled data, and the counts of all."""
-    sample, counts = SilverSample(settings.max_sentences, settings.empty_share, settings.seed), SilverCounts()
+    sample = SilverSample(settings.max_sentences, settings.empty_share, settings.seed)
+    counts = SilverCounts()
     for part in parts:
         counts.rows += part.rows
         for row in part:
@@ -230,8 +231,10 @@ def _draw(
                 sample.add(example)
     drawn = sample.drawn()
     counts.apart = 0 if plan.data is not None else min(len(drawn) // _APART, _APART_MOST)
-    apart, drawn = drawn[: counts.apart], drawn[counts.apart :]
-    counts.kept, counts.kept_empty = len(drawn), sum(not example.spans for example in drawn)
+    apart = drawn[: counts.apart]
+    drawn = drawn[counts.apart :]
+    counts.kept = len(drawn)
+    counts.kept_empty = sum(not example.spans for example in drawn)
     counts.entities = Counter(span.type for example in drawn for span in example.spans)
     if not counts.entities:
         raise InputError(
@@ -257,7 +260,8 @@ def _check_student(
         return {}
     tagged = zip(examples, teacher.tag_many(examples) if plan.data is not None else (), strict=False)
     answers = [word_spans(replace(example, spans=tuple(spans))) for example, spans in tagged] or gold
-    best, dev = score_spans(gold, answers).f1, scores.get("dev")
+    best = score_spans(gold, answers).f1
+    dev = scores.get("dev")
     f1 = dev["f1"] if dev else score_spans(gold, student.predict(examples).word_spans(len(gold))).f1
     where = f"{len(gold):,} {'held-out silver sentences' if answers is gold else 'sentences of dev'}"
     figures = f"F1 of the student {percent(f1)}, of the teacher {percent(best)}, on {where}"
@@ -303,7 +307,8 @@ def silver_examples(tagger: Tagger, row: Document) -> Iterator[Example]:
         return
     waiting = deque(row.spans)
     for start, sentence in tagger.sentences(row.text):
-        spans, end = list[Span](), start + len(sentence.text)
+        spans = list[Span]()
+        end = start + len(sentence.text)
         while waiting and waiting[0].start < end:
             span = waiting.popleft()
             if span.start >= start and span.end <= end:
@@ -321,7 +326,8 @@ class SilverSample:
 
     def add(self, example: Example) -> None:
         """Add a sentence to the draw; of equal texts the most confident one is used."""
-        text, full = example.text, bool(example.spans)
+        text = example.text
+        full = bool(example.spans)
         kept = self._kinds[full]
         self._seen[full] += 1
         other = kept[text][1] if text in kept else example
@@ -331,7 +337,8 @@ class SilverSample:
 
     def drawn(self) -> list[Example]:
         """Return the sentences, in the order of their hashes."""
-        full, empty = self._lowest(True), self._lowest(False)
+        full = self._lowest(True)
+        empty = self._lowest(False)
         share = min(self._share, self._seen[False] / max(1, self._seen.total()))
         full = full[: max(1, int(self._most * (1 - share) + 0.5))]
         texts = {text for _, text, _ in full}
@@ -358,7 +365,8 @@ def soften(example: Example, thresholds: Mapping[str, float]) -> Example:
     """
 
     def above(span: Span) -> float:
-        sure, least = span.confidence, thresholds.get(span.type, 0.0)
+        sure = span.confidence
+        least = thresholds.get(span.type, 0.0)
         return sure * (1 - least) / (sure * (1 - least) + (1 - sure) * least) if 0 < least < 0.5 else sure
 
     return replace(example, spans=tuple(replace(span, confidence=above(span)) for span in example.spans))

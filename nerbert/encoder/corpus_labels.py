@@ -126,7 +126,8 @@ class LabelledCorpus:
 
     def held_out(self) -> list[Example]:
         """Return the validation sentences, labelled by gazetteers if any; raise InputError if all are too long."""
-        labels, examples = self.labels, map(sentence_example, held_out(self.manifest, self.labels, self.settings))
+        labels = self.labels
+        examples = map(sentence_example, held_out(self.manifest, self.labels, self.settings))
         if not (lists := labels.gazetteers):
             return [labels.of_source(example, self.source) for example in examples]
         kept = [example for example in examples if len(example.words) <= (lists.max_words or math.inf)]
@@ -147,7 +148,8 @@ def read_label_set(
         lists = open_gazetteers(settings)
         facts = {"name": "gazetteers", "sha256": lists.digest, "match": "anchors", **lists.facts}
         return CorpusLabels(facts, tuple(sorted(lists.types)), gazetteers=lists)
-    corpus_set, categories = manifest["label_set"], tuple(manifest["categories"])
+    corpus_set = manifest["label_set"]
+    categories = tuple(manifest["categories"])
     name = settings.label_set or (_EACH_CLASS if named else "")
     chosen = open_label_set(name) if name else None
     other = chosen if chosen is not None and (named or chosen.digest != corpus_set["sha256"]) else None
@@ -180,7 +182,8 @@ def _with_concepts(
     def above_of(path: tuple[str, ...]) -> set[str]:
         return {labels.category(path[:end], ENTITY) for end in range(1, len(path))}
 
-    table, texts = ConceptTable(sentences=int(manifest["splits"][TRAIN]["sentences"])), dict[str, str]()
+    table = ConceptTable(sentences=int(manifest["splits"][TRAIN]["sentences"]))
+    texts = dict[str, str]()
     every = {labels.category(*pair) for pair in mentions}.union(*(above_of(path) for path, _ in mentions))
     named = Counter(map(name, every))
     for (path, own_category), count in sorted(mentions.items()):
@@ -246,7 +249,8 @@ def _count_mentions(manifest: Mapping[str, Any], settings: PretrainSettings) -> 
 
 def _find_frequent(mentions: MentionCounts, label_set: LabelSet, at_least: int) -> frozenset[str]:
     """Filter 1 (NER-BERT §2.3) under another label set: its labels with enough mentions in the train part."""
-    counts, classes = Counter[str](), Counter[str]()
+    counts = Counter[str]()
+    classes = Counter[str]()
     for (path, _), count in mentions.items():
         counts[label_set.label(path)] += count
         if path:

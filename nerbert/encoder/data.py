@@ -55,7 +55,8 @@ class PretrainData:
     @cached_property
     def open_texts(self) -> OpenTexts | None:
         """Return the files of open types."""
-        open_types, settings = self.settings.of(OpenTypesSettings), self.settings
+        open_types = self.settings.of(OpenTypesSettings)
+        settings = self.settings
         if not self.named or not open_types.files:
             return None
         return OpenTexts(
@@ -199,7 +200,8 @@ class PretrainSources:
 
     def open_named(self, *, descriptions: bool = False) -> PretrainData:
         """Return corpora, each of whose classes is a type, and files of open types; one of both may be missing."""
-        settings, files = self.settings, bool(self.settings.of(OpenTypesSettings).files)
+        settings = self.settings
+        files = bool(self.settings.of(OpenTypesSettings).files)
         if not settings.corpus and not files:
             _ = settings.corpus_folder
         several = len(settings.corpus) + files > 1
@@ -225,7 +227,8 @@ def _joined_concepts(data: PretrainData) -> ConceptTable:
         joined.close()
         for table in others:
             joined.extend(table)
-    joined.synonyms, joined.reworded = read_synonyms(), data.settings.wordings
+    joined.synonyms = read_synonyms()
+    joined.reworded = data.settings.wordings
     if (pairs := joined.contradictions) and is_first_process():
         name, other = pairs[0]
         tell(

@@ -27,7 +27,8 @@ from nerbert.training.settings import Section
 _VERSION = 1
 """Of what is cached, and of how it matches."""
 _FACTS, _HASHES, _TYPES = "gazetteers.json", "hashes.bin", "kinds.bin"
-_LONGEST, _LONGEST_TYPE = 1 << 12, 200
+_LONGEST = 1 << 12
+_LONGEST_TYPE = 200
 _MOST_TYPES = 1 << 14
 _PACKED = frozenset({".gz", ".bz2", ".xz"})
 
@@ -97,7 +98,8 @@ def _open_table(folder: Path) -> tuple[Array, Array]:
 
 def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
     """Return the lists of the settings; raise InputError for a bad file or line."""
-    lists, files = settings.of(GazetteersSettings), list[list[str]]()
+    lists = settings.of(GazetteersSettings)
+    files = list[list[str]]()
     with at(setting="setting gazetteers.files"):
         for path in lists.files:
             with refused(f"{path}: can't be read", of=OSError):
@@ -116,7 +118,10 @@ def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
 
 
 def _write(folder: Path, paths: Sequence[Path]) -> None:
-    types, hashes, numbers, one_letter = dict[str, int](), array("Q"), array("H"), 0
+    types = dict[str, int]()
+    hashes = array("Q")
+    numbers = array("H")
+    one_letter = 0
     for path in paths:
         start = len(hashes)
         for entry, type_ in _entries(path):
@@ -145,7 +150,8 @@ def _write(folder: Path, paths: Sequence[Path]) -> None:
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the entries of a list with their types; blank lines and a header (`entry`, `type`) are skipped."""
     name = Path(path.name.removesuffix(path.suffix) if path.suffix in _PACKED else path.name)
-    table, stem = name.suffix == ".tsv", "" if name.suffix == ".tsv" else _check_type(name.stem)
+    table = name.suffix == ".tsv"
+    stem = "" if name.suffix == ".tsv" else _check_type(name.stem)
 
     def refuse_line(number: int) -> None:
         with at(path, number):

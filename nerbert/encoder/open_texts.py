@@ -228,7 +228,8 @@ class OpenTexts:
 
     def _split_texts(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
         """Yield the held-out texts and those that are drawn, with the kept types, and whether each is trained on."""
-        kept, dropped = self._types, Counter[Reason]() if dropped is None else dropped
+        kept = self._types
+        dropped = Counter[Reason]() if dropped is None else dropped
         for text, trained in self._drawn_texts(dropped):
             yield text if kept is None else _keep_types(text, kept, dropped), trained
 

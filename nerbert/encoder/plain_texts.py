@@ -92,11 +92,13 @@ class PlainTexts:
 
 def pack_lines(lines: Iterable[str], counts: Iterable[int], most: int) -> Iterator[str]:
     """Yield texts of whole lines that together have at most `most` subwords, or of one line that has more."""
-    block, size = Lines(), 0
+    block = Lines()
+    size = 0
     for line, count in zip(lines, counts, strict=False):
         if block and size + count > most:
             yield " ".join(block)
-            block, size = [], 0
+            block = []
+            size = 0
         block.append(line)
         size += count
     if block:
@@ -147,7 +149,8 @@ def _find_files(path: Path) -> Sequence[InputFile]:
 
 def _documents(file: InputFile) -> Iterator[Lines]:
     """Yield the documents of a file without empty lines."""
-    lines, group = Lines(), ""
+    lines = Lines()
+    group = ""
     for row in file.documents():
         row_lines = [line for raw in row.text.splitlines() if (line := " ".join(raw.split()))]
         ends = not row_lines if file.kind == TEXT else not (row.group and row.group == group)

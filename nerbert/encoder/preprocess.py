@@ -143,7 +143,8 @@ def open_training_data(
     if len(corpora) > 1:  # the key of an objective's labels has those of one corpus
         origin["types"] = [sorted(corpus.labels.concept_texts.items()) for corpus in corpora]
     if open_texts:
-        own, seed = open_texts.settings, open_texts.seed if open_texts.settings.sample else None
+        own = open_texts.settings
+        seed = open_texts.seed if open_texts.settings.sample else None
         options = [own.copies, own.asked, own.sample, own.most_types, seed]
         origin["open_types"] = [VERSION, open_texts.splitter, *options, *open_texts.content.digests]
     make = partial(_make, corpora=corpora, pieces=pieces, labels=labels, executor=executor, open_texts=open_texts)
@@ -175,7 +176,8 @@ def _make(
 ) -> None:
     rows = sum(count for corpus in corpora for count in corpus.manifest["shards"].values())
     opened = given_or_local(executor, 1 if rows < _FEW else cores())
-    counts, too_long = [0] * (len(corpora) + bool(open_texts)), 0
+    counts = [0] * (len(corpora) + bool(open_texts))
+    too_long = 0
 
     def parts(cutting: Executor) -> Iterator[ShardWindows]:
         for corpus in corpora:

@@ -355,11 +355,14 @@ def dry_run(
 @explain_out_of_memory()
 def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGroup) -> DryRun:
     """Return the figures of a prepared pre-training; its model is moved to the device and takes steps of rate 0."""
-    windows, numbers, device = work.data.windows, work.data.numbers_of(0), processes.device
+    windows = work.data.windows
+    numbers = work.data.numbers_of(0)
+    device = processes.device
     lengths = windows.lengths_of(numbers)
     steps = steps_of_epoch(numbers, lengths, settings.batch_size, settings.seed, 0)
     run = Run(work.model, work.data, work.objective, settings, processes, evaluation_steps=settings.evaluation_steps)
-    model, fitted = work.model.train(), list[float]()
+    model = work.model.train()
+    fitted = list[float]()
 
     def take(*steps: Array) -> None:
         for number, step in enumerate(steps, 1):

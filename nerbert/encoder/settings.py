@@ -86,7 +86,8 @@ class PretrainSettings(TrainSettings):
         refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, 'embedded' or 'fresh'")
         cut = self.num_layers != 0 and self.backbone == "fresh"
         refuse(cut, "num_layers", self.num_layers, "0 with backbone = 'fresh', which has fresh_num_layers")
-        corpora, files = [*map(str, self.corpus)], bool(self.of(OpenTypesSettings).files)
+        corpora = [*map(str, self.corpus)]
+        files = bool(self.of(OpenTypesSettings).files)
         refuse(len({*corpora}) < len(corpora), "corpus", corpora, "different folders")
         named = f"the corpora in order{', then open_types.files' if files else ''}"
         refuse(

@@ -86,7 +86,8 @@ class Evaluation:
         return self.over_seeds()["micro"]["sd"]
 
     def __repr__(self) -> str:
-        scores, how = self.scores.values(), " / ".join(dict.fromkeys(map(str, self.answering.values())))
+        scores = self.scores.values()
+        how = " / ".join(dict.fromkeys(map(str, self.answering.values())))
         means = {
             "F1": self.f1_mean,
             "precision": mean(score.precision for score in scores),
@@ -315,8 +316,11 @@ class PredictionFile(Head):
     """
 
     def __init__(self, path: Path, reading: Reading) -> None:
-        self._path, self._reading = path, replace(reading, from_=recognise_format(path) or reading.from_)
-        letters, self._spans, size = list[str](), list[Span](), 0
+        self._path = path
+        self._reading = replace(reading, from_=recognise_format(path) or reading.from_)
+        letters = list[str]()
+        self._spans = list[Span]()
+        size = 0
         for document in read_documents(path, self._reading):
             offsets = [*accumulate((not char.isspace() for char in document.text), initial=size)]
             self._spans += [
@@ -342,13 +346,17 @@ class PredictionFile(Head):
                 f"{self._path}: holds other texts than the gold data, or in another order: {here!r} in "
                 f"place of {there!r} (white space aside)"
             )
-        waiting, begin, by_example = deque(self._spans), 0, list[Example]()
+        waiting = deque(self._spans)
+        begin = 0
+        by_example = list[Example]()
         for number, example in enumerate(examples, 1):
-            indices, spans = [index for index, char in enumerate(example.text) if not char.isspace()], list[Span]()
+            indices = [index for index, char in enumerate(example.text) if not char.isspace()]
+            spans = list[Span]()
             end = begin + len(indices)
             while waiting and waiting[0].start < end:
                 span = waiting.popleft()
-                first, last = indices[span.start - begin], indices[min(span.end, end) - begin - 1]
+                first = indices[span.start - begin]
+                last = indices[min(span.end, end) - begin - 1]
                 spans.append(replace(span, start=first, end=last + 1))
                 if span.end > end:
                     waiting.appendleft(replace(span, start=end))

@@ -69,7 +69,8 @@ def add_types(
         )
     domains.check_dev(settings)
     prepared = prepare(tagger, domains, settings, old, same_types=same_types)
-    output, settings = replace(output, facts=prepared.facts), prepared.settings
+    output = replace(output, facts=prepared.facts)
+    settings = prepared.settings
     if not prepared.old:
         return finetune(tagger, prepared.domains, output, settings)
     with output.each_seed(settings) as outputs:
@@ -88,8 +89,11 @@ def prepare(
     same_types: bool = False,
 ) -> Prepared:
     """Return the sentences to train on; raise InputError if it isn't a tagger, and for types that clash."""
-    settings, card = objective_for(tagger, settings, SOFT), read_card(tagger)
-    data, labels, words = domains.target, domains.labels, dict[str, str]()
+    settings = objective_for(tagger, settings, SOFT)
+    card = read_card(tagger)
+    data = domains.target
+    labels = domains.labels
+    words = dict[str, str]()
     at_run_time = takes_labels(settings)
     types = _own_types(tagger, card, data.train, labels if at_run_time else None)
     both = _types_of_both(types, data.train, tagger, same_types=same_types)
@@ -100,9 +104,11 @@ def prepare(
         no_sentences = Domains(DataSet(Path(tagger), []), None, {type_: words[type_] for type_ in types}, types)
         teacher = Start.of(tagger, no_sentences, settings).head()
     else:  # unchanged: a new head would start without its merged tags
-        settings, model = replace(settings, source_head="shared"), load_tagger_model(tagger)
+        settings = replace(settings, source_head="shared")
+        model = load_tagger_model(tagger)
         options = HeadOptions(longest=settings.max_length, window=card.get("window_length", 0))
-        pieces, scorer = options.pieces(tagger, model.config), TorchScorer(model, settings.precision)
+        pieces = options.pieces(tagger, model.config)
+        scorer = TorchScorer(model, settings.precision)
         teacher = LinearHead.of(scorer, pieces, tags_of(model, tagger))
     kept = set(types) - set(both)
     train, count = _with_answers(teacher, data.train, kept)
@@ -123,7 +129,8 @@ def prepare(
         **({SIGNS: True} if card.get(SIGNS) else {}),
     }
     if set(types_of_examples(data.train)) <= set(types):  # nothing to look for in the old sentences
-        train, again = [*train, *again], []
+        train = [*train, *again]
+        again = []
     return Prepared(Domains(replace(data, train=train, dev=dev), None, words, types), again, settings, facts)
 
 
@@ -161,10 +168,12 @@ def _with_answers(teacher: Head, examples: Sequence[Example], types: set[str]) -
     """Return sentences with the entities that a tagger finds besides their own, and the number of these entities."""
     if not examples:
         return [], 0
-    spans, count = [list(example.spans) for example in examples], 0
+    spans = [list(example.spans) for example in examples]
+    count = 0
     for number, first, last, type_, confidence in teacher.predict(examples).spans():
         example = examples[number]
-        start, end = example.words[first][0], example.words[last - 1][1]
+        start = example.words[first][0]
+        end = example.words[last - 1][1]
         if type_ in types and all(end <= span.start or span.end <= start for span in example.spans):
             spans[number].append(Span(start, end, type_, example.text[start:end], confidence))
             count += 1

@@ -32,7 +32,9 @@ class WeightAverage:
     """Averages of a model's weights before training with those after it. Create it before training."""
 
     def __init__(self, model: Any) -> None:
-        self._model, self._start, self._trained = model, _copy_weights(model), dict[str, torch.Tensor]()
+        self._model = model
+        self._start = _copy_weights(model)
+        self._trained = dict[str, torch.Tensor]()
 
     def end_training(self) -> None:
         """Take the model's weights as the trained ones."""

@@ -122,10 +122,12 @@ class JointData(TrainingData):
     def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[tuple[int, Array]]:
         """Yield the epoch and the windows of each step after the first `after` steps, up to step `total`."""
         count = -(-len(self.numbers_of(0)) // settings.batch_size)
-        begun, orders = -1, list[Array]()
+        begun = -1
+        orders = list[Array]()
         for number, (epoch, step) in enumerate(TrainingData.steps(self, settings, after, total), after):
             if epoch > begun:
-                begun, orders = epoch, self._orders(epoch)
+                begun = epoch
+                orders = self._orders(epoch)
             at = number % count
             shares = (numbers[at * len(numbers) // count : (at + 1) * len(numbers) // count] for numbers in orders)
             yield epoch, np.concatenate([step, *shares])
@@ -148,7 +150,8 @@ class JointSentences(FinetuneData):
     @classmethod
     def of(cls, sources: FinetuneData) -> "JointSentences":
         """Return the sentences; raise SettingsError if the mode lacks required data, or doesn't use given data."""
-        cdlm, source = sources.settings.of(CdlmSettings), sources.domains.source or DataSet(Path(), [])
+        cdlm = sources.settings.of(CdlmSettings)
+        source = sources.domains.source or DataSet(Path(), [])
         target, tagged, held_out, mode = sources.domains.target, source.train, source.dev, cdlm.mode
         refuse(
             cdlm.joined and not any(example.spans for example in tagged),
@@ -193,7 +196,9 @@ class JointSentences(FinetuneData):
         labels_by_set = source_labels, labels, labels, labels
         sets = [list(pieces.windows(*pair)) for pair in zip(self.sets, labels_by_set, strict=True)]
         ends = tuple(np.cumsum([len(windows) for windows in sets]).tolist())
-        seed, size, count = self.settings.seed, self.settings.batch_size, ends[SOURCE] or ends[TARGET]
+        seed = self.settings.seed
+        size = self.settings.batch_size
+        count = ends[SOURCE] or ends[TARGET]
         read = min(count, (ends[TARGET] - ends[SOURCE]) * size)
         if skipped := -(-(count - read) // size):
             tell(f"cdlm: {skipped} of an epoch's {-(-count // size)} steps are skipped: they have no target sentence")
@@ -226,7 +231,8 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
 
     def __init__(self, data: JointSentences, settings: TrainSettings) -> None:
         self._data, self._settings, self._cdlm = data, settings, data.cdlm
-        self._tags, self._weights = tag_names(data.types), dict(zip(PARTS, _WEIGHTS[data.cdlm.mode], strict=True))
+        self._tags = tag_names(data.types)
+        self._weights = dict(zip(PARTS, _WEIGHTS[data.cdlm.mode], strict=True))
         self._vectors = read_vectors(self._cdlm.vectors[0]) if self._cdlm.vectors else {}
         sentences = list(chain.from_iterable(data.sets))
         learnt = make_vocabulary(sentences)
@@ -246,7 +252,8 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
 
     def make_model(self, backbone: Backbone) -> CdlmModel:
         """Return a new model, with initial word vectors as set."""
-        cdlm, words = self._cdlm, count_words(self._vocabulary)
+        cdlm = self._cdlm
+        words = count_words(self._vocabulary)
         names = self._vocabulary.convert_ids_to_tokens(list(range(words)))
         vectors: Array | None = None
         if self._vectors:
@@ -326,16 +333,20 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         rows = {
             part: torch.from_numpy(rows.nonzero()[0]).to(batch.ids.device) for part, rows in self._rows(batch).items()
         }
-        weights, losses = self._weights, dict[str, torch.Tensor]()
+        weights = self._weights
+        losses = dict[str, torch.Tensor]()
         with torch.autocast(batch.ids.device.type, enabled=False):
             words = model.read(batch.ids, batch.mask)
             tags = torch.full_like(words.ids, IGNORED)
             tags[batch.rows, words.at[batch.rows, batch.columns]] = batch.labels
             for domain, name in ((SOURCE, "source"), (TARGET, "target")):
-                tagged, read = rows[f"{name}_tags"], rows[f"{name}_words"]
+                tagged = rows[f"{name}_tags"]
+                read = rows[f"{name}_words"]
                 if weights[f"{name}_tags"] and len(tagged):
-                    chosen, layer = _take_rows(words, tagged), model.layer(domain)
-                    emissions, gold = layer(model.states(chosen, TAGS, domain)), tags[tagged, : chosen.ids.shape[1]]
+                    chosen = _take_rows(words, tagged)
+                    layer = model.layer(domain)
+                    emissions = layer(model.states(chosen, TAGS, domain))
+                    gold = tags[tagged, : chosen.ids.shape[1]]
                     losses[f"{name}_tags"] = layer.crf.loss(emissions, gold, chosen.mask).sum()
                 if weights[f"{name}_words"] and len(read):
                     chosen = _take_rows(words, read)

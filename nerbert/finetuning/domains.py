@@ -52,7 +52,8 @@ class Domains(Generic[_Data_co]):
 
     def facts(self: "Domains[DataSet]", encoder: str) -> dict[str, Any]:
         """Return facts about a tagger's origin for its card, without a local folder's name."""
-        name, card = None if Path(encoder).exists() else encoder, read_card(encoder)
+        name = None if Path(encoder).exists() else encoder
+        card = read_card(encoder)
         facts: dict[str, Any] = {
             "language": self.target.reading.language or card.get("language", ""),
             "encoder": {"kind": card.get("kind", "foreign"), "corpus": card.get("corpus"), "name": name},

@@ -124,7 +124,8 @@ def finetune(encoder: str, data: Domains[AnyData], output: TaggerOutput, setting
 
 def _tell_lost_types(encoder: str, domains: Domains[DataSet]) -> None:
     """Say which types the tagger will lose, or that one of few types will find others less; not if it keeps types."""
-    card, types = read_card(encoder), {*types_of_examples(domains.target.train), *domains.types, *domains.labels}
+    card = read_card(encoder)
+    types = {*types_of_examples(domains.target.train), *domains.types, *domains.labels}
     if card["kind"] == "tagger" and (lost := sorted({*card["types"]} - types)):
         tell(f"the new tagger won't find {few(lost)}: types of {encoder} that the data lack; --add-types keeps them")
     elif not domains.types and len(types) <= _FEW_TYPES and labels_at_run_time(ModelFolder.open(encoder)):
@@ -242,7 +243,8 @@ def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
     if best:
         head = head.for_labels(head.labels, [best.probability] * len(head.labels))
     entities = predict_entities(head, data.dev)
-    calibration, threshold = entities.calibration_json(data.source("dev")), dict[str, float]()
+    calibration = entities.calibration_json(data.source("dev"))
+    threshold = dict[str, float]()
     if best:
         calibration["threshold_f1"] = best.f1
         threshold["threshold"] = calibrate_threshold(best.probability, calibration["temperature"])

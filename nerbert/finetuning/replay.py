@@ -69,7 +69,8 @@ class FinetuneData:
     def open_named(self, *, descriptions: bool = False) -> "FinetuneData":
         """Return the sentences with a table of the names of their types, closed, and of the replayed ones."""
         examples = ask_present_types(self.domains.target.train, self.types)
-        replayed, replay = self.settings.of(ReplaySettings), None
+        replayed = self.settings.of(ReplaySettings)
+        replay = None
         if replayed.files:
             reading = OpenTypesSettings(files=replayed.files)
             replay = OpenTexts(reading, self.splitter, descriptions, self.settings.seed, most=1)  # none is scored
@@ -104,7 +105,8 @@ class FinetuneData:
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
         """Return the windows of the sentences; each epoch adds the next ones of replayed texts."""
-        annotated, settings = list(pieces.windows(self.domains.target.train, labels)), self.settings
+        annotated = list(pieces.windows(self.domains.target.train, labels))
+        settings = self.settings
         if not self.replay or not annotated:
             return TrainingData.each_once(Windows.pack(annotated), pieces.pad_id)
         count = max(1, round(len(annotated) * self.share / (1 - self.share)))

@@ -86,7 +86,8 @@ def parse_size(value: str | int) -> Size:
     unit = next(unit for unit in SizeUnit if unit in parts)
     if unit is SizeUnit.ALL:
         return Size(unit)
-    number, ways = Decimal(parts[unit]), int(parts.get("ways", 0))
+    number = Decimal(parts[unit])
+    ways = int(parts.get("ways", 0))
     queries = int(parts["queries"]) if "queries" in parts else usual_queries(ways, int(number)) if ways else 0
     if unit is SizeUnit.SENTENCES and not number:
         return Size(SizeUnit.ZERO)
@@ -140,7 +141,8 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
         case _:
             units = "episodes" if size.unit is SizeUnit.EPISODE else "zero-shot cells"
             raise SettingsError(f"size {size}: {units} exist in suites only (nerbert benchmark); {_SUBSETS}")
-    indices, there = tuple(sorted(indices)), _entities(examples)
+    indices = tuple(sorted(indices))
+    there = _entities(examples)
     reached = _entities(examples[index] for index in indices)
     return Subset(size, draw, indices, {type_: reached[type_] for type_ in sorted(there)}, dict(sorted(there.items())))
 
@@ -197,7 +199,9 @@ def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: in
     """Return the episode of a numbered draw; raise InputError with the reason if there is none."""
     _check_draw(draw)
     counted = {index: _entities([example]) for index, example in enumerate(examples) if example.spans}
-    there, names, tried = _total(counted, counted), _identities(examples), 0
+    there = _total(counted, counted)
+    names = _identities(examples)
+    tried = 0
     frequent = sorted(type_ for type_, count in there.items() if count >= shots + queries)
     for types, candidates, attempt in _attempts(counted, frequent, ways, shots + queries, draw):
         order = _order(names, candidates, draw, f"episode: support {attempt}")

@@ -53,7 +53,9 @@ class Start:
         """Return the start (without sentences: the unchanged model); raise an error for unsuitable settings."""
         from nerbert.finetuning.replay import FinetuneData  # imports what pre-training needs
 
-        settings, card, sentences = objective_for(encoder, settings), read_card(encoder), len(domains.target.train)
+        settings = objective_for(encoder, settings)
+        card = read_card(encoder)
+        sentences = len(domains.target.train)
         chosen = check_head(chosen_objective(settings, FINETUNE), settings)
         gentle = chosen.traits.trains_gently
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
@@ -101,7 +103,8 @@ class Start:
 
     def head(self) -> Head:
         """Return the current model as a head that finds the types; run-time labels have the card's threshold."""
-        head, least = self.objective.head(self.model, self.pieces, self.settings), self.facts.get("threshold")
+        head = self.objective.head(self.model, self.pieces, self.settings)
+        least = self.facts.get("threshold")
         return head if least is None else head.for_labels(head.labels, [least] * len(head.labels))
 
 
@@ -181,7 +184,8 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
     if _joined_layer(model) != _joined_layer(other):
         why = f"setting source_head = 'shared': the head of {start} reads other layers (joined_layer); use 'new'"
         raise SettingsError(why, setting="source_head")
-    tags, others = tags_of(model, start), tags_of(other, start)
+    tags = tags_of(model, start)
+    others = tags_of(other, start)
     merged = {tag for tag in others if others.count(tag) > 1} - {OUTSIDE}
     if merged:
         tell(f"{start}: its merged types ({few(types_of(merged))}) start anew")

@@ -57,7 +57,8 @@ class Brat:
         if not path.is_dir():
             yield _document(path.with_suffix(_ANN), writable(path.stem), None, repairs)
             return
-        root, ids = Path(os.path.realpath(path)), _read_ids(path / _LIST)
+        root = Path(os.path.realpath(path))
+        ids = _read_ids(path / _LIST)
         order = {f"{name}{_ANN}": number for number, name in enumerate(ids)}
         for file in sorted(find_files(path), key=lambda file: order.get(file.name, len(order))):
             if file.name.endswith(_ANN):
@@ -164,7 +165,8 @@ def _as_counted(text: str, spans: list[Span], repairs: Repairs) -> str:
     def count_fits(form: str) -> int:
         return sum(form[span.start : span.end].split() == span.text.split() for span in spans)
 
-    unix, bare = text.replace("\r\n", "\n"), text.removeprefix("\ufeff")
+    unix = text.replace("\r\n", "\n")
+    bare = text.removeprefix("\ufeff")
     forms = dict.fromkeys((text, unix, bare, unix.removeprefix("\ufeff")))
     chosen = max(forms, key=count_fits) if len(forms) > 1 else text
     repairs[Repair.UNIT] += len(spans) if chosen != text else 0

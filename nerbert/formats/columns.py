@@ -41,7 +41,9 @@ class Parquet:
     """The format `parquet`: a text or tokens, with spans or tags, and any other columns."""
 
     suffixes = by_name = (".parquet", ".pq")
-    needs, for_programs, streams = ("corpus", "pyarrow"), True, True
+    needs = ("corpus", "pyarrow")
+    for_programs = True
+    streams = True
     holds = Abilities(nested=True, tagged=False, fields=_kept_columns)
 
     def recognise(self, path: Path, head: bytes) -> bool:
@@ -79,7 +81,8 @@ class Parquet:
 class Datasets:
     """The format `datasets`."""
 
-    suffixes, needs = (), ("datasets", "datasets")
+    suffixes = ()
+    needs = ("datasets", "datasets")
     holds = Abilities(
         text="sentences", tagged=False, fields=lambda document: fields_but(_kept_columns(document), _TAGS)
     )
@@ -105,7 +108,8 @@ class Datasets:
                 table.validate(full=True)
             if {SPANS, _TAGS} <= set(data.features):  # the tags repeat the spans
                 data = data.remove_columns(_TAGS)
-            features, arrow = data.features.to_dict(), data.with_format("arrow")
+            features = data.features.to_dict()
+            arrow = data.with_format("arrow")
         return _Rows(lambda: arrow.iter(_ROWS), features).read(path, repairs)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:

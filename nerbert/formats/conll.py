@@ -42,11 +42,13 @@ _UNIFIED = re.compile(r"\([^()-]*-([^()-]+)[^()]*|^[^()]+(?=\))")
 _Rows = Sequence[list[str]]
 DOCUMENT_START = "-DOCSTART-"
 """Beginning of a line that starts a document and isn't a token."""
-_STARTS, _ENDS = (DOCUMENT_START, "#begin document "), "#end document"
+_STARTS = (DOCUMENT_START, "#begin document ")
+_ENDS = "#end document"
 """Beginnings of lines that start or end a document, including those of CoNLL-2012."""
 _FIRST_LINES = 200
 _MARK = re.compile(rf"^(?:{'|'.join(map(re.escape, _STARTS))}).*", re.MULTILINE)
-_BREAKS, _COLUMN = re.compile(r"[\t\r\n]"), re.compile(r"[^\t\n]+")
+_BREAKS = re.compile(r"[\t\r\n]")
+_COLUMN = re.compile(r"[^\t\n]+")
 _HEADER = re.compile(r"(?:.*\t)?(?:tokens?|words?|form)\t(?:.*\t)?(?:tags?|labels?|ner|ner[-_ ]?tags?)", re.IGNORECASE)
 """A header line; if the tags are types without prefix, it would be read as an entity."""
 
@@ -86,7 +88,9 @@ class ColumnLayout(NamedTuple):
     def words(self, rows: TokenRows) -> list[tuple[int, str, str]]:
         """Return (line, token, tag) of each word; raise InputError for a line without a token or tag."""
         token_at, tag_at, numbered, inside, brackets, width, _ = self
-        words, needed, open_type = [], max(token_at, tag_at, 1), ""
+        words = []
+        needed = max(token_at, tag_at, 1)
+        open_type = ""
         for line, columns in zip(rows.lines, rows.columns, strict=True):
             if numbered and _UNWRITTEN.fullmatch(columns[0]):
                 continue
@@ -110,7 +114,9 @@ class ColumnLayout(NamedTuple):
 
     def _fit(self, line: Line, columns: list[str]) -> list[str]:
         """Return a row of another width with its word (or type) as one column; raise InputError if that can't be."""
-        first, tag_at, extra = self.token, self.tag % self.width, len(columns) - self.width
+        first = self.token
+        tag_at = self.tag % self.width
+        extra = len(columns) - self.width
         if extra < 0 or not is_tag(columns[tag_at + extra * (first < tag_at)]):
             first = tag_at
             if extra < 0 or not self.spaced_types or not is_tag(columns[tag_at]):
@@ -201,12 +207,14 @@ class Conll:
         """Yield the sentences of a file, or the words of a stream: the first column (in CoNLL-U the second)."""
         if isinstance(source, Stream):
             for rows in token_rows(source.lines(), tagged=False):
-                words, size = rows.tokens(), sum(line.size for line in rows.lines)
+                words = rows.tokens()
+                size = sum(line.size for line in rows.lines)
                 example = example_of(words, ())
                 fields = {TEXT: example.text, TOKENS: words}
                 yield Document(example.text, (), example.words, "", fields, rows.lines[0].number, size=size)
             return
-        layout, numbers = _layout_of(source, self.tag_column), set[int]()
+        layout = _layout_of(source, self.tag_column)
+        numbers = set[int]()
         scheme = find_scheme(_tags(source, layout, numbers), source)
         scheme.count_repairs(repairs)
         for rows in _read_rows(source):
@@ -262,7 +270,9 @@ def _all_tagged(lines: Iterable[str]) -> bool:
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
     """Return tokens and BIO tags as an Example; its text is the tokens joined by spaces, where their script has any."""
     tokens = list(tokens)
-    words, parts, offset = list[tuple[int, int]](), list[str](), 0
+    words = list[tuple[int, int]]()
+    parts = list[str]()
+    offset = 0
     for token in tokens:
         if words and not is_joined(parts[-1], token):
             parts.append(" ")
@@ -282,10 +292,12 @@ def _annotate(sentences: Iterable[tuple[int, Example]], spans: Sequence[Span]) -
     """Yield the sentences of a text, each with its entities, which get the boundaries of words."""
     index = 0
     for offset, sentence in sentences:
-        inside, ends = [], [offset + end for _, end in sentence.words]
+        inside = []
+        ends = [offset + end for _, end in sentence.words]
         while index < len(spans):
             span = spans[index]
-            first, last = bisect_right(ends, span.start), bisect_right(ends, span.end)
+            first = bisect_right(ends, span.start)
+            last = bisect_right(ends, span.end)
             if first == last:
                 break
             inside.append(replace(span, start=sentence.words[first][0], end=sentence.words[last - 1][1]))
@@ -394,7 +406,8 @@ def _all_tags(rows: Iterable[list[str]], index: int) -> bool:
 
 def token_rows(lines: Iterable[Line], *, tagged: bool) -> Iterator[TokenRows]:
     """Yield the rows of each sentence."""
-    held, document = list[Line](), 0
+    held = list[Line]()
+    document = 0
     for line in lines:
         text = line.text
         begins = text.startswith(_STARTS)
@@ -404,7 +417,8 @@ def token_rows(lines: Iterable[Line], *, tagged: bool) -> Iterator[TokenRows]:
                 raise line.error(f"a sentence of more than {_LONGEST_SENTENCE} words; a blank line ends a sentence")
             continue
         rows = _sentence(held, document, tagged=tagged)
-        held, document = [], rows.document + begins
+        held = []
+        document = rows.document + begins
         if rows.lines:
             yield rows
     if held and (rows := _sentence(held, document, tagged=tagged)).lines:

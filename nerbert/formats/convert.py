@@ -89,7 +89,8 @@ def convert_data(
 
 def check_apart(output: Path, source: Path) -> None:
     """Raise InputError if an output is its source, is inside it or contains it."""
-    target, resolved = output.resolve(), source.resolve()
+    target = output.resolve()
+    resolved = source.resolve()
     if target.is_relative_to(resolved) or resolved.is_relative_to(target):
         raise InputError(f"{output}: is the data set itself, is in it or contains it; name a place outside it")
 
@@ -163,12 +164,15 @@ class Losses:
     """Counts the losses of each document in a format with the abilities `holds`."""
 
     def __init__(self, holds: Abilities) -> None:
-        self.holds, self._lost, self._fields = holds, Counter[str](), dict[str, None]()
+        self.holds = holds
+        self._lost = Counter[str]()
+        self._fields = dict[str, None]()
         self.begin_file()
 
     def begin_file(self) -> None:
         """Begin a new file; groups of earlier files don't continue in it, even under the same name."""
-        self._groups, self._group = set[int](), ""
+        self._groups = set[int]()
+        self._group = ""
 
     def note(self, document: Document, sentences: Sequence[Example] | None) -> None:
         """Count the losses of a document, or of its sentences if these are written in its place."""
@@ -203,7 +207,8 @@ class Losses:
 
     def lines(self) -> Iterator[str]:
         """Yield a description of each loss, as the end of a sentence: the format doesn't keep …"""
-        lost, of_words = self._lost, "of words" if self.holds.text == "words" else "as texts of their own"
+        lost = self._lost
+        of_words = "of words" if self.holds.text == "words" else "as texts of their own"
         annotated = " of annotated texts" if self.holds.confidences == "tagged" else ""
         fields = ", ".join([*self._fields][:_SHOWN]) + (" …" if len(self._fields) > _SHOWN else "")
         words = {

@@ -169,7 +169,8 @@ def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> Gold
     elif not isinstance(data, DataSet):
         split = split if isinstance(data, Mapping) else "train"
         data = _in_memory(data)
-    examples, source = data.splits[split], data.source(split)
+    examples = data.splits[split]
+    source = data.source(split)
     if not examples:
         raise InputError(f"{data.folder}: its {split} split holds no sentence")
     path = data.files.get(split, data.folder)
@@ -188,7 +189,8 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     One file, or a folder in one format, is train, or every split if `reading.split` cuts it. Raise InputError for two
     files of one of these splits, and for a cut of data that has splits.
     """
-    reading, files = reading or Reading(), dict[str, Path]()
+    reading = reading or Reading()
+    files = dict[str, Path]()
     with refused(f"{data}: can't be read", of=OSError):
         if reading.from_ == "datasets" and not data.exists():
             from nerbert.formats.columns import hub_splits  # a name of the hub
@@ -210,7 +212,8 @@ def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
     """
     if not folder.is_dir():
         return
-    folder_format, inside = recognise_format(folder), [path for path, _ in entries_of(folder)]
+    folder_format = recognise_format(folder)
+    inside = [path for path, _ in entries_of(folder)]
     named = {path for path in inside if path.name.lower().partition(".")[0] in _USUAL}
     others = {path.suffix for path in inside if path not in named} if folder_format else set()
 

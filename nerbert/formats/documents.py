@@ -44,7 +44,8 @@ _SIZES: Mapping[str, Callable[[str], int]] = {
     "bytes": cache(lambda char: len(char.encode(errors="replace"))),
 }
 """The size of a character in each unit."""
-_GRAPHEME, _JOINED = regex.compile(r"\X"), regex.compile(r"[\P{GCB=Other}--\n]", regex.VERSION1)
+_GRAPHEME = regex.compile(r"\X")
+_JOINED = regex.compile(r"[\P{GCB=Other}--\n]", regex.VERSION1)
 """A grapheme, and a character that may be part of a longer one."""
 _REPAIRS = {
     Repair.TAG: "tags that break their scheme, read as CoNLL's script reads them",
@@ -103,7 +104,8 @@ class Reading(Settings):
             object.__setattr__(self, "word_splitter", self.word_splitter and splitter_named(self.word_splitter))
 
 
-_DEFAULT, _splitter = Reading(), cache(RuleSplitter)
+_DEFAULT = Reading()
+_splitter = cache(RuleSplitter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +121,11 @@ def reading_for(card: Mapping[str, Any], reading: Reading | None, *, training: b
     A tagger is scored on the words of its splitter, except GLiNER models, which accept any words. `training` uses the
     card's splitter only if it has dictionaries; else new taggers get the newest splitter without dictionaries.
     """
-    reading, words = reading or _DEFAULT, str(card.get("word_splitter") or "")
+    reading = reading or _DEFAULT
+    words = str(card.get("word_splitter") or "")
     kept = with_dictionaries(words) or not (training or card.get("head") == "gliner")
-    language, default = str(card.get("language") or ""), words if kept else ""
+    language = str(card.get("language") or "")
+    default = words if kept else ""
     return replace(reading, language=reading.language or language, word_splitter=reading.word_splitter or default)
 
 
@@ -166,7 +170,8 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     A document with words is one sentence; a partially annotated one gives only its sentences with entities. Raise
     InputError for spans that `reading` doesn't allow.
     """
-    reading, repairs = reading or _DEFAULT, Counter() if repairs is None else repairs
+    reading = reading or _DEFAULT
+    repairs = Counter() if repairs is None else repairs
     text, words = document.text, document.words
     words = split_words(text, reading.word_splitter or SPLITTER) if words is None else words
     spans = document.spans and _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
@@ -175,7 +180,9 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
         return [replace(example, unknown=tuple(_gaps(example))) for example in examples if example.spans]
     if document.words is not None:
         return [Example(text, words, tuple(spans))]
-    splitter, sentences, offset = _splitter(reading.language or "en"), list[tuple[int, int]](), 0
+    splitter = _splitter(reading.language or "en")
+    sentences = list[tuple[int, int]]()
+    offset = 0
     for line in text.splitlines(keepends=True):
         sentences.extend((offset + start, offset + end) for start, end in splitter.spans(line))
         offset += len(line)
@@ -246,12 +253,15 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
 
     Votes count entities with the expected text, and whole words; `cut` is those that cut two words minus whole words.
     """
-    votes, apart = Counter[tuple[str, Units]](), set[tuple[Units, Units]]()
+    votes = Counter[tuple[str, Units]]()
+    apart = set[tuple[Units, Units]]()
     kinds: dict[tuple[Units, ...], tuple[Counter[tuple[str, Units]], set[tuple[Units, Units]]]] = {}
     for document in filter(_units_differ, documents):
         text = document.text
-        words, simplest = split_words(text), [_simplest(text, unit) for unit in _UNITS]
-        starts, ends = {start for start, _ in words}, {end for _, end in words}
+        words = split_words(text)
+        simplest = [_simplest(text, unit) for unit in _UNITS]
+        starts = {start for start, _ in words}
+        ends = {end for _, end in words}
         offsets = {unit: _offsets(text, unit) for unit in dict.fromkeys(simplest)}
         counts, differ = kinds.setdefault(tuple(simplest), (Counter(), set()))
         for span in document.spans:
@@ -280,7 +290,8 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
 def _choose_unit(votes: Mapping[tuple[str, Units], int], apart: Collection[tuple[Units, Units]]) -> Units:
     """Return the unit with most votes; raise InputError if several different ones do, or if it cuts most words."""
     case = "text" if any(votes["text", unit] for unit in _UNITS) else "border"
-    best, most = list[Units](), max(votes[case, unit] for unit in _UNITS)
+    best = list[Units]()
+    most = max(votes[case, unit] for unit in _UNITS)
     for unit in _UNITS if most else _UNITS[:1]:  # if nothing fits, an error is reported in characters
         if votes[case, unit] == most and all((other, unit) in apart for other in best):
             best.append(unit)
@@ -327,7 +338,8 @@ def _find_bounds(offsets: Sequence[int], span: Span) -> tuple[int, int] | None:
     """Return a span's start and end in characters; None if the span is outside the text, or cuts a character."""
     if isinstance(offsets, range):
         return (span.start, span.end) if span.end < len(offsets) else None
-    start, end = bisect_left(offsets, span.start), bisect_left(offsets, span.end)
+    start = bisect_left(offsets, span.start)
+    end = bisect_left(offsets, span.end)
     fits = end < len(offsets) and (offsets[start], offsets[end]) == (span.start, span.end)
     return (start, end) if fits else None
 
@@ -366,7 +378,8 @@ def _clean(text: str, spans: Iterable[Span], default: str, repairs: Repairs) -> 
     for span in spans:
         if default and not span.type.strip():
             span = replace(span, type=default)  # noqa: PLW2901
-        type_, piece = span.type.strip(), text[span.start : span.end]
+        type_ = span.type.strip()
+        piece = text[span.start : span.end]
         if not type_ or visible(type_) != type_:
             fault = "holds control characters; give it a name" if type_ else "is empty; give it a name: type_ (--type)"
             raise InputError(f"entity {piece!r:.60}: its type {span.type!r:.60} {fault}")
@@ -383,7 +396,9 @@ def _clean(text: str, spans: Iterable[Span], default: str, repairs: Repairs) -> 
 
 def _merge_tags(text: str, spans: Iterable[Span], repairs: Repairs) -> list[Span]:
     """Merge spans whose types are tags into entities; raise InputError for a type that isn't a tag."""
-    parts, tags, merged = sorted(spans, key=lambda span: span.start), list[str](), list[Span]()
+    parts = sorted(spans, key=lambda span: span.start)
+    tags = list[str]()
+    merged = list[Span]()
     for number, span in enumerate(parts):
         gap = text[parts[number - 1].end : span.start] if number else ""
         tags += [OUTSIDE, span.type] if gap.strip() else [span.type]
@@ -431,13 +446,16 @@ def _whole_words(
 ) -> Iterator[Span]:
     """Yield the spans extended to whole words; spans without a word are left out."""
     text = document.text
-    starts, ends = [start for start, _ in words], [end for _, end in words]
+    starts = [start for start, _ in words]
+    ends = [end for _, end in words]
     for span in document.spans:
-        first, last = bisect_right(ends, span.start), bisect_left(starts, span.end)
+        first = bisect_right(ends, span.start)
+        last = bisect_left(starts, span.end)
         if first >= last:
             repairs[Repair.EMPTY] += 1
             continue
-        start, end = starts[first], ends[last - 1]
+        start = starts[first]
+        end = ends[last - 1]
         if (start, end) == (span.start, span.end):
             yield span
         elif reading.cut_words == "error" and (start < span.start or end > span.end):

@@ -59,7 +59,8 @@ def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> t
     A merged type (`nerbert types`) becomes several labels of one name, one per text; its entities are those of all.
     Familiar codes (`PER`) are read as words, unless they are described, or another label has these words.
     """
-    learnt, checked = learnt_words(card), entity_labels(labels)
+    learnt = learnt_words(card)
+    checked = entity_labels(labels)
     words = {label.name: "" if label.description else words_of_code(label.name) for label in checked}
     meanings = Counter(word or fold_type(name) for name, word in words.items())
     return tuple(

@@ -22,7 +22,10 @@ from nerbert.schema import check_value
 from nerbert.words import whole_words
 
 _ID, _DATA, _LABEL, _LABELS = "id", "data", "label", "labels"
-_ANSWER, _VIEW, _ACCEPTED, _REFUSED = "answer", "_view_id", "accept", ("reject", "ignore")
+_ANSWER = "answer"
+_VIEW = "_view_id"
+_ACCEPTED = "accept"
+_REFUSED = ("reject", "ignore")
 _TOKENIZED, _NER = "tokenized_text", "ner"
 _QUESTION, _NOBODY = "span_label", "00000000-0000-0000-0000-000000000000"
 """The Argilla question that is written, and the user who answers it, since a response must name one."""
@@ -46,7 +49,8 @@ def export_span(value: ExportPlace, label: str, *, tagged: bool) -> Span:
     """Return a span of an export. A model's span has a `score`, a person's span may have nerbert's `confidence`. Other
     values, and scores of spans that a person changed, are ignored. Raise InputError for an invalid score of a model.
     """
-    sure, text = value.get("score" if tagged else "confidence"), value.get("text") or ""
+    sure = value.get("score" if tagged else "confidence")
+    text = value.get("text") or ""
     confidence = share_of(sure)
     if tagged and sure is not None and confidence is None:
         raise InputError(
@@ -174,7 +178,8 @@ class _ProdigyTask(TypedDict):
 class Prodigy(JsonFormat):
     """The format `prodigy`: tasks from `db-out`. Without an answer, the spans are a model's; relations are ignored."""
 
-    suffixes, keys = (".jsonl", ".ndjson", ".json"), "prodigy"
+    suffixes = (".jsonl", ".ndjson", ".json")
+    keys = "prodigy"
     written = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW, "relations")
     holds = Abilities(groups=False, fields=fields_without(*written))
 
@@ -196,7 +201,8 @@ class Prodigy(JsonFormat):
             raise InputError(f"a task for categories of whole texts, without {SPANS!r}; only entities can be read")
         task = check_value(value, _ProdigyTask)
         repairs[Repair.PASSED_OVER] += len(task.get("relations") or ())
-        text, tagged = task["text"], task.get("answer") is None
+        text = task["text"]
+        tagged = task.get("answer") is None
         words = token_words(text, task.get("tokens") or ())
         spans = [export_span(span, span["label"], tagged=tagged) for span in task.get("spans") or ()]
         if words:  # the tokens' texts prove that offsets count characters
@@ -208,7 +214,9 @@ class Prodigy(JsonFormat):
 
     def value(self, document: Document) -> Any:
         """Return a document as a task: accepted or, if a model tagged the text, unanswered."""
-        text, words, tagged = document.text, document.words or (), document.tagged
+        text = document.text
+        words = document.words or ()
+        tagged = document.tagged
         task = {_VIEW: "ner_manual", **self.holds.fields(document), TEXT: text}
         if document.words is not None:
             task[TOKENS] = [
@@ -235,9 +243,11 @@ def _has_object(value: Any, key: str) -> bool:
 
 def token_words(text: str, tokens: Sequence[Token]) -> tuple[tuple[int, int], ...] | None:
     """Return the spans of tokens other than white space; None if there are none, or they don't match the text."""
-    words, reached = list[tuple[int, int]](), 0
+    words = list[tuple[int, int]]()
+    reached = 0
     for token in tokens:
-        start, end = token["start"], token["end"]
+        start = token["start"]
+        end = token["end"]
         surface = text[start:end] if start >= 0 else ""
         if not reached <= start <= end <= len(text) or surface != token.get("text", surface):
             return None
@@ -263,7 +273,8 @@ class _Record(TypedDict):
 class Argilla(JsonFormat):
     """The format `argilla`: records of version 2. The first submitted response counts, else the model's suggestion."""
 
-    suffixes, keys = (".json", ".jsonl", ".ndjson"), "argilla"
+    suffixes = (".json", ".jsonl", ".ndjson")
+    keys = "argilla"
     holds = Abilities(
         nested=True,
         words=False,
@@ -281,15 +292,18 @@ class Argilla(JsonFormat):
         """Return the document of a record, unless its answer was discarded."""
         record = check_value(value, _Record)
         responses = [answers or [] for answers in (record.get("responses") or {}).values()]
-        spans, tagged = _read_answers(responses, repairs, tagged=False), False
+        spans = _read_answers(responses, repairs, tagged=False)
+        tagged = False
         if spans is None and any(_is_discarded(answer) for answers in responses for answer in answers):
             repairs[Repair.REJECTED] += 1
             return []
         if spans is None:
             suggestions = [[answer] for answer in (record.get("suggestions") or {}).values() if answer]
-            spans, tagged = _read_answers(suggestions, repairs, tagged=True) or [], True
+            spans = _read_answers(suggestions, repairs, tagged=True) or []
+            tagged = True
         texts = record["fields"]
-        key, ids = text_key(texts, [TEXT]), {} if value.get(_ID) is None else {_ID: value[_ID]}
+        key = text_key(texts, [TEXT])
+        ids = {} if value.get(_ID) is None else {_ID: value[_ID]}
         fields = {**fields_but(texts, key), **ids, **(record.get("metadata") or {})}
         return [Document(texts[key], tuple(spans), fields=fields, tagged=tagged)]
 
@@ -331,13 +345,15 @@ def _read_answers(answers: Iterable[list[_Response]], repairs: Repairs, *, tagge
             if answer.get("status") == "draft" or not are_spans:
                 repairs[Repair.PASSED_OVER] += 1
             elif first:
-                regions, score = check_value(value, list[_Labelled]), answer.get("score")
+                regions = check_value(value, list[_Labelled])
+                score = answer.get("score")
                 scores = score if isinstance(score, list) else [score] * len(regions)
                 if len(scores) != len(regions):
                     raise InputError(
                         f"a suggestion of {len(regions)} spans with {len(scores)} scores; give one for each"
                     )
-                spans, first = spans or [], False
+                spans = spans or []
+                first = False
                 for region, sure in zip(regions, scores, strict=True):
                     span = ExportPlace(start=region["start"], end=region["end"], score=sure)
                     spans.append(export_span(span, region["label"], tagged=tagged))

@@ -168,7 +168,8 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
 
     Raise InputError that names file and line. `repairs` counts repairs and omissions.
     """
-    reading, counts = reading or Reading(), Repairs() if repairs is None else repairs
+    reading = reading or Reading()
+    counts = Repairs() if repairs is None else repairs
     with refused(f"{path}: can't be read", of=OSError):
         format_ = check_needs(find_format(path, reading.from_))
         if hasattr(format_, "tag_column"):

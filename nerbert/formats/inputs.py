@@ -81,7 +81,9 @@ class InputFile:
 
     def documents(self, repairs: Repairs | None = None) -> Iterator[Document]:
         """Yield the file's texts while reading; errors name the line. `repairs` counts the format's omissions."""
-        format_, streams, path = kinds.kind_named(self.kind), kinds.can(self.kind, "streams"), self.path
+        format_ = kinds.kind_named(self.kind)
+        streams = kinds.can(self.kind, "streams")
+        path = self.path
         repairs = Repairs() if repairs is None else repairs
         if not streams and self.field != TEXT:
             raise InputError(f"{self}: {self.kind} has a fixed field for its texts; leave --field {self.field} out")
@@ -235,7 +237,8 @@ def _kind_by_content(path: Path) -> str:
 def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
     """Return the files below a folder that have a known kind, or the given one, and the other files."""
     inside = folder.resolve()
-    sources, passed_over = [], []
+    sources = []
+    passed_over = []
     suffixes = kinds.kind_named(kind).suffixes if kind else ()
     for file in find_files(folder):
         fits = kinds.unpacked_name(file.path).suffix.lower() in suffixes
@@ -275,14 +278,16 @@ def in_lists(
     documents: Iterable[Document], size: int = _LIST, most: int = 1 << 20, *, before_fault: bool = False
 ) -> Iterator[list[Document]]:
     """Yield texts in batches of `size` bytes or `most` rows; `before_fault`: yield the texts before an error, too."""
-    held, bytes_ = list[Document](), 0
+    held = list[Document]()
+    bytes_ = 0
     try:
         for document in documents:
             held.append(document)
             bytes_ += document.size
             if bytes_ >= size or len(held) == most:
                 yield held
-                held, bytes_ = [], 0
+                held = []
+                bytes_ = 0
     except NerbertError:
         if held and before_fault:
             yield held
@@ -305,7 +310,9 @@ def at_hand(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
     Thread(target=read, daemon=True).start()
     while isinstance(item := ready.get(), Document):
-        held, size, end = [item], item.size, monotonic() + _WAIT
+        held = [item]
+        size = item.size
+        end = monotonic() + _WAIT
         with suppress(Empty):
             while size < _LIST and isinstance(item := ready.get(timeout=max(0.0, end - monotonic())), Document):
                 held.append(item)

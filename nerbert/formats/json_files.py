@@ -21,7 +21,8 @@ from nerbert.schema import json_line
 from nerbert.sources.files import BOM
 
 _HEAD = 1 << 16
-_DECODER, _SPACE = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\r\n]*")
 _STARTS = ("start", "start_offset", "start_char", "begin", "offset", "start_pos", "start_position")
 _ENDS = ("end", "end_offset", "end_char", "stop", "end_pos", "end_position")
 _TYPES = (
@@ -164,10 +165,13 @@ def is_array(head: bytes) -> bool:
 
 def _elements_of(text: str, source: Path | str) -> Iterator[tuple[int, Any, int]]:
     """Yield the elements of an array, as `json_values` does."""
-    position, line, counted = _next(text, _next(text, 0) + 1), 1, 0
+    position = _next(text, _next(text, 0) + 1)
+    line = 1
+    counted = 0
     goes_on = text[position : position + 1] != "]"
     while goes_on:
-        line, counted = line + text.count("\n", counted, position), position
+        line += text.count("\n", counted, position)
+        counted = position
         with at(source, line):
             try:
                 value, position = _DECODER.raw_decode(text, position)
@@ -217,9 +221,12 @@ def json_span(value: Any) -> Span:
     if isinstance(value, list | tuple) and len(value) in (3, 4):  # the fourth is spaCy's knowledge base id
         start, end, type_ = value[:3]
     elif isinstance(value, dict):
-        start, end, type_ = _first(value, _STARTS), _first(value, _ENDS), _first(value, _TYPES)
+        start = _first(value, _STARTS)
+        end = _first(value, _ENDS)
+        type_ = _first(value, _TYPES)
         sure = _first(value, (_CONFIDENCE, _SCORE))
-        text, length = value.get(TEXT), value.get("length")
+        text = value.get(TEXT)
+        length = value.get("length")
         if end is None and type(length) is int and type(start) is int:
             end = start + length
     else:

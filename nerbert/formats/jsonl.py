@@ -76,7 +76,9 @@ def text_in(fields: Mapping[str, Any], field: str) -> tuple[str, tuple[tuple[int
 class JsonLines(json_files.JsonFormat):
     """The format `jsonl`: a text or tokens, with spans or tags, and any other fields."""
 
-    by_name, for_programs, streams = (".jsonl", ".ndjson"), True, True
+    by_name = (".jsonl", ".ndjson")
+    for_programs = True
+    streams = True
     holds = Abilities(nested=True, tagged=False, fields=_kept_fields)
     keys = "a text and spans, or tokens and tags"
 
@@ -110,14 +112,17 @@ class JsonLines(json_files.JsonFormat):
         """Return an object's document; its words are the object's tokens, if any."""
         if not (name := _annotation(value)):
             return [document for row in _spacy_sentences(value) for document in self.documents(row, repairs)]
-        text_field, words_field = _text_field(value), _words_field(value)
-        text, words = value.get(text_field, ""), None
+        text_field = _text_field(value)
+        words_field = _words_field(value)
+        text = value.get(text_field, "")
+        words = None
         if words_field:
             tokens = checked_words(value[words_field], words_field)
             joined = example_of(tokens, ())
             text, words = (text, tuple(find_words(text, tokens))) if text_field else (joined.text, joined.words)
         elif _has_places(value):
-            words, words_field = token_words(text, check_value(value[TOKENS], list[Token])), TOKENS
+            words = token_words(text, check_value(value[TOKENS], list[Token]))
+            words_field = TOKENS
         annotation = value.get(name) or []
         if words is not None and _are_tags(annotation):
             spans = _spans_of_tags(text, words, annotation, name, repairs)
@@ -131,7 +136,8 @@ class JsonLines(json_files.JsonFormat):
 
     def value(self, document: Document) -> dict[str, Any]:
         """Return a document as an object: text, tokens and spans, then the other fields."""
-        text, fields = document.text, self.holds.fields(document)
+        text = document.text
+        fields = self.holds.fields(document)
         tokens = {} if document.words is None else {TOKENS: [text[start:end] for start, end in document.words]}
         return {TEXT: text, **tokens, SPANS: [span_json(span) for span in document.spans], **fields}
 

@@ -184,13 +184,16 @@ def _outermost(spans: Iterable[Span]) -> list[Span]:
 
 def lines_of(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, Span]]]]:
     """Yield each line of a text with the parts of entities in it: (start, end) in the line, and the entity."""
-    begin, waiting = 0, deque(spans)
+    begin = 0
+    waiting = deque(spans)
     for line in text.split("\n"):
-        shown, end = line.rstrip("\r"), begin + len(line)
+        shown = line.rstrip("\r")
+        end = begin + len(line)
         marked = []
         while waiting and waiting[0].start < end:
             span = waiting[0]
-            start, stop = max(0, span.start - begin), min(len(shown), span.end - begin)
+            start = max(0, span.start - begin)
+            stop = min(len(shown), span.end - begin)
             if start < stop:
                 marked.append((start, stop, span))
             if span.end > end:

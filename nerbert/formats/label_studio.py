@@ -55,7 +55,8 @@ class _StudioTask(TypedDict):
 class LabelStudio(JsonFormat):
     """The format `label-studio`: an array of tasks, or of JSON-MIN's annotations."""
 
-    suffixes, keys = (".json",), "label-studio"
+    suffixes = (".json",)
+    keys = "label-studio"
     holds = Abilities(nested=True, words=False, groups=False, fields=fields_without(TEXT))
 
     def matches(self, value: Any) -> bool:
@@ -129,9 +130,11 @@ def _first_result(results: Sequence[_Result], repairs: Repairs, tagged: bool) ->
 
 def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
     """Return the entities of a result, and the name of the tag they belong to; count other annotations."""
-    spans, tags = list[Span](), dict[str, None]()
+    spans = list[Span]()
+    tags = dict[str, None]()
     for number, region in enumerate(result.get("result") or ()):
-        type_, value = region["type"], region.get("value") or {}
+        type_ = region["type"]
+        value = region.get("value") or {}
         if type_.endswith(_LABELS) and (type_ != _LABELS or "startOffset" in value):
             raise InputError(
                 f"a region of type {type_!r:.60} of a page; only labels of plain text ({_LABELS!r}) are read"

@@ -66,7 +66,8 @@ def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
     spans: list[Span] = []
     open_: list[_OpenMark] = []
     for part in _PARTS.finditer(line):
-        token, column = part[0], part.start() + first
+        token = part[0]
+        column = part.start() + first
         if token == "[" and not (open_ and open_[-1].types):
             if len(open_) == _DEEPEST:
                 raise InputError(f"column {column}: {_DEEPEST} nested marks; no more are read")
@@ -97,7 +98,8 @@ def write_marks(document: Document) -> str:
     marks: dict[tuple[int, int], list[str]] = {}
     for span in sorted(document.spans, key=lambda span: (span.start, -span.end)):
         marks.setdefault((span.start, span.end), []).append(span.type)
-    line, here = [], 0
+    line = []
+    here = 0
     open_: list[tuple[int, list[str]]] = []  # end, types
 
     def go(position: int) -> None:

@@ -40,7 +40,8 @@ _ENTITIES, _ASKED, _ALL, _OTHER_NAMES = "entities", "asked", "all", "other_names
 _COLUMNS = ((_INPUT, _OUTPUT), (_CONVERSATIONS,))
 """Sets of columns, one of which a table must have; the first that it has is read, other columns are ignored."""
 _READ = "JSON lines, one JSON array of objects, CSV with the columns input and output, or plain Parquet"
-_HEAD, _PARQUET = 1 << 16, b"PAR1"
+_HEAD = 1 << 16
+_PARQUET = b"PAR1"
 _TOKEN = re.compile(r"\w+(?:[-_]\w+)*|\S")
 """NuNER's words; a hyphen joins them."""
 _QUESTION = re.compile(r"What describes (.*) in the text\?", re.DOTALL)
@@ -101,7 +102,8 @@ def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ..
     indices: dict[str, list[int]] = {}
     for index, key in enumerate(keys):
         indices.setdefault(key, []).append(index)
-    entities, missing = list[OpenEntity](), list[str]()
+    entities = list[OpenEntity]()
+    missing = list[str]()
     for mention, type_, description in mentions:
         words = [token.casefold() for token in _TOKEN.findall(mention)]
         starts = indices.get(words[0], ()) if words else ()
@@ -165,7 +167,9 @@ class _NerbertEntry(TypedDict):
 
 def _read_nerbert(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     row = check_value(fields, _NerbertEntry)
-    text, asked, entities = without_surrogates(row["text"]), row.get("asked", _ALL), []
+    text = without_surrogates(row["text"])
+    asked = row.get("asked", _ALL)
+    entities = []
     if asked != _ALL and not all(map(_is_type, asked)):
         raise InputError(f'field "{_ASKED}" is {asked!r:.80}: must be "{_ALL}" or a list of {_TYPES}')
     other_names = {type_: tuple(names) for type_, names in row.get("other_names", {}).items()}
@@ -173,7 +177,9 @@ def _read_nerbert(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenTe
     if unfit:
         raise InputError(f'field "{_OTHER_NAMES}" has {unfit[0]!r:.80}: names must be {_TYPES}')
     for item in row["entities"]:
-        start, end, type_ = item["start"], item["end"], item["type"]
+        start = item["start"]
+        end = item["end"]
+        type_ = item["type"]
         if not _is_type(type_):
             raise InputError(f"entity {start}–{end}: type {type_!r:.80} must be one of {_TYPES}")
         entity = OpenEntity(start, end, type_, without_surrogates(item.get("description", "")))
@@ -199,7 +205,8 @@ def _read_conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> O
     texts = [value for who, value in turns[:1] if who == "human" and isinstance(value, str)]
     if not texts or not texts[0].startswith(_TEXT_PREFIX):
         raise InputError(f'field "conversations": the first turn must be a human\'s, and begin with {_TEXT_PREFIX!r}')
-    mentions, asked = list[Mention](), list[str]()
+    mentions = list[Mention]()
+    asked = list[str]()
     for (who, question), (_, answer) in zip(turns[2::2], turns[3::2], strict=False):
         match = _QUESTION.fullmatch(question) if isinstance(question, str) and who == "human" else None
         if match is None:
@@ -212,7 +219,8 @@ def _read_conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> O
 def _read_gliner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Read the tokens joined by spaces, with entities given by their first and last token and type."""
     tokens = check_value(fields.get("tokenized_text", fields.get(TOKENS)), list[str])
-    example, entities = example_of(map(without_surrogates, tokens), ()), list[OpenEntity]()
+    example = example_of(map(without_surrogates, tokens), ())
+    entities = list[OpenEntity]()
     rows = check_value(fields["ner"], list[list[Any]])
     for start, end, type_ in (token_span(row, example.words) for row in rows):
         named = keep_usable([(example.text[start:end], type_, "")], dropped)

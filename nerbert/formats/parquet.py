@@ -19,7 +19,8 @@ from nerbert.formats.jsonl import text_in
 from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream, decode_line, span_json, without_surrogates
 from nerbert.records import Document
 
-_BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
+_BATCH_BYTES = 1 << 18
+_MOST_ROWS = 2_000
 SPAN_LIST = pa.list_(
     pa.struct(
         [
@@ -84,8 +85,10 @@ def batch_texts(
     may contain values that JSON can't.
     """
     with at(name):
-        mended, rows = decoded_column(batch, field, first, errors), list[Document]()
-        shared, has_text = _Batch(batch if errors == "strict" else mended), TEXT in batch.schema.names
+        mended = decoded_column(batch, field, first, errors)
+        rows = list[Document]()
+        shared = _Batch(batch if errors == "strict" else mended)
+        has_text = TEXT in batch.schema.names
         names = [name for name in ((field, TOKENS) if field == TEXT else (field,)) if name in batch.schema.names]
         # without such a column, select all, so that the error names them
         for index, fields in enumerate(plain_rows(mended.select(names[:1]) if names else mended)):

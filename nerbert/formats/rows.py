@@ -86,13 +86,17 @@ def file_lines(path: Path, strip: str = "\r") -> Iterator[Line]:
 def read_lines(stream: IO[bytes], source: Path | str, errors: str = "", strip: str = "\r") -> Iterator[Line]:
     """Yield a stream's lines as they arrive, without trailing characters of `strip`; `errors` as in `decode_line`."""
     read: Any = getattr(stream, "read1", stream.read)
-    name, number, pieces, held = str(source), 0, list[bytes](), 0
+    name = str(source)
+    number = 0
+    pieces = list[bytes]()
+    held = 0
     while block := read(_BLOCK):
         lines, newline, tail = block.rpartition(b"\n")
         if newline:
             for number, raw in enumerate(b"".join([*pieces, lines]).split(b"\n"), number + 1):  # noqa: B020
                 yield _line(name, number, raw, errors, strip)
-            pieces, held = [], 0
+            pieces = []
+            held = 0
         if tail:
             pieces.append(tail)
             held += len(tail)
@@ -148,7 +152,8 @@ def is_utf16(start: bytes) -> bool:
     """Return whether text that begins with `start` is in UTF-16: by its mark, or since every other byte is zero."""
     if start.startswith(codecs.BOM_UTF32_LE) or len(start) < 2:
         return False
-    even, odd = start[:1000:2], start[1:1000:2]
+    even = start[:1000:2]
+    odd = start[1:1000:2]
     few, most = sorted(half.count(0) / len(half) for half in (even, odd))
     return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (few < 0.1 and most > 0.7)
 

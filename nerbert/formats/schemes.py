@@ -30,7 +30,8 @@ _ROLES = {
     "W": "S",
 }
 """The role of a word with each prefix: O outside entities, B begins, I continues, E ends an entity, S is one."""
-_BEGIN, _END = ("B", "S"), ("E", "S", OUTSIDE)
+_BEGIN = ("B", "S")
+_END = ("E", "S", OUTSIDE)
 _PLAIN, _I_ALONE, _IOB1, _IOE = "IO", "IO or IOB1", "IOB1", "IOE"
 _WITH_ENDS = {_IOE: "IE", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMESW"}
 _ORPHAN, _UNENDED, _OWN_BEGIN = "continues no entity", "its entity has no end", "own begin"
@@ -80,7 +81,8 @@ class Scheme:
 
     def bio(self, tags: Iterable[str]) -> list[str]:
         """Return the tags of a sentence of the file in IOB2."""
-        result, last = [], (OUTSIDE, "")
+        result = []
+        last = (OUTSIDE, "")
         for tag in tags:
             prefix, type_ = _parts(tag, self.spelling) or ("I", tag)
             here = (_ROLES[prefix], type_)
@@ -93,7 +95,9 @@ class _Uses:
     """Counts of the cases that distinguish schemes, and the first lines of each."""
 
     def __init__(self) -> None:
-        self.prefixes, self.count, self.first = Counter[str](), Counter[str](), defaultdict[str, list[int]](list)
+        self.prefixes = Counter[str]()
+        self.count = Counter[str]()
+        self.first = defaultdict[str, list[int]](list)
 
     def note(self, case: str, line: int) -> None:
         """Count a case."""
@@ -103,7 +107,8 @@ class _Uses:
 
     def add(self, words: Iterable[tuple[int, tuple[str, str]]]) -> None:
         """Count the prefixes and types of a sentence's words, each with its line."""
-        last, open_line = (OUTSIDE, ""), 0
+        last = (OUTSIDE, "")
+        open_line = 0
         for line, (prefix, type_) in (*words, (0, last)):
             here = (_ROLES[prefix], type_)
             begins = _begins(last, here)
@@ -115,7 +120,8 @@ class _Uses:
             if here[0] == "B" and last[1] != type_:  # never occurs in IOB1
                 self.note(_OWN_BEGIN, line)
             self.prefixes[prefix] += line > 0
-            last, open_line = here, 0 if orphan else line
+            last = here
+            open_line = 0 if orphan else line
 
     def add_spelled(self, sentence: Sequence[tuple[int, str]], spelling: re.Pattern[str]) -> bool:
         """Count the words of a sentence by their tags; return whether all tags have this spelling."""
@@ -125,7 +131,8 @@ class _Uses:
 
     def scheme(self) -> Scheme:
         """Return the scheme of tags that have prefixes."""
-        prefixes, broken = set(+self.prefixes) - {OUTSIDE, _TYPE_OUTSIDE}, [_ORPHAN, _UNENDED]
+        prefixes = set(+self.prefixes) - {OUTSIDE, _TYPE_OUTSIDE}
+        broken = [_ORPHAN, _UNENDED]
         name = next((name for name, allowed in _WITH_ENDS.items() if prefixes <= set(allowed)), "mixed")
         if prefixes <= set("BI"):
             broken = [_ORPHAN]
@@ -134,7 +141,8 @@ class _Uses:
                 name = "IOB2" if prefixes else "no entity"
         places = sorted((line, case) for case in broken for line in self.first[case])[:_SHOWN]
         examples = tuple(f"line {line} ({case})" for line, case in places)
-        first, count = places[0][0] if places else 0, sum(self.count[case] for case in broken)
+        first = places[0][0] if places else 0
+        count = sum(self.count[case] for case in broken)
         return Scheme(name, count, first, None, self.prefixes[_TYPE_OUTSIDE], examples)
 
 

@@ -30,7 +30,8 @@ _INSIDE, _BEGIN = 1, 3
 class SpacyDocBin:
     """The format `spacy`."""
 
-    suffixes, needs = (".spacy",), ("spacy", "spacy")
+    suffixes = (".spacy",)
+    needs = ("spacy", "spacy")
     holds = replace(LEAST, text="whole", words=True)
 
     def recognise(self, path: Path, head: bytes) -> bool:
@@ -57,7 +58,8 @@ class SpacyDocBin:
         from spacy.tokens import Doc, DocBin
         from spacy.vocab import Vocab
 
-        bin_, vocab = DocBin(attrs=["ENT_IOB", "ENT_TYPE"]), Vocab()
+        bin_ = DocBin(attrs=["ENT_IOB", "ENT_TYPE"])
+        vocab = Vocab()
         for number, document in enumerate(documents, 1):
             with at(path), refused(f"spaCy can't hold text {number}"):
                 words, spaces = _tokens(document)
@@ -74,7 +76,9 @@ def _unpack(packed: bytes) -> tuple[Any, Any, list[int]]:
     from spacy.strings import StringStore
     from spacy.tokens import DocBin
 
-    size, unpacker, left = 0, zlib.decompressobj(), packed
+    size = 0
+    unpacker = zlib.decompressobj()
+    left = packed
     while left:
         size += len(unpacker.decompress(left, _PIECE))
         if size > _LARGEST:
@@ -95,11 +99,16 @@ def _unpack(packed: bytes) -> tuple[Any, Any, list[int]]:
 
 def _document(bin_: Any, index: int, strings: Any, columns: list[int]) -> Document:
     """Return a text of a DocBin; tokens with an unknown entity are outside entities."""
-    rows, marks = bin_.tokens[index].tolist(), bin_.spaces[index].ravel().tolist()
+    rows = bin_.tokens[index].tolist()
+    marks = bin_.spaces[index].ravel().tolist()
     if len(rows) != len(marks):
         raise InputError(f"broken DocBin: a text of {len(rows)} words has spaces for {len(marks)}")
     word, tag, type_ = columns
-    parts, words, entities, length, inside = list[str](), list[tuple[int, int]](), list[list[Any]](), 0, False
+    parts = list[str]()
+    words = list[tuple[int, int]]()
+    entities = list[list[Any]]()
+    length = 0
+    inside = False
     spaced = bool(bin_.flags[index].get("has_unknown_spaces"))
     for row, mark in zip(rows, marks, strict=True):
         piece = strings[row[word]]
@@ -126,7 +135,8 @@ def _tokens(document: Document) -> tuple[list[str], list[bool]]:
     words = split_words(text) if document.words is None else document.words
     borders = {0, len(text), *(offset for start, end in words for offset in (start, end))}
     borders.update(offset for span in document.spans for offset in (span.start, span.end))
-    pieces, spaces = list[str](), list[bool]()
+    pieces = list[str]()
+    spaces = list[bool]()
     for start, end in pairwise(sorted(borders)):
         piece = text[start:end]
         if pieces and piece.startswith(" ") and not spaces[-1]:

@@ -49,7 +49,8 @@ _FORMS = {
     (_WORD, _TAG): (_DOCUMENT,),
 }
 """The required and the optional columns of each form; the second form has lists of spans, the last lists of tags."""
-_SPAN_LIST, _TAG_LIST = re.compile(r"\s*(?:\{|\[\s*[\[{(])"), re.compile(r"\s*\[\s*['\"]")
+_SPAN_LIST = re.compile(r"\s*(?:\{|\[\s*[\[{(])")
+_TAG_LIST = re.compile(r"\s*\[\s*['\"]")
 _EXCEL = re.compile(r'\s*"?sep=.?"?\s*')
 """Excel's line before the header, which sets the delimiter."""
 _UNCOMMAED = re.compile(r"(['\"])\s+(?=['\"])")
@@ -174,7 +175,8 @@ def _forms(header: str) -> list[TableForm]:
     """Return the forms that a header fits, with the first delimiter that gives one."""
     any_known = False
     for names in cuts_of(header) if len(header) <= _LONGEST_HEADER else ():
-        folded, forms = [*map(_fold, names.names)], list[TableForm]()
+        folded = [*map(_fold, names.names)]
+        forms = list[TableForm]()
         any_known = any_known or not _KNOWN.isdisjoint(folded)
         for needed, others in _FORMS.items():
             roles = dict[str, int]()
@@ -260,7 +262,8 @@ def _value(cell: str) -> Any:
 def _token_rows(row: TableRow) -> list[TableRow]:
     """Split a row with lists of words (or a text of words separated by spaces) and tags into one row per word."""
     cells = [_value(cell) if _TAG_LIST.match(cell) else cell for cell in row.cells]
-    word, tags = row.form.roles[_WORD], cells[row.form.roles[_TAG]]
+    word = row.form.roles[_WORD]
+    tags = cells[row.form.roles[_TAG]]
     if isinstance(cells[word], str):
         cells[word] = cells[word].split()
     if not isinstance(tags, list) or not isinstance(cells[word], list) or len(tags) != len(cells[word]):
@@ -285,7 +288,8 @@ def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[
 
 
 def _sentences(path: Path, form: TableForm) -> Iterator[list[TableRow]]:
-    held, key = list[TableRow](), ""
+    held = list[TableRow]()
+    key = ""
     for row in table_rows(file_lines(path, strip=""), lambda _: form):
         if _TAG_LIST.match(row.get(_TAG)):
             yield _token_rows(row)
@@ -304,7 +308,9 @@ def _sentences(path: Path, form: TableForm) -> Iterator[list[TableRow]]:
 
 def _columns_of(documents: Iterable[Document]) -> tuple[list[str], bool]:
     """Return the names of all fields except the id, and whether texts must be numbered because ids are missing."""
-    names, ids, count = dict[str, None](), set[int](), 0
+    names = dict[str, None]()
+    ids = set[int]()
+    count = 0
     for count, document in enumerate(documents, 1):  # noqa: B007
         fields = _with_group(document)
         names.update(dict.fromkeys(fields))
@@ -342,7 +348,8 @@ def _text_form(header: str, field: str) -> TableForm:
     form = next((form for form in cuts if field in form.names), None)
     names = (form or max(cuts, key=lambda form: len(form.names))).names
     if form is None:
-        listed, numbers = ", ".join(map(repr, names)), [name for name in names if _NUMBER.fullmatch(name)]
+        listed = ", ".join(map(repr, names))
+        numbers = [name for name in names if _NUMBER.fullmatch(name)]
         remedy = "write a first row that names the columns" if numbers else "name the text's with --field"
         raise InputError(
             f"no column {field!r}{nearest(field, names)} (the header has {listed:.200}); {remedy}, "
@@ -374,7 +381,8 @@ def _header_of(lines: Iterator[Line]) -> Line | None:
 
 def table_rows(lines: Iterable[Line], form_of: Callable[[str], TableForm]) -> Iterator[TableRow]:
     """Yield the rows after the header, split by the form that `form_of` returns for the header's text."""
-    lines, held = iter(lines), list[Line]()
+    lines = iter(lines)
+    held = list[Line]()
     header = _header_of(lines)
     if header is None:
         return
@@ -388,7 +396,8 @@ def table_rows(lines: Iterable[Line], form_of: Callable[[str], TableForm]) -> It
 
     try:
         for cells in csv.reader(texts(), delimiter=form.delimiter, strict=True):
-            row, held = held, []
+            row = held
+            held = []
             if cells and len(cells) != len(form.names):
                 raise row[0].error(f"the row has {len(cells)} columns, and the header {len(form.names)}; fix it")
             if cells:

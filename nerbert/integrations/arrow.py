@@ -71,7 +71,8 @@ class Tagging:
             )
         if SPANS in batch.column_names and not pa.types.is_nested(batch.schema.field(SPANS).type):
             raise InputError(f"column {SPANS!r} holds no entities, and would be replaced; rename it")
-        first, done = next(iter(indices), 0) + 1, list[pa.Table]()
+        first = next(iter(indices), 0) + 1
+        done = list[pa.Table]()
         for rows in batch.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=batch.schema)]:
             done.append(self._tag_batch(rows, first))
             first += len(rows)

@@ -45,9 +45,13 @@ class TaggingStep(PipelineStep):  # type: ignore[misc]
         **loading: Any,
     ) -> None:
         super().__init__()
-        self.tagger, self.labels, self.batch_size = str(tagger), labels, batch_size
+        self.tagger = str(tagger)
+        self.labels = labels
+        self.batch_size = batch_size
         check_choice("errors", errors, ON_ERROR)
-        self.errors, self.loading, self._key = errors, {"threads": 1, **loading}, token_hex(8)
+        self.errors = errors
+        self.loading = {"threads": 1, **loading}
+        self._key = token_hex(8)
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> DocumentsPipeline:
         """Yield the documents with their entities, in order; raise NerbertError with the document that it stops at.

@@ -22,7 +22,9 @@ class EntityTagger:
     """
 
     def __init__(self, model: str | Path, labels: Sequence[str] | None = None, **loading: Any) -> None:
-        self.model, self.labels, self.loading = str(model), labels, loading
+        self.model = str(model)
+        self.labels = labels
+        self.loading = loading
         self._tagger: Tagger | None = None
 
     def warm_up(self) -> None:

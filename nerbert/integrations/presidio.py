@@ -41,7 +41,8 @@ class NerbertRecognizer(LocalRecognizer):
 
     def load(self) -> None:
         """Load the tagger; Presidio calls this once."""
-        loaded, entities = Tagger.load(self._model, **self._loading), self.supported_entities
+        loaded = Tagger.load(self._model, **self._loading)
+        entities = self.supported_entities
         labels = self._labels or (() if loaded.types else [label_of(name) for name in entities])
         self._tagger = loaded.for_labels(labels)
         self._tagger.tag_many([])  # raises if it needs labels

@@ -46,7 +46,9 @@ class TaggingComponent:
         device: str,
         threads: int,
     ) -> None:
-        self.name, self.spans_key, self.overwrite_ents = name, spans_key or name, overwrite_ents
+        self.name = name
+        self.spans_key = spans_key or name
+        self.overwrite_ents = overwrite_ents
         self._model, self._wanted = model, labels
         self._loading: dict[str, Any] = {
             "thresholds": thresholds,
@@ -66,7 +68,8 @@ class TaggingComponent:
         """Load the tagger from a folder or a hub name; raise InputError for labels that it lacks or can't find."""
         tagger = Tagger.load(source, **self._loading).for_labels(self._wanted)
         tagger.tag_many([])  # raises if it needs labels
-        self._tagger, self._process = tagger, os.getpid()
+        self._tagger = tagger
+        self._process = os.getpid()
         return tagger
 
     @property
@@ -75,7 +78,8 @@ class TaggingComponent:
         if self._tagger is None:
             return self.load(self._model)
         if self._process != os.getpid():
-            self._tagger, self._process = deepcopy(self._tagger), os.getpid()
+            self._tagger = deepcopy(self._tagger)
+            self._process = os.getpid()
         return self._tagger
 
     @property
@@ -114,7 +118,8 @@ class TaggingComponent:
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Write the tagger to a folder in `path`, completely or not at all; it replaces an earlier one."""
-        target, origin = Path(path) / "tagger", self.tagger.origin
+        target = Path(path) / "tagger"
+        origin = self.tagger.origin
         if origin and Path(origin.folder).resolve() == target.resolve():
             return  # loaded from there
         with publish_folder(target, overwrite=True) as folder:

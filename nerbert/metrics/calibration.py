@@ -116,7 +116,8 @@ class Fitted:
 
 def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.ArrayLike, folds: int = FOLDS) -> Fitted:
     """Fit a temperature on all entities; measure its effect on each fold of sentences, fitted on the other folds."""
-    outcomes, part = np.asarray(right, bool), np.asarray(sentences, np.int64) % folds
+    outcomes = np.asarray(right, bool)
+    part = np.asarray(sentences, np.int64) % folds
     if not outcomes.size:
         return Fitted(1.0, calibrate([], []), calibrate([], []), folds)
     losses = np.stack([log_loss(confidences(math.exp(point)), outcomes) for point in _GRID])
@@ -131,7 +132,8 @@ def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.A
 
 def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
     """Return −ln p of each prediction; p is the confidence of a right prediction, and 1 − confidence of a wrong one."""
-    sure, outcomes = np.clip(np.asarray(confidences, float), _LEAST, 1 - _LEAST), np.asarray(right, bool)
+    sure = np.clip(np.asarray(confidences, float), _LEAST, 1 - _LEAST)
+    outcomes = np.asarray(right, bool)
     losses: Shares = -np.log(np.where(outcomes, sure, 1 - sure))
     return losses
 
@@ -151,7 +153,8 @@ def kept_counts(
     confidences: npt.ArrayLike, right: npt.ArrayLike, gold: int, thresholds: Sequence[float]
 ) -> list[Counts]:
     """Return for each threshold the counts of the entities with at least that confidence; `gold` are annotated."""
-    sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
+    sure = np.asarray(confidences, float)
+    outcomes = np.asarray(right, bool)
     kept = [sure >= threshold for threshold in thresholds]
     return [Counts(int(outcomes[mask].sum()), int(mask.sum()), gold) for mask in kept]
 
@@ -181,7 +184,8 @@ def lowest_thresholds(
     types: Sequence[str], confidences: npt.ArrayLike, right: npt.ArrayLike, precision: float
 ) -> dict[str, Threshold]:
     """Return the lowest threshold of each predicted type that reaches a precision (above 0, at most 1), by type."""
-    sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
+    sure = np.asarray(confidences, float)
+    outcomes = np.asarray(right, bool)
     of_entity = np.asarray(types, object)
     thresholds = {}
     for name in sorted(set(types)):
@@ -192,11 +196,13 @@ def lowest_thresholds(
 
 def _lowest(sure: Shares, right: npt.NDArray[np.bool_], precision: float) -> Threshold:
     order = np.argsort(-sure)
-    sure, hits = sure[order], np.cumsum(right[order])
+    sure = sure[order]
+    hits = np.cumsum(right[order])
     kept = np.arange(1, sure.size + 1)
     last_of_equals = np.append(sure[1:] < sure[:-1], True)
     reaches = np.flatnonzero(last_of_equals & (hits >= precision * kept - 1e-9))
-    total, hit = int(sure.size), int(hits[-1])
+    total = int(sure.size)
+    hit = int(hits[-1])
     if not reaches.size:
         return Threshold(None, total, hit, total, hit)
     last = int(reaches[-1])

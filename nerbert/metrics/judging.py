@@ -166,7 +166,8 @@ class Mistake(NamedTuple):
 
 def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -> list[Mistake]:
     """Return the mistakes in one sentence (or in all, with positions over all sentences); entities are in any order."""
-    gold_left, predicted_left = set(gold) - set(predicted), set(predicted) - set(gold)
+    gold_left = set(gold) - set(predicted)
+    predicted_left = set(predicted) - set(gold)
     mistakes: list[Mistake] = []
     for pair in sorted(_overlaps(sorted(gold_left), sorted(predicted_left)), key=_worth):
         if pair[0] in gold_left and pair[1] in predicted_left:
@@ -272,7 +273,8 @@ def _different(counts: Numbers) -> tuple[Numbers, Numbers]:
     return np.stack(np.unravel_index(codes, shape), axis=1), often
 
 
-_RIGHT, _WRONG = np.array([[1, 1, 1]]), np.array([[0, 1, 1]])
+_RIGHT = np.array([[1, 1, 1]])
+_WRONG = np.array([[0, 1, 1]])
 """Pseudo-sentences (right, predicted and gold entities) added to a part's interval: zero mistakes among a few entities
 don't prove a perfect score. A difference gets two, with a different tagger right in each."""
 LONGEST = 6

@@ -91,7 +91,8 @@ class Pair:
 
 def pair_of(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]) -> Pair:
     """Decode two taggings; raise InputError for an invalid tag, or if the numbers of sentences or words differ."""
-    gold, predicted = _sentences("gold", gold), _sentences("predicted", predicted)
+    gold = _sentences("gold", gold)
+    predicted = _sentences("predicted", predicted)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(_lengths(gold))])
     check_lengths(offsets, "predicted", predicted)
     codes = _Codes()
@@ -152,7 +153,8 @@ def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
     first = np.zeros(codes.size + 1, bool)
     first[offsets] = True
     words = np.flatnonzero(codes > 0)
-    tags, types = codes[words], (codes[words] + 1) >> 1
+    tags = codes[words]
+    types = (codes[words] + 1) >> 1
     goes_on = (tags % 2 == 0) & ~first[words]
     goes_on[1:] &= (types[1:] == types[:-1]) & (words[1:] == words[:-1] + 1)
     goes_on[:1] = False
@@ -258,7 +260,8 @@ def score_words(pair: Pair) -> Score:
     `macro.f1` is *macro token F1*, scikit-learn's `f1_score(average="macro")` with all labels except O. Never put it
     into one column with entity F1 (docs/explanation/glossary.md).
     """
-    gold, tagged = pair.word_types(pair.gold), pair.word_types(pair.predicted)
+    gold = pair.word_types(pair.gold)
+    tagged = pair.word_types(pair.predicted)
     return _score(pair.types, gold[(gold == tagged) & (gold > 0)], tagged[tagged > 0], gold[gold > 0], TOKEN_RULES)
 
 
@@ -285,9 +288,12 @@ def count_where(pair: Pair, gold: Mask, predicted: Mask, *, typed: bool = True) 
 
 def score_spans(gold: Iterable[Iterable[WordSpan]], predicted: Iterable[Iterable[WordSpan]]) -> Score:
     """Score entities `(start, end, type)`, one iterable per sentence."""
-    right, tagged, expected = Counter[str](), Counter[str](), Counter[str]()
+    right = Counter[str]()
+    tagged = Counter[str]()
+    expected = Counter[str]()
     for gold_spans, predicted_spans in zip(gold, predicted, strict=True):
-        gold_set, predicted_set = set(gold_spans), set(predicted_spans)
+        gold_set = set(gold_spans)
+        predicted_set = set(predicted_spans)
         right.update(type_ for _, _, type_ in gold_set & predicted_set)
         tagged.update(type_ for _, _, type_ in predicted_set)
         expected.update(type_ for _, _, type_ in gold_set)

@@ -126,7 +126,8 @@ def _load(model_class: Any, source: str, **names: Any) -> tuple[Any, Mapping[str
     if name := next(_kernels(config), ""):  # the loader would fetch them, and run them
         raise InputError(f"{source}: config.json names code on the hub, {name!r:.80}; delete that entry")
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True, **names}
-    weights, place = Path(source) / WEIGHTS, source
+    weights = Path(source) / WEIGHTS
+    place = source
     compact = read_int8(weights) if weights.is_file() else None
     with _load_quietly(source, "model"):
         if compact is not None:
@@ -229,7 +230,8 @@ def quiet() -> Iterator[None]:
     """Silence logs, warnings and progress bars of libraries: notes on new heads, retries, traces."""
     from transformers.utils import logging as hf_logging
 
-    disabled, bars = logging.root.manager.disable, hf_logging.is_progress_bar_enabled()
+    disabled = logging.root.manager.disable
+    bars = hf_logging.is_progress_bar_enabled()
     logging.disable(logging.CRITICAL)
     hf_logging.disable_progress_bar()
     try:

@@ -59,7 +59,8 @@ class ConceptModel(OverEncoder):
         super().__init__()
         self.text, self.names, self.tokenizer = text, names, tokenizer
         self.temperature, self.pooling = temperature, pooling
-        width, inner = int(text.config.hidden_size), int(names.config.hidden_size)
+        width = int(text.config.hidden_size)
+        inner = int(names.config.hidden_size)
         self.projection = torch.nn.Linear(inner, width, bias=False) if inner != width else torch.nn.Identity()
         self.bias = torch.nn.Parameter(torch.tensor(bias))
         self.boundaries = torch.nn.Linear(width, len(BOUNDARIES)) if boundaries else None
@@ -112,7 +113,8 @@ class ConceptModel(OverEncoder):
         from safetensors.torch import save_file
 
         self.text.save_pretrained(folder)
-        inside, shared = Path(folder) / FOLDER, self.names is self.text
+        inside = Path(folder) / FOLDER
+        shared = self.names is self.text
         inside.mkdir(exist_ok=True)
         if not shared:
             self.names.save_pretrained(inside)
@@ -133,7 +135,8 @@ class WordModel(OverEncoder):
     @classmethod
     def of(cls, text: Any, tensors: Mapping[str, torch.Tensor]) -> "WordModel":
         """Return it with the layer that is among the tensors of a folder, if any, in fp32."""
-        weight, bias = tensors.get("boundaries.weight"), tensors.get("boundaries.bias")
+        weight = tensors.get("boundaries.weight")
+        bias = tensors.get("boundaries.bias")
         if weight is None or bias is None:
             return cls(text, None)
         if not (weight.is_floating_point() and bias.is_floating_point()):
@@ -141,7 +144,8 @@ class WordModel(OverEncoder):
         if weight.shape != (len(BOUNDARIES), int(text.config.hidden_size)) or bias.shape != (len(BOUNDARIES),):
             raise InputError(f"{_SCORER}: its layer of boundaries doesn't fit the text encoder")
         layer = torch.nn.Linear(weight.shape[1], len(BOUNDARIES))
-        layer.weight.data, layer.bias.data = weight.float(), bias.float()
+        layer.weight.data = weight.float()
+        layer.bias.data = bias.float()
         return cls(text, layer)
 
     def scores(self, batch: Batch) -> torch.Tensor:

@@ -77,7 +77,8 @@ class ConceptHead(WindowedHead):
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "ConceptHead":
         """Return a head that finds entities of these labels, each at least as likely as its threshold."""
         pairs = sorted(zip(labels, thresholds, strict=True), key=lambda pair: pair[0].name)
-        ordered, least = [label for label, _ in pairs], np.array([bound for _, bound in pairs], np.float64)
+        ordered = [label for label, _ in pairs]
+        least = np.array([bound for _, bound in pairs], np.float64)
         with np.errstate(divide="ignore"):
             bounds = np.log(least) - np.log1p(-least)
         if self.asked and self.asked.labels == ordered:
@@ -107,12 +108,14 @@ class ConceptHead(WindowedHead):
         return [Entities.join(*zip(*head_parts, strict=True)) for head_parts in parts]
 
     def _entities(self, examples: Sequence[Example], scores: WordScores, asked: AskedLabels) -> Entities:
-        labels, odds = np.full(scores.words, -1), np.zeros(scores.words, np.float32)
+        labels = np.full(scores.words, -1)
+        odds = np.zeros(scores.words, np.float32)
         labels[scores.read], odds[scores.read] = self._best(scores.logits, asked)
         owner = owners(scores)
         labels[scores.followers], odds[scores.followers] = labels[owner], odds[owner]
         words = np.flatnonzero(labels >= 0)
-        labels, odds = labels[words], odds[words]
+        labels = labels[words]
+        odds = odds[words]
         numbers = np.searchsorted(scores.offsets, words, side="right") - 1
         positions = words - scores.offsets[numbers]
         same = np.zeros(len(words), bool)
@@ -120,7 +123,8 @@ class ConceptHead(WindowedHead):
         for index in np.flatnonzero(same).tolist():
             before, word = positions[index - 1 : index + 1].tolist()
             same[index] = is_one_entity(examples[numbers[index]], before, word, touching=self.decoding == "touching")
-        first, names = np.flatnonzero(~same), asked.names
+        first = np.flatnonzero(~same)
+        names = asked.names
         last = np.append(first[1:], len(words))[: len(first)] - 1
         return Entities(
             numbers[first],
@@ -134,7 +138,8 @@ class ConceptHead(WindowedHead):
 
     def _best(self, vectors: Array, asked: AskedLabels) -> tuple[Array, Array]:
         """Return (words,) twice: the label that is likeliest of those that reach their bounds, or −1; its log-odds."""
-        labels, odds = np.full(len(vectors), -1), np.zeros(len(vectors), np.float32)
+        labels = np.full(len(vectors), -1)
+        odds = np.zeros(len(vectors), np.float32)
         step = max(1, _CELLS // len(asked.labels))
         for start in range(0, len(vectors), step):
             here = slice(start, start + step)
@@ -189,14 +194,17 @@ class NamesHead(ConceptHead):
         kept = np.flatnonzero(labels >= 0)
         last_words = np.arange(scores.words)  # the last of the words that share a word's piece
         np.maximum.at(last_words, owners(scores), scores.followers)
-        first, last = scores.read[spans.starts[kept]], last_words[scores.read][spans.ends[kept] - 1]
+        first = scores.read[spans.starts[kept]]
+        last = last_words[scores.read][spans.ends[kept] - 1]
         numbers = np.searchsorted(scores.offsets, first, side="right") - 1
-        begin, sure = scores.offsets[numbers], np.minimum(logs[kept], -1e-12)
+        begin = scores.offsets[numbers]
+        sure = np.minimum(logs[kept], -1e-12)
         columns = (first - begin, last + 1 - begin, labels[kept], sure - np.log(-np.expm1(sure)), np.exp(sure))
         by_example: list[list[Candidate]] = [[] for _ in examples]
         for number, *candidate in zip(numbers.tolist(), *(column.tolist() for column in columns), strict=True):
             by_example[number].append(Candidate(*candidate))
-        names, nested = asked.names, self.decoding == "nested"
+        names = asked.names
+        nested = self.decoding == "nested"
         chosen = (
             chosen_candidates(candidates, len(example.words), nested=nested)
             for example, candidates in zip(examples, by_example, strict=True)
@@ -208,7 +216,8 @@ class NamesHead(ConceptHead):
 
     def _label(self, vectors: Array, spans: LikelySpans, asked: AskedLabels, bounds: Array) -> tuple[Array, Array]:
         """Return (spans,) twice: the likeliest label of those that reach their bounds, or −1; log P(entity, label)."""
-        labels, logs = np.full(len(spans.starts), -1), np.full(len(spans.starts), -np.inf)
+        labels = np.full(len(spans.starts), -1)
+        logs = np.full(len(spans.starts), -np.inf)
         step = max(1, _CELLS // max(len(asked.labels), vectors.shape[1]))
         for start in range(0, len(labels), step):
             here = slice(start, start + step)
@@ -232,22 +241,29 @@ def likely_spans(logits: Array, linked: Array, least: float) -> LikelySpans:
     least = max(least, float(np.log(_LEAST)))
     tags = logits.astype(np.float64)
     tags -= np.logaddexp.reduce(tags, axis=1, keepdims=True)
-    inside, not_inside = tags[:, _INSIDE], np.logaddexp(tags[:, _OUTSIDE], tags[:, _BEGIN])
+    inside = tags[:, _INSIDE]
+    not_inside = np.logaddexp(tags[:, _OUTSIDE], tags[:, _BEGIN])
     outside_before = np.where(linked, np.roll(tags[:, _OUTSIDE], 1), 0.0)
     begins = np.logaddexp(tags[:, _BEGIN], inside + outside_before)
     goes_on = np.append(linked[1:], False)
     stops = np.where(goes_on, np.roll(not_inside, -1), 0.0)
     starts = np.flatnonzero(begins >= least)
-    lasts, logs, parts = starts, begins[starts], list[tuple[Array, Array, Array]]()
+    lasts = starts
+    logs = begins[starts]
+    parts = list[tuple[Array, Array, Array]]()
     while len(starts):
         total = logs + stops[lasts]
         kept = total >= least
         parts.append((starts[kept], lasts[kept] + 1, total[kept]))
         on = np.flatnonzero(goes_on[lasts])
-        starts, lasts, logs = starts[on], lasts[on] + 1, logs[on]
+        starts = starts[on]
+        lasts = lasts[on] + 1
+        logs = logs[on]
         logs = logs + inside[lasts]
         likely = logs >= least
-        starts, lasts, logs = starts[likely], lasts[likely], logs[likely]
+        starts = starts[likely]
+        lasts = lasts[likely]
+        logs = logs[likely]
     columns = zip(*parts, strict=True) if parts else ([np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)])
     return LikelySpans(*map(np.concatenate, columns))
 

@@ -276,7 +276,8 @@ class ConceptTable:
 
     def _follow(self, names: Collection[str], next_to: Mapping[str, Collection[str]]) -> set[str]:
         """Return names and all that are next to them, directly or not, with all synonyms."""
-        reached, todo = set[str](), list(names)
+        reached = set[str]()
+        todo = list(names)
         while todo:
             if (name := todo.pop()) not in reached:
                 reached.add(name)
@@ -313,7 +314,8 @@ class ConceptTable:
             uniforms(seed, f"{what} of step {step}", concepts).tolist() for what in ("words", "descriptions")
         )
         chances = zip(concepts.tolist(), words, descriptions, strict=True)
-        texts, taken = list[str](), {self.concepts[number].name for number in concepts.tolist()}
+        texts = list[str]()
+        taken = {self.concepts[number].name for number in concepts.tolist()}
         for number, chance, described in chances:
             name, *others = self._wordings(number)
             if others and chance >= _HALF:
@@ -329,7 +331,8 @@ class ConceptTable:
         A concept that was only asked for has no description. Those of its name with one replace it: else a model would
         learn that a name without a description is always absent.
         """
-        numbers, lists = set[int](), dict[int, tuple[str, ...]]()
+        numbers = set[int]()
+        lists = dict[int, tuple[str, ...]]()
         for concepts, asked in rows:
             numbers.update(concepts)
             if asked:

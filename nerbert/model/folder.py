@@ -318,7 +318,8 @@ class ModelFolder:
 
     def files(self, use: Use) -> list[Path]:
         """Return the files that count for a use, in order; hidden ones never do."""
-        patterns, kind = FILES[use], self.kind
+        patterns = FILES[use]
+        kind = self.kind
         if use in ("digest", "fingerprint"):
             patterns += kind.counted
         if use == "digest" or (use in ("fingerprint", "weights", "loaded") and not (self.path / WEIGHTS).is_file()):

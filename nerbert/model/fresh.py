@@ -82,7 +82,8 @@ def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:
         lambda _layer, _inputs, output: outputs.append(output[0] if isinstance(output, tuple) else output)
     )
     ids = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device)
-    trained, was_training = [parameter for parameter in model.parameters() if parameter.requires_grad], model.training
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    was_training = model.training
     try:
         model.eval()
         with torch.enable_grad():
@@ -231,7 +232,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     pieces = models.WordPiece(vocab=tokenizer.get_vocab(), unk_token=_UNKNOWN, max_input_chars_per_word=100)
     trained: Tokenizer = _bert_like(pieces)
     trained.add_special_tokens(_SPECIALS)
-    start, end = ("[CLS]", trained.token_to_id("[CLS]")), ("[SEP]", trained.token_to_id("[SEP]"))
+    start = ("[CLS]", trained.token_to_id("[CLS]"))
+    end = ("[SEP]", trained.token_to_id("[SEP]"))
     trained.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[start, end]
     )
@@ -252,7 +254,8 @@ def _bert_like(model: Any) -> Any:
 
 def _characters(tokenizer: Any, texts: Iterable[str], most: int) -> tuple[list[str], list[str]]:
     """Return the characters that words begin with, and those inside them: the frequent ones, at most `most` in all."""
-    first, inner = Counter[str](), Counter[str]()
+    first = Counter[str]()
+    inner = Counter[str]()
     for text in texts:
         for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
             first[word[0]] += 1

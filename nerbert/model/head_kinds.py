@@ -70,7 +70,8 @@ class HeadOptions:
 
     def pieces(self, source: str, config: Any) -> SubwordTokenizer:
         """Return what cuts texts for a model in torch of this configuration."""
-        tokenizer, too_long = load_tokenizer(source), self.on_too_long
+        tokenizer = load_tokenizer(source)
+        too_long = self.on_too_long
         return SubwordTokenizer(tokenizer, config, self.longest, on_too_long=too_long, window=self.window)
 
 
@@ -143,7 +144,8 @@ class ExportTask:
         `parts` are the modules that it runs through, the first a `transformers` model. Raise InputError if it gives
         other numbers than `torch` for words cut by `pieces`: in batches, alone, and in the longest window there is.
         """
-        inputs, outputs = piece_inputs(int(parts[0].config.vocab_size)), {output: {0: "batch", 1: "pieces"}}
+        inputs = piece_inputs(int(parts[0].config.vocab_size))
+        outputs = {output: {0: "batch", 1: "pieces"}}
         self.trace(parts, run, file, inputs, outputs)
         graph = onnx.OnnxScorer(self.folder / file, columns, output=output)
         examples = [*map(as_example, TEXTS), long_example(10 * pieces.body)]
@@ -167,8 +169,10 @@ class ExportTask:
         """
         import torch
 
-        network, path = torch.nn.Module().eval(), self.folder / file
-        network.parts, network.forward = torch.nn.ModuleList(parts).eval(), run
+        network = torch.nn.Module().eval()
+        path = self.folder / file
+        network.parts = torch.nn.ModuleList(parts).eval()
+        network.forward = run
         weights = 4 * sum(parameter.numel() for parameter in network.parameters())
         if weights > _LARGEST:
             raise InputError(
@@ -203,7 +207,8 @@ def _fold(path: Path) -> None:
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level, options.optimized_model_filepath = 4, str(path)
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(path)
     onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     model = library.load(path)
     used = {node.domain for node in model.graph.node}

@@ -164,7 +164,8 @@ def is_one_entity(example: Example, before: int, word: int, *, touching: bool) -
     they are if at most one character lies between them, whatever it is, as on NuNER Zero's own page: two words on two
     lines are one there, and two words with a hyphen between that has no label.
     """
-    end, start = example.words[before][1], example.words[word][0]
+    end = example.words[before][1]
+    start = example.words[word][0]
     if touching:
         return start - end <= 1
     return before + 1 == word and _GAP.fullmatch(example.text, end, start) is not None
@@ -182,7 +183,8 @@ class Candidate(NamedTuple):
 
 def chosen_candidates(candidates: Sequence[Candidate], words: int, *, nested: bool) -> list[Candidate]:
     """Return the candidates that are entities, in order."""
-    taken, kept = np.zeros(words, bool), list[Candidate]()
+    taken = np.zeros(words, bool)
+    kept = list[Candidate]()
     for candidate in sorted(candidates, key=lambda span: (-span.probability, span.start)):
         here = slice(candidate.start, candidate.end)
         if taken[here].any() and not (nested and all(_may_both_be(candidate, other) for other in kept)):
@@ -278,7 +280,8 @@ class FilteredHead(Head):
     """A head of fixed types that gives entities of some of them; raise InputError for labels that it doesn't know."""
 
     def __init__(self, head: Head, labels: Sequence[EntityLabel]) -> None:
-        self._head, self._names = head, {label.name for label in labels}
+        self._head = head
+        self._names = {label.name for label in labels}
         self.decoding, self.longest_text = head.decoding, head.longest_text
         self.pieces = getattr(head, "pieces", None)
         self.usual_threshold = head.usual_threshold

@@ -43,7 +43,8 @@ def read_int8(path: Path) -> dict[str, Array] | None:
             return None
         tensors: dict[str, Array] = load_file(path)
     for name in scaled:
-        tensor, scale = tensors.get(name), tensors[name + SCALE]
+        tensor = tensors.get(name)
+        scale = tensors[name + SCALE]
         if (
             tensor is None
             or tensor.dtype != np.int8
@@ -101,5 +102,6 @@ def _field(number: int, content: bytes) -> bytes:
 def _varint(number: int) -> bytes:
     made = b""
     while number > 0x7F:
-        made, number = made + bytes([number & 0x7F | 0x80]), number >> 7
+        made = made + bytes([number & 0x7F | 0x80])
+        number = number >> 7
     return made + bytes([number])

@@ -73,7 +73,8 @@ class WordScores:
 
     def part(self, first: int, last: int) -> "WordScores":
         """Return the output for the examples from `first` to the one before `last`."""
-        start, end = self.offsets[first], self.offsets[last]
+        start = self.offsets[first]
+        end = self.offsets[last]
         read, followers = (slice(*np.searchsorted(numbers, (start, end))) for numbers in (self.read, self.followers))
         return WordScores(
             self.offsets[first : last + 1] - start,
@@ -149,7 +150,8 @@ class TagClasses:
         for word in range(1, len(logits)):
             back[word] = total.argmax()
             came = np.full(len(total), total.max())
-            inside, begin = total[self._inside], np.where(self._begin >= 0, total[self._begin], -np.inf)
+            inside = total[self._inside]
+            begin = np.where(self._begin >= 0, total[self._begin], -np.inf)
             came[self._inside] = np.maximum(inside, begin)
             back[word, self._inside] = np.where(inside >= begin, self._inside, self._begin)
             total = came + logits[word]
@@ -174,7 +176,8 @@ def entities_of(scores: WordScores, classes: TagClasses, codes: Array) -> Entiti
     """Return the entities by the CoNLL script's rules; a word that shares the piece before has that word's logits."""
     spans = decode_columns(codes, scores.offsets)
     number = np.searchsorted(scores.offsets, spans.starts, side="right") - 1
-    begin, lengths = scores.offsets[number], spans.ends - spans.starts
+    begin = scores.offsets[number]
+    lengths = spans.ends - spans.starts
     parts = np.cumsum(lengths) - lengths
     row = np.full(scores.words, -1)
     row[scores.read] = np.arange(len(scores.read))
@@ -196,7 +199,8 @@ def word_tags(scores: WordScores, classes: TagClasses, codes: Array, temperature
     sure = np.ones(scores.words)
     sure[scores.read] = probabilities(scores.logits, classes.of(codes[scores.read]), temperature)
     sure[scores.followers] = sure[owners(scores)]
-    tags, confidences = [classes.tags[code] for code in codes.tolist()], sure.tolist()
+    tags = [classes.tags[code] for code in codes.tolist()]
+    confidences = sure.tolist()
     return [WordTags(tags[a:b], confidences[a:b]) for a, b in itertools.pairwise(scores.offsets.tolist())]
 
 
@@ -267,7 +271,8 @@ class LinearHead(WindowedHead):
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples."""
-        entities, counts = list[Entities](), list[int]()
+        entities = list[Entities]()
+        counts = list[int]()
         for chunk, scores in self.score_words(examples, len(self.tags), self.max_tokens):
             entities.append(entities_of(scores, self.classes, decode(scores, self.classes, self.decoding)))
             counts.append(len(chunk))

@@ -71,7 +71,8 @@ class TokenizerFacts:
 
     def pieces(self, path: Path, longest: int, on_too_long: str = "window", window: int = 0) -> SubwordTokenizer:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
-        tokenizer, config = LightTokenizer(path, self), self.body_config
+        tokenizer = LightTokenizer(path, self)
+        config = self.body_config
         return SubwordTokenizer(tokenizer, config, longest, on_too_long=on_too_long, window=window)
 
 
@@ -286,7 +287,9 @@ class OnnxScorer:
     def __init__(
         self, path: Path, classes: int, *, threads: int = 0, output: str = LOGITS, constants: Mapping[str, Array] = {}
     ) -> None:
-        self._output, self._graph, self._classes = output, Graph(path, threads, constants), classes
+        self._output = output
+        self._graph = Graph(path, threads, constants)
+        self._classes = classes
         outputs = self._graph.outputs
         self._graph.check(list(outputs) == [output] and {"input_ids"} <= self._graph.inputs.keys() <= set(_INPUTS))
         if outputs[output][-1:] != [classes]:
@@ -295,7 +298,8 @@ class OnnxScorer:
 
     def __call__(self, batch: Padded, /) -> Array:
         """Return (terms, classes) fp32."""
-        ids, mask = batch.ids.astype(np.int64, copy=False), batch.mask.astype(np.int64)
+        ids = batch.ids.astype(np.int64, copy=False)
+        mask = batch.mask.astype(np.int64)
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(ids.shape, np.int64)}
         logits = self._graph(feed, len(ids))[self._output]
         if logits.shape != (*batch.ids.shape, self._classes):

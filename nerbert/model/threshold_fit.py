@@ -36,15 +36,18 @@ def above(entities: Entities, least: float) -> Entities:
 
     An entity whose words each have a probability may fall into several. Nothing less likely kept a likelier one away.
     """
-    odds, lengths = entities.logits[:, 1] - entities.logits[:, 0], np.diff(entities.parts, append=len(entities.chosen))
+    odds = entities.logits[:, 1] - entities.logits[:, 0]
+    lengths = np.diff(entities.parts, append=len(entities.chosen))
     owner = np.repeat(np.arange(len(lengths)), lengths)
     index = np.arange(len(odds)) - entities.parts[owner]
     with np.errstate(divide="ignore"):
         keep = odds >= np.log(least) - np.log1p(-least)
-    before, after = np.append(False, keep[:-1]), np.append(keep[1:], False)
+    before = np.append(False, keep[:-1])
+    after = np.append(keep[1:], False)
     first = np.flatnonzero(keep & ((index == 0) | ~before))
     last = np.flatnonzero(keep & ((index == lengths[owner] - 1) | ~after))
-    of, whole = owner[first], lengths[owner[first]] == 1
+    of = owner[first]
+    whole = lengths[owner[first]] == 1
     starts = np.where(whole, entities.starts[of], entities.starts[of] + index[first])
     ends = np.where(whole, entities.ends[of], entities.starts[of] + index[last] + 1)
     types = [entities.types[number] for number in of.tolist()]
@@ -96,7 +99,8 @@ def _scores(entities: Entities, gold: Sequence[Sequence[WordSpan]]) -> list[floa
         of_types = np.fromiter(map(codes.__getitem__, types), np.int64, len(types))
         return np.unique(((examples * width + starts) * width + ends) * len(codes) + of_types)
 
-    gold_numbers, scores = number_spans(examples, starts, ends, types), []
+    gold_numbers = number_spans(examples, starts, ends, types)
+    scores = []
     for least in TRIED:
         kept = above(entities, least)
         there = number_spans(kept.examples, kept.starts, kept.ends, kept.types)

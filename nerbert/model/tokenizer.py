@@ -112,10 +112,12 @@ class SubwordTokenizer:
         check_pieces([*self._before, *self._after, self.pad_id], self.vocabulary)
         check_vocabulary(tokenizer, self.vocabulary)
         self.room = room_for(tokenizer, config)
-        room, special = self.room, len(self._before) + len(self._after)
+        room = self.room
+        special = len(self._before) + len(self._after)
         self.body = min(max_length, room) - special
         if room - special < 2:
-            name, few = getattr(config, "name_or_path", "") or config.model_type, f"{special} of them special: too few"
+            name = getattr(config, "name_or_path", "") or config.model_type
+            few = f"{special} of them special: too few"
             raise InputError(f"{name}: has room for {room} pieces, {few} for text; use a model with more positions")
         if self.body < 2:
             raise SettingsError(f"max_length = {max_length}: leaves {self.body} pieces beside the special ones")
@@ -126,7 +128,8 @@ class SubwordTokenizer:
             chunk = examples[start : start + _CHUNK]
             cut = self._encode([example.text for example in chunk])
             for index, example in enumerate(chunk):
-                ids, offsets = cut["input_ids"][index], cut["offset_mapping"][index]
+                ids = cut["input_ids"][index]
+                offsets = cut["offset_mapping"][index]
                 check_pieces(ids, self.vocabulary)
                 read: list[Read] = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
                 if labels is not None:
@@ -185,7 +188,8 @@ class SubwordTokenizer:
             remedy = "use on_too_long = 'window' to have it cut into windows that overlap"
             raise InputError(f"a sentence of {len(ids)} pieces is longer than a window of {self.body}; {remedy}")
         if self._on_too_long == "truncate":
-            ids, read = ids[: self.body], [row for row in read if row[1] < self.body]
+            ids = ids[: self.body]
+            read = [row for row in read if row[1] < self.body]
         shorter = self._on_too_long == "window" and 0 < self.window < min(self.body, len(ids) / _WHOLE)
         for start, end, share in cut_into_windows(read, len(ids), self.window if shorter else self.body):
             words, places, labels = zip(*share, strict=True)
@@ -211,7 +215,8 @@ def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[
         while start < end and word < len(words) and words[word][0] < end:
             if alone or example.text[words[word][0]].isalnum():
                 firsts.append((word, position))
-            word, alone = word + 1, False
+            word += 1
+            alone = False
     return firsts
 
 
@@ -297,7 +302,8 @@ def special_pieces(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the special pieces that the tokenizer puts before and after a text."""
     with refused("the tokenizer can't cut a text"):
         cut = tokenizer("a", return_special_tokens_mask=True, verbose=False)
-    ids, added = cut["input_ids"], cut["special_tokens_mask"]
+    ids = cut["input_ids"]
+    added = cut["special_tokens_mask"]
     before = added.index(0) if 0 in added else len(ids)
     after = added[::-1].index(0) if 0 in added else 0
     return tuple(ids[:before]), tuple(ids[len(ids) - after :])

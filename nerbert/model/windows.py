@@ -127,7 +127,9 @@ def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
             for name, dtype in _TYPES.items():
                 column = getattr(part, name) + shift.get(name, 0)
                 files[name].write(np.ascontiguousarray(column, dtype).data)
-            pieces, words, count = pieces + len(part.ids), words + len(part.positions), count + len(part)
+            pieces += len(part.ids)
+            words += len(part.positions)
+            count += len(part)
             labels += part.labels.size
     counts = {"windows": count, "pieces": pieces, "words": words, "labels": labels}
     write_json(folder / _COUNTS, {"format": WINDOWS_FORMAT, **counts})
@@ -227,14 +229,16 @@ def micro_batches(lengths: Sequence[int] | Array, max_tokens: int) -> Iterator[l
 def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: int) -> list[list[int]]:
     """Return `micro_batches` of the least cost: padded pieces, and `start_cost` a group; by dynamic programming."""
     order = _by_length(lengths)
-    costs, begins = [0], [0]
+    costs = [0]
+    begins = [0]
     for end, index in enumerate(order, 1):
         longest = int(lengths[index])
         fits = range(max(0, end - min(_MOST, max(1, max_tokens // longest))), end)
         cost, begin = min((costs[begin] + (end - begin) * longest + start_cost, begin) for begin in fits)
         costs.append(cost)
         begins.append(begin)
-    groups, end = list[list[int]](), len(order)
+    groups = list[list[int]]()
+    end = len(order)
     while end:
         groups.append(order[begins[end] : end])
         end = begins[end]

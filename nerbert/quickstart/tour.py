@@ -88,7 +88,8 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
         missing = str(error)
     reporter.say("encoder", settings=tour.pretraining)
     chains = [partial(_make_toy, folder, tour), *([partial(_try_model, folder, tour, model)] if model else [])]
-    workers, models = min(tour.workers, len(chains)), list[ModelScores]()
+    workers = min(tour.workers, len(chains))
+    models = list[ModelScores]()
     with LocalExecutor(workers) as executor:
         for scores in executor.map_ordered(partial(_run_chain, workers), chains):
             if not models:

@@ -186,7 +186,8 @@ def pieces_of(
     """Yield a text from `begin` to `end` in pieces: mentions with their (sorted) marks, and the text between them."""
     end = len(text) if end is None else end
     for start, stop, mark in marks:
-        first, last = max(begin, start), min(end, stop)
+        first = max(begin, start)
+        last = min(end, stop)
         if first < last:
             yield text[begin:first], None
             yield text[first:last], mark

@@ -43,7 +43,8 @@ def encoder_card(card: Card, *manifests: Mapping[str, Any]) -> str:
 
 def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
     """Write a tagger's model card unless it was edited by hand, by `facts.before`; return whether it was written."""
-    path, text = folder / "README.md", tagger_card(facts.card)
+    path = folder / "README.md"
+    text = tagger_card(facts.card)
     ours = (text, tagger_card(facts.before)) if facts.before is not None else ()
     if ours and path.exists() and _body(path.read_bytes()) not in [_body(card.encode()) for card in ours]:
         return False

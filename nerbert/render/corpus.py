@@ -82,9 +82,11 @@ def card_of(manifest: Manifest) -> str:
 
 def _shared_facts(overview: Manifest) -> dict[str, Any]:
     """Return the facts that the templates of page and card share; lists are table rows."""
-    facts, settings = facts_of(overview), overview.get("settings", {})
+    facts = facts_of(overview)
+    settings = overview.get("settings", {})
     kinds = {file["path"]: file["kind"] for file in facts["knowledge"]["used"]}
-    topics, types = facts["topics"], most_first(facts["mention_sources"])
+    topics = facts["topics"]
+    types = most_first(facts["mention_sources"])
     before, after = (sum(topic[key] for topic in topics.values()) for key in _BEFORE_AFTER)
     return {
         "facts": facts,
@@ -112,7 +114,8 @@ def _shared_facts(overview: Manifest) -> dict[str, Any]:
 
 def size_rows(table1: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int | str, int | str]]:
     """Return Table 1 as rows: unit, the paper's count, ours."""
-    paper, ours = table1["paper"], table1["ours"]
+    paper = table1["paper"]
+    ours = table1["ours"]
     names = {"examples": "sentences (examples)", "tokens": "words (tokens)", "categories": f"categories with {ENTITY}"}
     rows = [(words, paper[name], ours[name]) for name, words in names.items()]
     return [*rows, ("size on disk", size(paper["bytes"]), size(ours["bytes"]))]
@@ -133,11 +136,14 @@ def table1(manifest: Manifest, bytes_: int) -> dict[str, dict[str, int]]:
 def concentration(manifest: Manifest) -> dict[str, Any]:
     """Return the ten largest categories with mentions, the number that hold half of all mentions, and all mentions."""
     counts = most_first({name: count["mentions"] for name, count in manifest["categories"].items()})
-    mentions, held, half = sum(counts.values()), 0, 0
+    mentions = sum(counts.values())
+    held = 0
+    half = 0
     for count in counts.values():
         if 2 * held >= mentions:
             break
-        held, half = held + count, half + 1
+        held = held + count
+        half += 1
     return {"mentions": mentions, "largest": dict(list(counts.items())[:10]), "categories_that_hold_half": half}
 
 
@@ -179,7 +185,8 @@ def draw_sentences(corpus: Path, manifest: Mapping[str, Any], most: int = MOST_S
             rows = zip(batch["id"].to_pylist(), categories_of(batch["mentions"]), strict=True)
             for number, (identity, categories) in enumerate(rows):
                 for category in sorted(leads.keys() & set(categories)):
-                    lead, chance = leads[category], uniform(0, f"show {category}", identity)
+                    lead = leads[category]
+                    chance = uniform(0, f"show {category}", identity)
                     if len(lead) < most or (chance, identity) < lead[-1][:2]:
                         row = batch.slice(number, 1).to_pylist()[0]
                         insort(lead, (chance, identity, row), key=lambda entry: entry[:2])
@@ -199,7 +206,8 @@ def read_dropped(corpus: Path, steps: Iterable[str] = ()) -> dict[str, dict[str,
 
 def marked_pieces(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> list[tuple[str, Mark | None]]:
     """Return a sentence in pieces, its mentions marked; a long one is cut around the first mention of `category`."""
-    begin, end = 0, len(text)
+    begin = 0
+    end = len(text)
     if end > _LONGEST_TEXT:
         first = min((mention["start"] for mention in mentions if mention["category"] == category), default=0)
         begin = max(0, min(first - _BEFORE, end - _LONGEST_TEXT))

@@ -40,13 +40,15 @@ class Plot:
 
     def x(self, value: float) -> float:
         """Return the x coordinate of a number."""
-        first, last = self._xs[0], self._xs[-1]
+        first = self._xs[0]
+        last = self._xs[-1]
         across = (value - first) / (last - first) if last > first else 0.5
         return round(self.left + 12 + across * (self.right - self.left - 24), 1)
 
     def y(self, share: float) -> float:
         """Return the y coordinate of a share; one outside the axis is drawn at its edge."""
-        low, high = self.ys[0], self.ys[-1]
+        low = self.ys[0]
+        high = self.ys[-1]
         up = (min(max(100 * share, low), high) - low) / (high - low)
         return round(self.bottom - up * (self.bottom - self.top), 1)
 
@@ -60,7 +62,8 @@ class Plot:
     @property
     def labels(self) -> list[tuple[float, str]]:
         """Position of each tick on the x axis, with its label if there is room."""
-        labels, free = [], 0.0
+        labels = []
+        free = 0.0
         for value in self._xs:
             x = self.x(value)
             labels.append((x, f"{value:,.0f}" if x >= free else ""))

@@ -23,7 +23,8 @@ _MORE: _Line = ("ltr", [("…", None)])
 def write_page(target: Path, tagged: Iterable[Document], /, *, title: str, tagger: str, types: Sequence[str]) -> None:
     """Write a page of the `tagger`'s `types` in the input named by `title`: counts, then the rows that fit."""
     colours = {name: f"k k{number % _COLOURS}" for number, name in enumerate(types)}
-    entities, rows = Counter[str](), list[list[_Line]]()
+    entities = Counter[str]()
+    rows = list[list[_Line]]()
     room, complete, total = ROOM, 0, 0
     for row in tagged:
         entities.update(span.type for span in row.spans)
@@ -32,7 +33,8 @@ def write_page(target: Path, tagged: Iterable[Document], /, *, title: str, tagge
         room = room - len(row.text) - _ENTITY_ROOM * len(row.spans) if fits else 0
         if cut:
             rows.append([*_lines(cut, spans, colours), *([] if fits else [_MORE])])
-        total, complete = total + 1, complete + fits
+        total += 1
+        complete = complete + fits
     counts = sorted(entities.items(), key=lambda item: (-item[1], item[0]))
     page = render.render(
         "tags.html.j2",

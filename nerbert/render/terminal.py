@@ -151,7 +151,8 @@ def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:
 
     for model in models:
         with refused(f"{model.name}: its nerbert.json is not as nerbert writes it"):
-            facts, settings = facts_of(model.card), chosen_settings(model.card)
+            facts = facts_of(model.card)
+            settings = chosen_settings(model.card)
             say(
                 Console(soft_wrap=True),
                 "summary",
@@ -230,8 +231,10 @@ def print_open_evaluation(evaluation: "OpenEvaluation", *, as_json: bool) -> Non
     if as_json:
         print_json(facts)
         return
-    console, heads = Console(), ("", *EVALUATION_HEADS[1:])
-    passages, types = plural(evaluation.passages, "passage"), plural(evaluation.types, "type")
+    console = Console()
+    heads = ("", *EVALUATION_HEADS[1:])
+    passages = plural(evaluation.passages, "passage")
+    types = plural(evaluation.types, "type")
     scored = plain(f"scored as `nerbert tag` answers: {evaluation.answering}")
     console.print(
         plain(f"{evaluation.file}: {passages}, {types} asked for"),

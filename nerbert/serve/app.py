@@ -36,7 +36,8 @@ from nerbert.serve.settings import is_loopback
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _PACKED = 1024
 """Minimum size in bytes of answers that are compressed, for clients that accept gzip."""
-_DROPPED, _DROPPING = 16 << 20, 2.0
+_DROPPED = 16 << 20
+_DROPPING = 2.0
 """Maximum bytes of a refused body that are read, and maximum seconds for reading them."""
 _GONE = 499
 """Logged status of requests whose clients hung up, as in nginx."""
@@ -152,7 +153,8 @@ class _Gate:
                 await _make_refusal(fault, call)(scope, receive_part, reply)
         finally:
             self._service.held -= call.held
-            took, model = time.perf_counter() - call.started, call.served.name if call.served else ""
+            took = time.perf_counter() - call.started
+            model = call.served.name if call.served else ""
             self._metrics.request(call.route, call.status, took, model, call.words)
             log.info(
                 "%s %s %s %d %.1f ms %d words",
@@ -227,7 +229,8 @@ async def _run_operation(operation: Operation, request: Request, call: Call) -> 
 
 async def _read_body(call: Call, request: Request) -> bytes:
     """Return the body; raise HTTPException if it is too long, Overloaded if bodies in progress are."""
-    limits, body = call.service.limits, bytearray()
+    limits = call.service.limits
+    body = bytearray()
     if int(request.headers.get("content-length") or 0) <= limits.max_body:
         async for part in request.stream():
             call.hold(len(part))
@@ -255,9 +258,13 @@ class _Lines(StreamingResponse):
 def _make_refusal(error: NerbertError | HTTPException, call: Call) -> Response:
     """Return an error in the form that the clients of all protocols read."""
     if isinstance(error, HTTPException):
-        message, status, headers = str(error.detail), error.status_code, dict(error.headers or {})
+        message = str(error.detail)
+        status = error.status_code
+        headers = dict(error.headers or {})
     else:
-        message, status, headers = message_of(error), error.http_status, {}
+        message = message_of(error)
+        status = error.http_status
+        headers = {}
     if isinstance(error, Overloaded):
         headers["Retry-After"] = str(error.retry_after)
     body = to_json({"error": message, "status": status, "request_id": call.id})

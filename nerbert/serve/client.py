@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
     from nerbert.tagger.jobs.job import TagJob
 
-_MOST_TEXTS, _MOST_BYTES = 256, 1 << 17
+_MOST_TEXTS = 256
+_MOST_BYTES = 1 << 17
 """Maximum number of texts in a request, and of their bytes; escaped in JSON they fit a server's default limit."""
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _ERRORS = {error.http_status: error for error in (InputError, SettingsError, Overloaded, Unavailable, TimedOut)}
@@ -92,8 +93,11 @@ class Client(AbstractContextManager["Client"]):
         retries: RetryPolicy = RETRIES,
         transport: Any = None,
     ) -> None:
-        self._url, self._timeout, self._retries = url.rstrip("/"), timeout, retries
-        self.offsets, self._fingerprint = check_offsets(offsets), fingerprint
+        self._url = url.rstrip("/")
+        self._timeout = timeout
+        self._retries = retries
+        self.offsets = check_offsets(offsets)
+        self._fingerprint = fingerprint
         self._settings = {"model": model, "thresholds": thresholds, "nested": nested, "offsets": offsets}
         token = (token or os.environ.get(TOKEN, "")).strip()
         if not _URL.fullmatch(self._url):
@@ -130,7 +134,8 @@ class Client(AbstractContextManager["Client"]):
         if labels is None:
             return self
         client = copy(self)
-        client._first, client.labels = self, entity_labels(labels)
+        client._first = self
+        client.labels = entity_labels(labels)
         return client
 
     def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
@@ -141,7 +146,8 @@ class Client(AbstractContextManager["Client"]):
         self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
     ) -> Iterator[Spans]:
         """Yield the entities of each text, in order; only the texts of one request are read ahead."""
-        client, lists = self.with_labels(labels), _in_lists(texts)
+        client = self.with_labels(labels)
+        lists = _in_lists(texts)
         return (spans for part in lists for spans in client._tag_texts(part))
 
     @property
@@ -209,14 +215,16 @@ class Client(AbstractContextManager["Client"]):
                 response, content = self._send(method, path, body)
                 if response.status_code == 200:
                     return content
-                error, wait = self._read_error(response, content), asked_wait(response.headers)
+                error = self._read_error(response, content)
+                wait = asked_wait(response.headers)
                 tries = policy.tries if response.status_code in _BUSY and wait <= policy.longest_pause else 1
             except httpx.HTTPError as fault:
                 error = Unavailable(f"{self._url}: can't be reached, or hung up: {type(fault).__name__} {fault}")
                 if isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout):
                     tries = min(tries, _CONNECTION_TRIES)
                 elif isinstance(fault, httpx.TimeoutException):
-                    error, tries = TimedOut(f"{self._url}: no answer within {self._timeout:g} seconds"), 1
+                    error = TimedOut(f"{self._url}: no answer within {self._timeout:g} seconds")
+                    tries = 1
             if number >= tries:
                 break
             pause = pause_after(number, wait, policy)
@@ -238,7 +246,8 @@ class Client(AbstractContextManager["Client"]):
         """Return the error in an unsuccessful response."""
         status = response.status_code
         try:
-            message, type_ = parse_json(content, Refusal, self._url).error, _ERRORS.get(status, NerbertError)
+            message = parse_json(content, Refusal, self._url).error
+            type_ = _ERRORS.get(status, NerbertError)
         except InputError:
             message, type_ = ("busy", _ERRORS[status]) if status in _BUSY else (_REMEDY, SettingsError)
         error = type_(f"{self._url}: {message} (status {status})")
@@ -279,7 +288,8 @@ def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
 def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
     """Return a text's entities; raise InputError if they don't match the text."""
     spans = [Span(entity.start, entity.end, entity.type, entity.text, entity.confidence) for entity in result.spans]
-    sent, in_characters = without_surrogates(text), character_spans(text, spans, offsets)
+    sent = without_surrogates(text)
+    in_characters = character_spans(text, spans, offsets)
     fits = all(span.end <= len(text) and sent[span.start : span.end] == span.text for span in in_characters)
     if not fits or result.characters != len(text) or not 0 <= result.read <= len(text):
         raise InputError(_UNFIT)
@@ -295,7 +305,8 @@ def _in_lists(texts: Iterable[str | Example]) -> Iterator[list[str]]:
 
 
 def _fill_lists(texts: Iterable[object]) -> Iterator[list[str]]:
-    block, size = list[str](), 0
+    block = list[str]()
+    size = 0
     for text in texts:
         if isinstance(text, Example):
             raise InputError(
@@ -307,7 +318,8 @@ def _fill_lists(texts: Iterable[object]) -> Iterator[list[str]]:
         bytes_ = len(text.encode("utf-8", "surrogatepass"))
         if block and (len(block) >= _MOST_TEXTS or size + bytes_ > _MOST_BYTES):
             yield block
-            block, size = [], 0
+            block = []
+            size = 0
         block.append(text)
         size += bytes_
     if block:

@@ -116,7 +116,8 @@ class Call:
             pass
 
     async def _while_connected(self, work: Coroutine[Any, Any, Result]) -> Result:
-        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(self.hang_up())
+        task = asyncio.ensure_future(work)
+        gone = asyncio.ensure_future(self.hang_up())
         try:
             await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
@@ -217,7 +218,8 @@ def describe(operations: Sequence[Operation], *, token: bool) -> dict[str, Any]:
 
 
 def _describe_operation(operation: Operation, schemas: Mapping[str, Any], *, token: bool) -> dict[str, Any]:
-    media, name = _LINES if operation.streams else _JSON, f"{operation.method} {operation.path}"
+    media = _LINES if operation.streams else _JSON
+    name = f"{operation.method} {operation.path}"
     facts: dict[str, Any] = {
         "summary": operation.summary or (operation.run.__doc__ or "").partition("\n")[0].rstrip("."),
         "operationId": name.replace("/", " ").replace("{", "").replace("}", ""),

@@ -57,8 +57,10 @@ class Queue(Generic[Work]):
 
     def __init__(self, *, batch_cost: int, deadline: float, most: int, workers: int = 1) -> None:
         self._batch_cost, self._deadline, self._most, self._workers = batch_cost, deadline, most, workers
-        self._waiting, self._running = deque[Ticket[Work]](), list[QueuedBatch[Work]]()
-        self._costs, self._pace = Counter[Hashable](), dict[Hashable, float]()
+        self._waiting = deque[Ticket[Work]]()
+        self._running = list[QueuedBatch[Work]]()
+        self._costs = Counter[Hashable]()
+        self._pace = dict[Hashable, float]()
         """By group: total cost of waiting texts, and a worker's milliseconds per unit of cost."""
 
     def __len__(self) -> int:
@@ -72,7 +74,8 @@ class Queue(Generic[Work]):
 
     def check(self, now: float) -> None:
         """Raise Overloaded if there is no space for a text."""
-        wait, reason = self.wait(now), ""
+        wait = self.wait(now)
+        reason = ""
         if len(self._waiting) >= self._most:
             reason = f"too many texts wait here ({len(self._waiting):,})"
         elif wait > self._deadline:
@@ -92,7 +95,8 @@ class Queue(Generic[Work]):
     def next_batch(self, now: float) -> QueuedBatch[Work] | None:
         """Return the oldest text with those after it that fit, or None; drop cancelled texts."""
         chosen = list(self._choose_tickets([ticket for ticket in self._waiting if not ticket.cancelled()]))
-        in_batch, waiting = {*chosen}, deque[Ticket[Work]]()
+        in_batch = {*chosen}
+        waiting = deque[Ticket[Work]]()
         for ticket in self._waiting:
             if ticket in in_batch or ticket.cancelled():
                 self._costs[ticket.group] -= ticket.cost
@@ -115,7 +119,8 @@ class Queue(Generic[Work]):
             if count and (ticket.group != tickets[0].group or (count + 1) * highest > self._batch_cost):
                 continue
             yield ticket
-            count, longest = count + 1, highest
+            count += 1
+            longest = highest
 
     def done(self, batch: QueuedBatch[Work], now: float, *, learn: bool = True) -> None:
         """Remove a finished batch; with `learn`, update the speed estimate (not if a part of it failed)."""

@@ -65,7 +65,8 @@ class ServeJob:
         for tagger in self.taggers:
             name, equals, source = tagger.partition("=")
             if not equals or "/" in name:
-                name, source = Path(tagger).absolute().name, tagger
+                name = Path(tagger).absolute().name
+                source = tagger
             if not _NAME.fullmatch(name) or not source or name in sources:
                 raise SettingsError(
                     f"model {name!r:.80}: must be one model's name, of letters, digits and . _ + - "
@@ -76,7 +77,8 @@ class ServeJob:
 
     def token(self) -> str:
         """Return the token that clients must send, "" for none; raise SettingsError if one is required."""
-        token, where = os.environ.get(TOKEN, "").strip(), f"{TOKEN} or --token-file"
+        token = os.environ.get(TOKEN, "").strip()
+        where = f"{TOKEN} or --token-file"
         if self.token_file is not None:
             with refused(f"{self.token_file}: can't be read", of=OSError):
                 token = self.token_file.read_text(encoding="utf-8").strip()

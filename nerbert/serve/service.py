@@ -121,8 +121,10 @@ class Service:
         self.draining = False
         """True if the server is about to stop: streams end."""
         self.models = {name: self._load_model(name, source) for name, source in sources.items()}
-        self._changed, self._stopping = threading.Condition(), False
-        self._loading, self._patience = threading.Lock(), asyncio.Lock()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._loading = threading.Lock()
+        self._patience = asyncio.Lock()
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(limits.workers)]
         self._rates = dict[object, tuple[int, float]]()
 

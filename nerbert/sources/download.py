@@ -174,7 +174,8 @@ class _Folder:
             partial = _partial_path(target, version)
             try:
                 self._download(mirrored, partial, version)
-                sha256, size = _check_content(mirrored, partial, sha1), partial.stat().st_size
+                sha256 = _check_content(mirrored, partial, sha1)
+                size = partial.stat().st_size
             except _UnusableError:
                 partial.unlink(missing_ok=True)
                 raise
@@ -187,7 +188,8 @@ class _Folder:
 
     def _download(self, address: Address, partial: Path, version: dict[str, Any]) -> None:
         """Download the missing part of a file; raise InputError if the file changes meanwhile."""
-        size, total = partial.stat().st_size if partial.exists() else 0, version["size"]
+        size = partial.stat().st_size if partial.exists() else 0
+        total = version["size"]
         _check_size(address, total or size)
         stream = open_buffered(address.address, size, policy=self.policy)
         with stream, partial.open("ab", buffering=0) as file, progress("blocks", total, of_bytes=True) as bar:
@@ -269,7 +271,8 @@ def _check_content(address: Address, partial: Path, sha1: str) -> str:
                 f"{address.address}: not the expected file, it begins with {head[:40]!r}; nothing was kept"
             )
         file.seek(0)
-        digest, published = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
+        digest = hashlib.sha256()
+        published = hashlib.sha1(usedforsecurity=False)
         while block := file.read(_BLOCK):
             digest.update(block)
             published.update(block)

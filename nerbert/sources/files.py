@@ -38,7 +38,8 @@ _MAGIC: tuple[tuple[str, bytes, re.Pattern[bytes], Callable[[IO[bytes]], object]
 )
 """Name, first bytes, whole header and decompressor of each compression."""
 _LONGEST_MAGIC = 16
-_BLOCK, _EDGE = 4 << 20, 1 << 20
+_BLOCK = 4 << 20
+_EDGE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,9 @@ def read_blocks(path: Path, longest: int, too_long: Callable[[int], None]) -> It
     A line that is more than a block longer than `longest` is left out; `too_long` is called with its number.
     """
     with open_plain(path) as stream:
-        number, kept, lost = 1, stream.read(len(BOM)).removeprefix(BOM), False
+        number = 1
+        kept = stream.read(len(BOM)).removeprefix(BOM)
+        lost = False
         while block := stream.read(_BLOCK):
             if lost:
                 begin = block.find(b"\n") + 1
@@ -260,7 +263,8 @@ class HashingFile(RawIOBase):
 
     def __init__(self, stream: IO[bytes], length: int | None = None, name: object = "") -> None:
         self._stream, self._length, self._name = stream, length, name
-        self._hash, self.size = hashlib.sha256(), 0
+        self._hash = hashlib.sha256()
+        self.size = 0
 
     def readable(self) -> bool:
         """Return True."""

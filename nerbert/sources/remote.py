@@ -109,7 +109,8 @@ async def _check_redirect(_: Any, __: Any, redirect: Any) -> None:
 
 def retry_call(name: str, call: Callable[[], Result], policy: RetryPolicy | None = None) -> Result:
     """Return the result of a call; retry it after a transient failure, and raise InputError after a final one."""
-    policy, failed = policy or DEFAULT_POLICY, 0
+    policy = policy or DEFAULT_POLICY
+    failed = 0
     while True:
         try:
             return call()
@@ -174,7 +175,9 @@ class RemoteFile(RawIOBase):
 
     def __init__(self, address: str, start: int = 0, policy: RetryPolicy | None = None) -> None:
         self._files, self._path = file_system(address)
-        self._name, self._at, self._policy = without_secrets(address), start, policy
+        self._name = without_secrets(address)
+        self._at = start
+        self._policy = policy
         self._stream: Any = None
         self._in_order = False
         """True if the server can't send parts of the file."""

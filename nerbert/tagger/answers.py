@@ -190,7 +190,8 @@ def answers_of(tagger: AnsweringTagger, texts: Sequence[str], decoding: str) -> 
 
 def expect_answers(tagger: AnsweringTagger) -> Expected:
     """Return a tagger's answers to the texts, as `check.json` holds them."""
-    answers, head = answers_of(tagger, check_texts(), tagger.head.decoding), tagger.head
+    answers = answers_of(tagger, check_texts(), tagger.head.decoding)
+    head = tagger.head
     where = f"{platform.system()} {platform.machine()}"
     return Expected(1, read_versions(), where, head.name, head.decoding, answers)
 

@@ -52,7 +52,8 @@ class LinearHeadKind(HeadKind):
         from nerbert.model.forward import TorchScorer
 
         model = load_tagger_model(task.source)
-        tags, pieces = tags_of(model, task.source), task.pieces(model.config)
+        tags = tags_of(model, task.source)
+        pieces = task.pieces(model.config)
 
         def logits(ids: Any, mask: Any) -> Any:
             return model(input_ids=ids, attention_mask=mask).logits
@@ -109,7 +110,8 @@ def on_back_end(
     on_torch: Callable[[str, HeadOptions], AnyHead],
 ) -> AnyHead:
     """Open a head by one of two functions, on an export or in torch; raise InputError or MissingExtra for none."""
-    exported, has_weights = onnx.read_exported(folder.name), folder.backend == "torch"
+    exported = onnx.read_exported(folder.name)
+    has_weights = folder.backend == "torch"
     order = ("int8", "fp32") if options.precision == "auto" else (options.precision,)
     precision = next((name for name in order if exported and name in exported.graphs), "")
     on_cpu = options.backend != "torch" and options.device.partition(":")[0] in ("", "cpu")

@@ -126,7 +126,8 @@ def _calibrate_tagger(
     predicted = find(lambda _: default)
     if not predicted.entities.types:
         raise InputError(f"{folder}: finds no entity in {source['name']}; calibrate on sentences of its own domain")
-    calibration, bounds = predicted.calibration_json(source), dict[str, Threshold]()
+    calibration = predicted.calibration_json(source)
+    bounds = dict[str, Threshold]()
     temperature = calibration["temperature"]
     fitted = {} if best is None else {"threshold": calibrate_threshold(best.probability, temperature)}
     if best is not None:
@@ -168,7 +169,8 @@ def _find_thresholds(
     find: Find, default: float, temperature: float, precision: float, least: float
 ) -> dict[str, Threshold]:
     """Return thresholds by type, none below `least`, with counts under all of them; a type without uses `default`."""
-    predicted, scale = find(lambda _: uncalibrate(least, temperature)), 10**_PLACES
+    predicted = find(lambda _: uncalibrate(least, temperature))
+    scale = 10**_PLACES
     confidences = [math.floor(value * scale) / scale for value in predicted.entities.confidences(temperature).tolist()]
     bounds = {
         name: bound if bound.confidence is None else replace(bound, confidence=max(bound.confidence, least))
@@ -178,7 +180,8 @@ def _find_thresholds(
     least_by_type = {name: default if bound.confidence is None else bound.confidence for name, bound in bounds.items()}
     predicted = find(lambda name: uncalibrate(least_by_type.get(name, default), temperature))
     sure = predicted.entities.confidences(temperature).tolist()
-    kept, right = Counter[str](), Counter[str]()
+    kept = Counter[str]()
+    right = Counter[str]()
     for type_, confidence, is_right in zip(predicted.entities.types, sure, predicted.right.tolist(), strict=True):
         if confidence >= least_by_type.get(type_, default):
             kept[type_] += 1

@@ -37,7 +37,8 @@ class ConceptHeadKind(HeadKind):
         model = open_concepts(task.source)
         text = WordModel(model.text, model.boundaries)
         width = int(model.config.hidden_size)
-        pieces, names = task.pieces(model.config), SubwordTokenizer(model.tokenizer, model.names.config, LONGEST_NAME)
+        pieces = task.pieces(model.config)
+        names = SubwordTokenizer(model.tokenizer, model.names.config, LONGEST_NAME)
 
         def of_text(ids: Any, mask: Any) -> Any:
             return text.with_boundaries(model.text(input_ids=ids, attention_mask=mask).last_hidden_state)
@@ -48,7 +49,8 @@ class ConceptHeadKind(HeadKind):
         columns = concept_head(boundaries=model.boundaries is not None).columns_of(width)
         parts = [model.text] if model.boundaries is None else [model.text, model.boundaries]
         task.graphs(parts, of_text, TorchScorer(text, "fp32", WordModel.scores), pieces, columns, onnx.STATES)
-        parts, scorer = [model.names, model.projection], TorchScorer(model, "fp32", ConceptModel.name_states)
+        parts = [model.names, model.projection]
+        scorer = TorchScorer(model, "fp32", ConceptModel.name_states)
         task.graph(parts, of_name, scorer, names, width, onnx.STATES, onnx.CONCEPTS_GRAPH)
         task.write_tokenizer(model.tokenizer, onnx.CONCEPTS_TOKENIZER)
         concepts = {
@@ -128,6 +130,7 @@ def _on_onnx(exported: onnx.Exported, precision: str, options: HeadOptions) -> C
 
 
 def _onnx_encoder(exported: onnx.Exported, facts: onnx.ConceptFacts, threads: int) -> LabelEncoder:
-    graph, tokenizer = exported.folder / onnx.CONCEPTS_GRAPH, exported.tokenizer(onnx.CONCEPTS_TOKENIZER)
+    graph = exported.folder / onnx.CONCEPTS_GRAPH
+    tokenizer = exported.tokenizer(onnx.CONCEPTS_TOKENIZER)
     scorer = exported.open(graph, facts.width, threads=threads, output=onnx.STATES)
     return LabelEncoder(scorer, facts.pieces(tokenizer, facts.longest), facts.pooling)

@@ -85,7 +85,8 @@ def export(
         raise SettingsError(f"--max-loss {max_loss:g}: points of F1, above 0 and up to 100")
     need("train", "torch", "transformers")
     source = ModelFolder.open(tagger, "tagger").check()
-    card, exporter = source.card, head_kind(source, head)
+    card = source.card
+    exporter = head_kind(source, head)
     exporter.check_export(str(tagger))
     if source.backend != "torch":
         raise InputError(
@@ -144,7 +145,9 @@ def _measure_agreement(
     heads: Mapping[str, Head], task: ExportTask, card: Mapping[str, Any], max_loss: float
 ) -> dict[str, Agreement]:
     """Return each head's agreement with the first one on the data's types; raise InputError for none, or a bad int8."""
-    torch, examples, types = next(iter(heads.values())), task.examples, task.types()
+    torch = next(iter(heads.values()))
+    examples = task.examples
+    types = task.types()
     if torch.types:
         examples = [
             replace(example, spans=tuple(span for span in example.spans if span.type in torch.types))
@@ -157,7 +160,8 @@ def _measure_agreement(
         )
     if not torch.types:  # labels at run time are the data's types, at the tagger's own thresholds
         bounds = thresholds_of(None, card.get("thresholds"), types, usual_threshold(torch, card))
-        labels, least = as_learnt(types, card), [bounds[type_] for type_ in types]
+        labels = as_learnt(types, card)
+        least = [bounds[type_] for type_ in types]
         heads = {name: head.for_labels(labels, least) for name, head in heads.items()}
     agreement = agreement_of(heads, examples)
     if int8 := agreement.get("onnx int8"):

@@ -59,7 +59,8 @@ def _is_unknown(text: str, head: object) -> bool:
 
 def tell_foreign(texts: Iterable[str], tagger: JobTagger) -> None:
     """Say once, in each process, if texts begin in another language than the tagger's, or in unknown characters."""
-    text, language = " ".join(islice(texts, _TEXTS)), tagger.known_language
+    text = " ".join(islice(texts, _TEXTS))
+    language = tagger.known_language
     if is_foreign(text, language):
         _tell_once(
             f"note: a text seems to be in another language than the tagger's ({language}); how to train one: "

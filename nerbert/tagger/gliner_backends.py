@@ -58,7 +58,8 @@ def _on_torch(source: str, options: HeadOptions, loaded: "GlinerFolder | None" =
     """Return the head in fp32, for which published thresholds hold, unless the options have bf16."""
     from nerbert.model.gliner.layers import TorchGliner
 
-    loaded, precision = loaded or load_gliner(Path(source)), "bf16" if options.precision == "bf16" else "fp32"
+    loaded = loaded or load_gliner(Path(source))
+    precision = "bf16" if options.precision == "bf16" else "fp32"
     name, tokens = place_model(loaded.model, replace(options, precision=precision))
     return GlinerHead(
         TorchGliner(loaded, precision, name),

@@ -53,10 +53,13 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, torch_head: GlinerHead
 
 def _write_graphs(task: ExportTask, model: GlinerModel) -> None:
     """Write the three graphs in fp32, traced on two short texts of words, labels and spans."""
-    config, apart = model.config, model.labels_body is not None
+    config = model.config
+    apart = model.labels_body is not None
     directions = _split_directions(model.rnn["lstm"]) if hasattr(model, "rnn") else []
-    of_text, of_labels = partial(_text_graph, model, directions), partial(_label_graph, model)
-    free, marked = {0: "texts", 1: "words", 2: "pieces of a word"}, {0: "texts", 1: "labels"}
+    of_text = partial(_text_graph, model, directions)
+    of_labels = partial(_label_graph, model)
+    free = {0: "texts", 1: "words", 2: "pieces of a word"}
+    marked = {0: "texts", 1: "labels"}
     places = torch.tensor([[[3, -1], [4, 5], [6, -1]], [[3, -1], [4, -1], [-1, -1]]])
     text = {**head_kinds.piece_inputs(int(model.body.config.vocab_size)), "places": (places, free)}
     if not apart:
@@ -115,7 +118,8 @@ def _text_graph(model: Any, directions: Sequence[Any], ids: Any, mask: Any, plac
     """Return (texts · words, …) parts, and (texts, labels, width) states for `marks` (texts, labels)."""
     states = model.body(input_ids=ids, attention_mask=mask)[0]
     texts = torch.arange(states.shape[0])[:, None]
-    words, counts = _pool_words(model, states, places), (places[:, :, 0] >= 0).sum(1)
+    words = _pool_words(model, states, places)
+    counts = (places[:, :, 0] >= 0).sum(1)
     back = (counts[:, None] - 1 - torch.arange(words.shape[1])).clamp(min=0)  # from each text's last word
     for forward, backward in zip(directions[::2], directions[1::2], strict=True):
         words = torch.cat([forward(words)[0], backward(words[texts, back])[0][texts, back]], 2)
@@ -124,7 +128,8 @@ def _text_graph(model: Any, directions: Sequence[Any], ids: Any, mask: Any, plac
 
 def _pool_words(model: Any, states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Return (texts, words, width); `places` (texts, words, pieces) are indices of words' subwords; −1: none."""
-    texts, pooling = torch.arange(states.shape[0])[:, None], model.config.subtoken_pooling
+    texts = torch.arange(states.shape[0])[:, None]
+    pooling = model.config.subtoken_pooling
     if pooling not in ("mean", "max"):
         first: torch.Tensor = model.project(states[texts, places[:, :, 0].clamp(min=0)])
         return first

@@ -55,7 +55,8 @@ def facts_of(exported: onnx.Exported, config: GlinerConfig, marks: Sequence[str]
 
     Raise InputError if they belong to another model than the configuration.
     """
-    path, file = exported.folder / onnx.CARD, config.file
+    path = exported.folder / onnx.CARD
+    file = config.file
     facts = parse_json(json.dumps(exported.card.own), GlinerFacts, f"{path}: own", remedy="export the model again")
     index = facts.config.get("class_token_index")
     config = replace(config, class_token_index=index) if config.class_token_index < 0 and type(index) is int else config
@@ -76,7 +77,8 @@ def pieces_of(
     marks: Mapping[str, Sequence[int]] | None = None,
 ) -> PromptTokenizer:
     """Return the tokenizer of texts; without `marks`, of labels that have their own encoder."""
-    tokenizer, body = onnx.LightTokenizer(exported.folder / file, facts), SimpleNamespace(config=facts.body_config)
+    tokenizer = onnx.LightTokenizer(exported.folder / file, facts)
+    body = SimpleNamespace(config=facts.body_config)
     return tokenizer_class(tokenizer, config, body, for_labels=marks is None, marks=marks)
 
 
@@ -91,7 +93,9 @@ class OnnxGliner:
         labels: onnx.TokenizerFacts | None,
         threads: int = 0,
     ) -> None:
-        self.name, self._config, self._pad_id = f"onnx {precision} cpu", config, exported.card.pad_id
+        self.name = f"onnx {precision} cpu"
+        self._config = config
+        self._pad_id = exported.card.pad_id
         self._text = onnx.Graph(exported.graphs[precision], threads)
         self._rows = onnx.Graph(exported.folder / onnx.SCORES_GRAPH, threads)
         self._of_words = [name for name in self._text.outputs if name != STATES]
@@ -102,7 +106,8 @@ class OnnxGliner:
             and bool(self._of_words)
             and self._text.inputs.keys() == {"input_ids", "attention_mask", "places", *marks}
         )
-        parts, spans = {*self._of_words, *self._of_labels}, [STARTS, ENDS]
+        parts = {*self._of_words, *self._of_labels}
+        spans = [STARTS, ENDS]
         inputs, outputs = (parts, [*spans, SCORES]) if config.chooses else (parts.union(spans), [SCORES])
         self._rows.check(list(self._rows.outputs) == outputs and self._rows.inputs.keys() <= inputs)
         self._vectors: LabelVectors | None = None
@@ -142,7 +147,8 @@ class OnnxGliner:
         """Return the parts of labels that have their own encoder."""
         if self._vectors is None:
             return []
-        flat, columns = self._vectors(labels), pairwise(accumulate(map(prod, self._shapes), initial=0))
+        flat = self._vectors(labels)
+        columns = pairwise(accumulate(map(prod, self._shapes), initial=0))
         return [flat[:, a:b].reshape(-1, *shape) for (a, b), shape in zip(columns, self._shapes, strict=True)]
 
     def make_feed(self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt]) -> dict[str, Array]:
@@ -164,7 +170,8 @@ class OnnxGliner:
         outputs = self._text(feed, len(windows) * most, **{STATES: len(windows)})
         score_text = self._score_chosen if self._config.chooses else self._score_spans
         for row, (window, prompt, vector) in enumerate(zip(windows, prompts, vectors, strict=True)):
-            first, words = row * most, len(window.counts)
+            first = row * most
+            words = len(window.counts)
             parts = {name: outputs[name][first : first + words] for name in self._of_words}
             if self._vectors is None:
                 self._text.check(outputs[STATES].ndim == 3)
@@ -177,14 +184,17 @@ class OnnxGliner:
     def _score_spans(self, words: int, feed: Mapping[str, Array], labels: int) -> Array:
         """Return the log-odds of one text."""
         if self._config.token_level:
-            step, starts, widths = max(1, _SPANS // max(1, labels)), np.arange(words), np.zeros(words, np.int64)
+            step = max(1, _SPANS // max(1, labels))
+            starts = np.arange(words)
+            widths = np.zeros(words, np.int64)
             odds = np.empty((words, 1, labels, 3), np.float32)
         else:
             step, widest = _SPANS, self._config.max_width
             starts, widths = np.nonzero(np.arange(words)[:, None] + np.arange(widest) < words)
             odds = np.full((words, widest, labels), -np.inf, np.float32)
         for index in range(0, len(starts), step):
-            start, width = starts[index : index + step], widths[index : index + step]
+            start = starts[index : index + step]
+            width = widths[index : index + step]
             rows = self._rows({**feed, STARTS: start, ENDS: start + width}, len(start))[SCORES]
             if rows.shape[1:] != odds.shape[2:]:
                 raise InputError(
@@ -197,7 +207,8 @@ class OnnxGliner:
     def _score_chosen(self, words: int, feed: Mapping[str, Array], labels: int) -> Array:
         """Return the log-odds of one text whose spans the graph chooses."""
         starts, ends, rows = self._rows.run(feed)
-        count, shapes = starts.size, [(column.dtype, column.shape) for column in (starts, ends, rows)]
+        count = starts.size
+        shapes = [(column.dtype, column.shape) for column in (starts, ends, rows)]
         right = shapes == [(np.int64, (count,)), (np.int64, (count,)), (np.float32, (count, labels))]
         if not right or ((starts < 0) | (ends < starts) | (ends >= words)).any():
             raise InputError(

@@ -30,7 +30,8 @@ def weights_of(folder: ModelFolder) -> tuple[tuple[str, int, int], ...]:
 
 def check_apart(source: Path, output: Path) -> None:
     """Raise InputError for an output that would replace the tagger's folder, or lie in it."""
-    here, there = source.resolve(), output.resolve()
+    here = source.resolve()
+    there = output.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise InputError(f"{output}: lies in the tagger's folder, or around it; name another folder")
 

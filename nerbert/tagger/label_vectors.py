@@ -59,7 +59,8 @@ class LabelVectors:
     def __call__(self, labels: Sequence[EntityLabel]) -> Array:
         """Return (labels, width); raise InputError for a label that the encoder can't read."""
         keys = [sha256(label.text.encode()).digest() for label in labels]
-        folder, by_key = self._make_folder(), dict(zip(keys, labels, strict=True))
+        folder = self._make_folder()
+        by_key = dict(zip(keys, labels, strict=True))
         vectors = self._read(folder, by_key)
         if by_key.keys() - vectors.keys():
             with _lock:
@@ -103,7 +104,8 @@ class LabelVectors:
         for path in filter(Path.exists, paths):
             try:
                 with at(path), refused("can't be read"), path.open("rb") as stream, np.load(stream) as content:
-                    keys, vectors = content["keys"], content["vectors"]
+                    keys = content["keys"]
+                    vectors = content["vectors"]
                     right = [(np.uint8, (len(vectors), _KEY)), (np.float32, (len(keys), self._width))]
                     if [(column.dtype, column.shape) for column in (keys, vectors)] != right:
                         raise InputError("holds other columns than vectors of labels")

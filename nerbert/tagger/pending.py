@@ -59,7 +59,9 @@ class KeptHead:
     """The head of a list of labels, at the lowest probabilities of the last call; only one thread makes it."""
 
     def __init__(self, labels: tuple[EntityLabel, ...]) -> None:
-        self._labels, self._lock, self._least = labels, ThreadLock(), tuple[float, ...]()
+        self._labels = labels
+        self._lock = ThreadLock()
+        self._least = tuple[float, ...]()
         self._head: Head | None = None
 
     def at_least(self, head: Head, least: tuple[float, ...]) -> Head:
@@ -67,7 +69,8 @@ class KeptHead:
         with self._lock:
             if self._head is None or self._least != least:
                 with _model_refused():
-                    self._head, self._least = (self._head or head).for_labels(self._labels, least), least
+                    self._head = (self._head or head).for_labels(self._labels, least)
+                    self._least = least
             return self._head
 
 
@@ -85,7 +88,8 @@ class PendingText:
         self.text = content.text if isinstance(content, Example) else content
         self.spans, self.read, self.dropped = list[Span](), len(self.text), False
         self._graphemes = None if self.text.isascii() else Graphemes(self.text)
-        self._around, self._free = list[tuple[int, int]](), 0
+        self._around = list[tuple[int, int]]()
+        self._free = 0
 
     @property
     def is_open(self) -> bool:
@@ -127,7 +131,9 @@ _Sentence: TypeAlias = tuple[PendingText, int, Example]
 
 def tag_in_order(texts: Iterable[PendingText], cut: Cut) -> Iterator[PendingText]:
     """Yield texts, in order, when all their entities are found; hold a few thousand words (or one text) at a time."""
-    opened, block, words = list[PendingText](), list[_Sentence](), 0
+    opened = list[PendingText]()
+    block = list[_Sentence]()
+    words = 0
     for text in texts:
         opened.append(text)
         for offset, example in cut(text) if text.is_open else ():
@@ -135,11 +141,14 @@ def tag_in_order(texts: Iterable[PendingText], cut: Cut) -> Iterator[PendingText
             words += len(example.words)
             if words >= _BLOCK_WORDS:
                 _tag_block(block)
-                block, words = [], 0
+                block = []
+                words = 0
         if len(opened) >= _BLOCK_TEXTS or not block:
             _tag_block(block)
             yield from opened
-            opened, block, words = [], [], 0
+            opened = []
+            block = []
+            words = 0
     _tag_block(block)
     yield from opened
 
@@ -179,7 +188,8 @@ def _tag_together(block: Sequence[_Sentence]) -> None:
             text, offset, example = sentences[number]
             first, last = (begin, stop) if finder.signs else shown_words(example, begin, stop, type_)
             if first < last:
-                start, end = example.words[first][0], example.words[last - 1][1]
+                start = example.words[first][0]
+                end = example.words[last - 1][1]
                 text.add(offset + start, offset + end, type_, confidence)
         for (text, _, example), characters in zip(sentences, read, strict=True):
             text.read -= len(example.text) - characters
@@ -222,20 +232,24 @@ def shown_tags(example: Example, answer: WordTags) -> WordTags:
     shown = [(*shown_words(example, *span), span[2]) for span in spans]
     if shown == spans:
         return answer
-    tags, free = [OUTSIDE] * len(answer.tags), 0
+    tags = [OUTSIDE] * len(answer.tags)
+    free = 0
     for first, last, type_ in shown:
-        start, free = max(first, free), last
+        start = max(first, free)
+        free = last
         tags[start:last] = [f"{'I' if index else 'B'}-{type_}" for index in range(last - start)]
     return WordTags(tags, answer.confidences)
 
 
 def join_sentences(text: str, sentences: Iterable[tuple[int, Example]], longest: int) -> Iterator[tuple[int, Example]]:
     """Yield neighbouring sentences of a text as one, of at most `longest` words; a longer sentence stays alone."""
-    group, words = list[tuple[int, Example]](), 0
+    group = list[tuple[int, Example]]()
+    words = 0
     for offset, sentence in sentences:
         if group and words + len(sentence.words) > longest:
             yield _join(text, group)
-            group, words = [], 0
+            group = []
+            words = 0
         group.append((offset, sentence))
         words += len(sentence.words)
     if group:

@@ -133,8 +133,10 @@ class FoundNames:
 
     def find_cut(self, before: str, after: str) -> tuple[list[Region], list[Region]]:
         """Return the parts, in two consecutive lines, of names that the line break cuts."""
-        first, second = list[Region](), list[Region]()
-        skipped, edge = max(0, len(before) - _EDGE), f"{before[-_EDGE:]}\n"
+        first = list[Region]()
+        second = list[Region]()
+        skipped = max(0, len(before) - _EDGE)
+        edge = f"{before[-_EDGE:]}\n"
         for start, end, type_ in self.find(edge + after[:_EDGE]):
             if start < len(edge) - 1 and len(edge) < end:
                 name = f"{edge}{after}"[start:end]
@@ -158,14 +160,19 @@ def redact(
         if marked:
             repeats += [(start + first, start + last, type_) for first, last, type_ in names.find(text[start:end])]
     regions = [Region(*row, False, row[1] - row[0]) for row in repeats]
-    pieces, replaced, done, size = list[str](), list[Replaced](), 0, 0
+    pieces = list[str]()
+    replaced = list[Replaced]()
+    done = 0
+    size = 0
     for region in _join_regions([*marked, *regions, *parts]):
-        original, gap = text[region.start : region.end], text[done : region.start]
+        original = text[region.start : region.end]
+        gap = text[done : region.start]
         name = region.name or original
         new = pseudonym(region.type, name, original)
         replaced.append(Replaced(size + len(gap), new, original, region.type, region.marked, name))
         pieces += [gap, new]
-        done, size = region.end, size + len(gap) + len(new)
+        done = region.end
+        size = size + len(gap) + len(new)
     return Redacted("".join([*pieces, text[done:]]), tuple(replaced))
 
 
@@ -175,7 +182,8 @@ def _join_regions(regions: Iterable[Region]) -> list[Region]:
     for region in sorted(regions, key=lambda region: (region.start, -region.end)):
         if joined and region.start < joined[-1].end:
             last = joined.pop()
-            best, end = max(last, region, key=attrgetter("longest")), max(last.end, region.end)
+            best = max(last, region, key=attrgetter("longest"))
+            end = max(last.end, region.end)
             joined.append(Region(last.start, end, best.type, last.marked or region.marked, *best[4:]))
         else:
             joined.append(region)
@@ -201,7 +209,8 @@ def restore(text: str, replaced: Iterable[tuple[int, str, str]]) -> str:
 
     Raise InputError if a pseudonym is not at its place.
     """
-    parts, done = list[str](), 0
+    parts = list[str]()
+    done = 0
     for start, pseudonym, original in replaced:
         end = start + len(pseudonym)
         if start < done or text[start:end] != pseudonym:
@@ -218,7 +227,8 @@ class EditedText:
     """
 
     def __init__(self, replaced: Iterable[tuple[int, str, str]]) -> None:
-        self.originals, self.seen = dict[str, str](), set[str]()
+        self.originals = dict[str, str]()
+        self.seen = set[str]()
         for _, pseudonym, original in replaced:
             other = fold_text(self.originals.setdefault(pseudonym, original)) != fold_text(original)
             if other or pseudonym.startswith(_BLOCK):
@@ -238,7 +248,8 @@ def find_placeholders(text: str) -> set[str]:
 
 def number_names(taken: Collection[str] = ()) -> Pseudonym:
     """Return pseudonyms like `[person 1]` for one document, except those `taken`; a name of a type has one number."""
-    names, last = dict[tuple[str, str], str](), Counter[str]()
+    names = dict[tuple[str, str], str]()
+    last = Counter[str]()
 
     def make(type_: str, name: str, _: str) -> str:
         key = type_, fold_text(name)

@@ -111,14 +111,16 @@ def change_types(
 
 def _rename_card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the card of a tagger whose types have these names; a merged type has its parts' highest threshold."""
-    before, counts = folder.card, Counter(new for new in names.values() if new)
+    before = folder.card
+    counts = Counter(new for new in names.values() if new)
     after = {key: value for key, value in before.items() if key not in _MEASURED}
     after |= {"types": sorted(counts), "changed_types": {**names}}
     if thresholds := before.get("thresholds"):
         bounds = [(names.get(old, old), bound) for old, bound in thresholds.items()]
         after["thresholds"] = {new: bound for new, bound in sorted(bounds, key=lambda pair: pair[1]) if new}
     if labels_at_run_time(folder):
-        words, by_name = learnt_words(before), dict[str, list[str]]()
+        words = learnt_words(before)
+        by_name = dict[str, list[str]]()
         for old, new in names.items():
             if new:
                 by_name.setdefault(new, []).extend(text or old for text in words.get(old) or [""])

@@ -56,7 +56,8 @@ def check(source: str | Path, *, renew: bool = False, head: str = "", **loading:
             write_check(Path(name), head)
         folder = ModelFolder.open(name, "tagger").check().path
         CHECKED.add(folder.resolve())
-        tagger, expected = Tagger.load(folder, head=head, **loading).with_default_labels(), read_check(folder)
+        tagger = Tagger.load(folder, head=head, **loading).with_default_labels()
+        expected = read_check(folder)
         _check_types(tagger, folder)
         if expected is None:
             copy = name if Path(name).is_dir() else "A-COPY"

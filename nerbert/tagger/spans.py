@@ -68,7 +68,8 @@ class Spans(list[Span]):
 
     def _repr_html_(self) -> str:
         """Return the beginning of the text, with its entities marked, as escaped HTML."""
-        shown, end = character_spans(self.text, self, self.offsets), min(len(self.text), _MOST_CHARACTERS)
+        shown = character_spans(self.text, self, self.offsets)
+        end = min(len(self.text), _MOST_CHARACTERS)
         if len(shown) > _MOST_ENTITIES:
             end = min(end, shown[_MOST_ENTITIES].start)
         end = next((span.start for span in shown if span.start < end < span.end), end)
@@ -196,6 +197,7 @@ class Graphemes:
         return borders
 
 
-_GRAPHEME, _WORD = regex.compile(r"\X"), regex.compile(r"\S++")
+_GRAPHEME = regex.compile(r"\X")
+_WORD = regex.compile(r"\S++")
 _FIRST_WIDE, _FIRST_PREPENDED = "\x80", "\u0600"
 """Characters below the first never continue a grapheme; those below the second never join the next character."""

@@ -67,9 +67,11 @@ def summarise(source: str) -> list[ModelSummary]:
 
 def _summary(source: str) -> ModelSummary:
     folder = ModelFolder.open(source, "tagger").check()
-    card, exported = folder.card, read_exported(folder.name)
+    card = folder.card
+    exported = read_exported(folder.name)
     config = read_json(folder.path / folder.kind.config, dict[str, Any])
-    body, head = folder.kind.encoder(folder.path), folder.head_name
+    body = folder.kind.encoder(folder.path)
+    head = folder.head_name
     weights = [path for path in folder.files("weights") if path.suffix == ".safetensors"]
     return ModelSummary(
         name=source,

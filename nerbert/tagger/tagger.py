@@ -63,9 +63,11 @@ class Tagger:
     ) -> None:
         self.head, self.splitter, self.language = head, splitter, language
         self.offsets = check_offsets(offsets)
-        self.temperature, self.thresholds = temperature, thresholds or {}
+        self.temperature = temperature
+        self.thresholds = thresholds or {}
         self.card: Mapping[str, Any] = {}
-        self._heads, self._lock = lru_cache(_KEPT)(pending.KeptHead), ThreadLock()
+        self._heads = lru_cache(_KEPT)(pending.KeptHead)
+        self._lock = ThreadLock()
 
     @classmethod
     @refused(bad_path)
@@ -105,7 +107,8 @@ class Tagger:
         if seeds := seed_folders(str(source)):
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         folder = ModelFolder.open(source, "tagger").check()
-        weights, card = weights_of(folder), folder.card
+        weights = weights_of(folder)
+        card = folder.card
         settings = HeadOptions(
             backend,
             precision,
@@ -119,9 +122,11 @@ class Tagger:
         opened = head_kind(folder, head).open(folder, settings)
         default = usual_threshold(opened, card)
         bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types, default) if opened.types else {}
-        splitter, language = check_splitter(card["word_splitter"]), str(card.get("language") or "en")
+        splitter = check_splitter(card["word_splitter"])
+        language = str(card.get("language") or "en")
         tagger = cls(opened, splitter, language, thresholds=bounds, offsets=offsets)
-        tagger._chosen, tagger.temperature = thresholds, temperature_of(card)
+        tagger._chosen = thresholds
+        tagger.temperature = temperature_of(card)
         options = {
             "backend": backend,
             "precision": precision,
@@ -272,7 +277,8 @@ class Tagger:
     def for_self_check(self, decoding: str) -> "Tagger":
         """Return the tagger for its self-check: without thresholds; long sentences go through windows."""
         bare = type(self)(self.head.for_self_check(decoding), self.splitter, self.language)
-        bare.temperature, bare.card = self.temperature, {SIGNS: True}
+        bare.temperature = self.temperature
+        bare.card = {SIGNS: True}
         return bare
 
     def with_labels(self, labels: Iterable[str | EntityLabel]) -> "Tagger":
@@ -308,7 +314,8 @@ class Tagger:
 
     def _copy_with_labels(self, labels: tuple[EntityLabel, ...]) -> "Tagger":
         """Return a tagger with these labels and their thresholds, and without their head."""
-        tagger, names = copy(self), [label.name for label in labels]
+        tagger = copy(self)
+        names = [label.name for label in labels]
         chosen = self._chosen
         if isinstance(chosen, Mapping):  # those of other labels wait for them
             others = chosen.keys() - {"", *names}
@@ -343,7 +350,8 @@ class Tagger:
         if not tagger.types:
             raise InputError(NEEDS_LABELS)
         bounds = tagger.thresholds if thresholds is None else thresholds_of(thresholds, tagger.thresholds, tagger.types)
-        finders, key = {} if finders is None else finders, (asked, decoding, *bounds.items())
+        finders = {} if finders is None else finders
+        key = (asked, decoding, *bounds.items())
         if key not in finders:
             try:
                 head = tagger._head_for(bounds)
@@ -411,7 +419,8 @@ class Tagger:
 
         The tags are those of the entities that `tag` gives. Without thresholds they are the head's own, unchanged.
         """
-        head, examples = self._head_for(self.thresholds), list(map(pending.clean_example, examples))
+        head = self._head_for(self.thresholds)
+        examples = list(map(pending.clean_example, examples))
         if not any(self.thresholds.values()):
             answers = head.tag(examples, self.temperature)
         else:

@@ -91,7 +91,8 @@ class Answering:
         """Return the thresholds in words."""
         if not self.thresholds:
             return "no thresholds"
-        low, high = min(self.thresholds.values()), max(self.thresholds.values())
+        low = min(self.thresholds.values())
+        high = max(self.thresholds.values())
         bounds = f"thresholds {low:.3f} to {high:.3f}" if low < high else f"threshold {low:.3f}"
         count = len(self.thresholds)
         return bounds if count == self.types else f"{bounds} for {count} of {self.types} types"

@@ -54,8 +54,11 @@ class TrainLog:
 
     def add_step(self, loss: float, tokens: int, seconds: float) -> None:
         """Count a step; `seconds` is the total training time so far."""
-        self.steps, self.tokens, self.seconds = self.steps + 1, self.tokens + tokens, max(seconds, 1e-9)
-        self.loss_sum, self.loss_steps = self.loss_sum + loss, self.loss_steps + 1
+        self.steps = self.steps + 1
+        self.tokens = self.tokens + tokens
+        self.seconds = max(seconds, 1e-9)
+        self.loss_sum = self.loss_sum + loss
+        self.loss_steps = self.loss_steps + 1
 
     def add_entry(self, epoch: float) -> dict[str, int | float]:
         """Add an entry with the mean loss since the last one, and return it."""
@@ -111,7 +114,10 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, keep: int, *, minutes: float = 0, steps: int = 0, tokenizer: Any = None) -> None:
-        self._folder, self._keep, self._seconds, self._steps = folder, keep, 60 * minutes, steps
+        self._folder = folder
+        self._keep = keep
+        self._seconds = 60 * minutes
+        self._steps = steps
         self._tokenizer = tokenizer
         self._last = time.monotonic()
         self._unreadable: set[Path] = set()
@@ -193,7 +199,8 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[T
     if folder.name != _name(log.steps):
         raise InputError(f"{folder / _STATE}: of step {log.steps}, not of the folder's")
     expected = _weights(model)
-    weights, moments = _read(folder / _WEIGHTS), _read(folder / _OPTIMIZER)
+    weights = _read(folder / _WEIGHTS)
+    moments = _read(folder / _OPTIMIZER)
     columns = _read_columns(folder, log.columns)
     _check(folder / _WEIGHTS, weights, expected)
     named = {name: parameter for name, parameter in model.named_parameters() if f"{name}.step" in moments}

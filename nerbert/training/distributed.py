@@ -27,7 +27,8 @@ class ProcessGroup:
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._accelerator = accelerator
-        self.rank, self.count = int(accelerator.process_index), int(accelerator.num_processes)
+        self.rank = int(accelerator.process_index)
+        self.count = int(accelerator.num_processes)
         self.device: torch.device = accelerator.device
 
     @property

@@ -35,7 +35,8 @@ def train(run: Run) -> TrainLog:
     run.resume()
     run.model.train()
     log, processes = run.log, run.processes
-    record, signals = Record(run), stop_asked() if run.checkpoints else nullcontext(lambda: 0)
+    record = Record(run)
+    signals = stop_asked() if run.checkpoints else nullcontext(lambda: 0)
     with record, explain_out_of_memory(), signals as asked:
         for epoch, steps in run.epochs():
             # The objective's columns for the epoch
@@ -68,7 +69,8 @@ class Record:
     def __init__(self, run: Run) -> None:
         self._run, self._log, first = run, run.log, run.processes.is_first
         self._checkpoints, self._steps = (run.checkpoints, run.steps) if first else (None, None)
-        self._begin, self._warned = time.monotonic() - run.log.seconds, False
+        self._begin = time.monotonic() - run.log.seconds
+        self._warned = False
 
     def __enter__(self) -> None:
         if self._steps:

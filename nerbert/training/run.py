@@ -53,7 +53,8 @@ class Run:
 
     @explain_out_of_memory()
     def __post_init__(self) -> None:
-        objective, first = self.objective, len(self.data.numbers_of(0))
+        objective = self.objective
+        first = len(self.data.numbers_of(0))
         self.epoch_hooks = objective if isinstance(objective, EpochHooks) else EpochHooks()
         self.step_hooks = objective if isinstance(objective, StepHooks) else StepHooks()
         self.per_epoch, self.total = math.ceil(first / self.settings.batch_size), total_steps(first, self.settings)
@@ -153,7 +154,8 @@ def make_optimizer(
     if objective and (optimizer := objective.optimizer(model, settings)):
         return optimizer
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    rate, new = settings.new_layers_learning_rate, set[int]()
+    rate = settings.new_layers_learning_rate
+    new = set[int]()
     if rate and objective:
         new = {id(parameter) for parameter in objective.new_parameters(model)}
     groups = _groups([parameter for parameter in trained if id(parameter) not in new], settings)

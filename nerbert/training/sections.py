@@ -108,7 +108,8 @@ def _no_section(name: str, objective: str, cls: type[TrainSettings]) -> Settings
 
 def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
     """Return the objective to train with; raise SettingsError for another command's, and for unrelated sections."""
-    objective, name = find_objective(settings.objective), settings.objective
+    objective = find_objective(settings.objective)
+    name = settings.objective
     if command not in objective.traits.commands:
         raise SettingsError(
             f"setting objective = {name!r}: is for {_quote(objective.traits.commands)} only", setting="objective"

@@ -30,7 +30,8 @@ def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
     share = numbers[processes.rank :: processes.count]
     max_tokens = settings.max_tokens_per_batch
     batches = _cut(run, share, max_tokens, number, shared)
-    parts, terms = objective.parts, [objective.terms(batch) for batch in batches]
+    parts = objective.parts
+    terms = [objective.terms(batch) for batch in batches]
     divisors = processes.totals(*(sum(shares[part] for shares in terms) for part in parts))
     while (losses := _add_gradients(run, batches, number, shared, divisors)) is None:
         sizes = [batch.ids.numel() for batch in batches if len(batch.ids) > 1]
@@ -119,7 +120,8 @@ def _sparse_embeddings(model: torch.nn.Module, device: str) -> Iterator[None]:
 def _backward(run: Run, batch: Batch, divisors: Sequence[float]) -> torch.Tensor:
     """Add a micro-batch's gradients; return its share of the loss of each part."""
     with autocast(batch.ids.device.type, run.settings.precision):
-        sums, parts = run.objective.loss(run.model, batch), run.objective.parts
+        sums = run.objective.loss(run.model, batch)
+        parts = run.objective.parts
         means = torch.stack([sums[part] / (terms or 1.0) for part, terms in zip(parts, divisors, strict=True)])
     means.sum().backward()  # type: ignore[no-untyped-call]
     return means.detach()

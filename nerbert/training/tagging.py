@@ -71,7 +71,8 @@ class TokenClassification(TaggerObjective):
     traits: ClassVar[Traits] = Traits(sources=("gazetteers",))
 
     def __init__(self, types: Sequence[str] = (), section: TaggingSettings = _DEFAULTS) -> None:
-        self._types, self._section = tuple(types), section
+        self._types = tuple(types)
+        self._section = section
         self._tags = tag_names(types)
         self._chooses = "span_f1" if self._types == (ENTITY,) else "typed_f1"
 
@@ -127,7 +128,8 @@ class TokenClassification(TaggerObjective):
 
     def terms(self, batch: Batch) -> dict[str, float]:
         """Return the sum of the weights of all labelled words."""
-        labelled, outside = int((batch.labels != IGNORED).sum()), int((batch.labels == _OUTSIDE).sum())
+        labelled = int((batch.labels != IGNORED).sum())
+        outside = int((batch.labels == _OUTSIDE).sum())
         return {"loss": labelled - outside + self._section.outside_weight * outside}
 
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:

@@ -49,7 +49,8 @@ class Titles:
 def read_titles(folder: Path) -> Titles:
     """Read `titles/`; of pages with the same id, the newest revision wins, or the first of equal revisions."""
     superseded = _find_superseded(folder)
-    old, articles = pc.field("page_number").isin(pa.array(superseded)), 0
+    old = pc.field("page_number").isin(pa.array(superseded))
+    articles = 0
     if len(superseded):
         articles = sum(map(len, _read_rows(folder, ["page_number", "fate"], old & (_FATE == ARTICLE))))
     redirects = (pc.field("ns") == TEMPLATE) & (pc.field("redirect") != "") & ~old
@@ -68,7 +69,8 @@ def write_newest(source: Path, folder: Path, titles: Titles, language: str, exec
     ends = titles.template_redirects
     redirects = {name: end for name, end in ends.items() if is_disambiguation("", (end,), language)}
     task = partial(_write_part, folder=folder, redirects=redirects, language=language)
-    paths, old = shard_paths(source / "titles"), titles.superseded
+    paths = shard_paths(source / "titles")
+    old = titles.superseded
     numbers = (read_table(path, ["page_number"])["page_number"].to_numpy() if len(old) else old for path in paths)
     return sum(executor.map_ordered(task, zip(paths, (np.intersect1d(part, old) for part in numbers), strict=True)))
 
@@ -136,7 +138,8 @@ def _find_superseded(folder: Path) -> Numbers:
     repeated = [np.stack(part)[:, np.isin(part[0], twice)] for part in columns]
     page_ids, revisions, numbers = np.concatenate(repeated, axis=1)
     order = np.lexsort((numbers, -revisions, page_ids))
-    page_ids, numbers = page_ids[order], numbers[order]
+    page_ids = page_ids[order]
+    numbers = numbers[order]
     return np.sort(numbers[1:][page_ids[1:] == page_ids[:-1]])
 
 
@@ -145,7 +148,8 @@ def _write_part(part: tuple[Path, Numbers], folder: Path, redirects: Mapping[str
     path, superseded = part
     ambiguous, articles = _find_disambiguation(path, superseded, redirects, language)
     fates = {Reason.DUPLICATE_PAGE: superseded, Reason.DISAMBIGUATION_PAGE: ambiguous}
-    gone, pages = np.concatenate([superseded, ambiguous]), path.parent.parent / "pages" / path.name
+    gone = np.concatenate([superseded, ambiguous])
+    pages = path.parent.parent / "pages" / path.name
     _rewrite_part(path, folder / "titles", TITLES, gone, partial(_set_fates, fates=fates))
     _rewrite_part(pages, folder / "pages", UNTYPED, gone, lambda table: table.filter(pa.array(~_is_of(table, gone))))
     return articles
@@ -155,7 +159,8 @@ def _find_disambiguation(
     path: Path, superseded: Numbers, redirects: Mapping[str, str], language: str
 ) -> tuple[Numbers, int]:
     """Return the numbers of a part's disambiguation pages, and the count of those with text."""
-    numbers, articles = [], 0
+    numbers = []
+    articles = 0
     condition = _SCANNED & ~pc.field("page_number").isin(pa.array(superseded))
     for batch in read_batches(path, ["page_number", "title", "fate", _TEMPLATES]):
         for row in pa.Table.from_batches([batch]).filter(condition).to_pylist():

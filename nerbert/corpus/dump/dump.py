@@ -30,7 +30,10 @@ from nerbert.records import RawPage
 from nerbert.sources.files import BOM, BZ2_STREAM, HashingFile, Source, detect_packing, unpack_stream
 from nerbert.terminal import tell
 
-_BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
+_BLOCK = 1 << 16
+_LARGEST_HEAD = 1 << 24
+_PROBE = 1 << 24
+_END = 1 << 20
 _PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
 _ENCODING = re.compile(rb"<\?xml[^>]*\bencoding\s*=\s*[\"']([^\"'>]*)")
 _ROOT_NAME = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
@@ -53,7 +56,8 @@ class Dump:
     def __init__(self, location: Path | str | Source, *, wiki: str = "", language: str = "") -> None:
         """Read up to the first page, and check the end, so that faults there appear before the work."""
         self.source = location if isinstance(location, Source) else Source(str(location))
-        self._digests, self._step = list[str](), 0
+        self._digests = list[str]()
+        self._step = 0
         with self.source.faults():
             self.size = self.source.size
             """Size of the input in bytes; None for a pipe until all bytes have arrived."""
@@ -70,7 +74,8 @@ class Dump:
     def _open(self, wiki: str, language: str) -> None:
         raw = BufferedReader(self._raw, 1 << 18)
         packing = detect_packing(raw.peek(16))
-        self._packed, self._stream = packing == "bz2", unpack_stream(raw, or_text=False)
+        self._packed = packing == "bz2"
+        self._stream = unpack_stream(raw, or_text=False)
         self._root, self._head, tree = _read_head(self._stream, str(self.source))
         self.database = tree.findtext("{*}siteinfo/{*}dbname") or ""
         """The name of the wiki's database in the dump, even if the caller gives another; "" for none."""
@@ -100,7 +105,8 @@ class Dump:
             yield from chunks(
                 self.source, self._root, self._stream, self._head, step=split_bytes, taken=lambda: self._raw.size
             )
-            self._digests, self.size = [self._raw.digest()], self._raw.size
+            self._digests = [self._raw.digest()]
+            self.size = self._raw.size
         self.close()
 
     def pages(self) -> Iterator[RawPage]:
@@ -148,11 +154,14 @@ class Dump:
             data = b"".join(iter(lambda: stream.read(_BLOCK), b""))
         if not self._packed:
             return data, data
-        begin, end, starts = b"", b"", [match.start() for match in BZ2_STREAM.finditer(data)]
+        begin = b""
+        end = b""
+        starts = [match.start() for match in BZ2_STREAM.finditer(data)]
         if not starts:  # the last stream is longer than the bytes that were read
             return begin, end
         for piece in unpack_bz2(BytesIO(data[starts[-1] :])):
-            begin, end = begin or piece, end[-_BLOCK:] + piece
+            begin = begin or piece
+            end = end[-_BLOCK:] + piece
         return begin, end
 
 
@@ -182,7 +191,9 @@ def _check_beginning(head: bytes, name: str) -> int:
     start = len(BOM) if head.startswith(BOM) else 0
     prolog = _PROLOG.match(head, start)
     position = prolog.end() if prolog else 0
-    root, begin, coding = _ROOT_NAME.match(head, position), head[position : position + 20], _ENCODING.match(head, start)
+    root = _ROOT_NAME.match(head, position)
+    begin = head[position : position + 20]
+    coding = _ENCODING.match(head, start)
     if form := next((name for name, beginning in _FOREIGN if beginning.match(head, start)), ""):
         remedy = "" if form in ("JSON", "a table in SQL") else "unpack it, or "
         fault = f"is {form}, which isn't read; {remedy}give a pages-articles dump (.xml.bz2)"
@@ -210,7 +221,8 @@ def _read_site(root: "etree._Element", name: str, database: str, wiki: str, lang
             raise InputError(f"{name}:{entry.sourceline}: {fault}")
         namespaces[entry.text or ""] = key
     declared = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
-    codes, chosen = wiki_codes(database, declared or language.lower()), language.lower()
+    codes = wiki_codes(database, declared or language.lower())
+    chosen = language.lower()
     same = chosen in (declared, *codes) or _base(chosen) in map(_base, codes)  # or more exact: `de-ch` for `de`
     if language and not same:
         shown = f"{declared or database!r:.80}"

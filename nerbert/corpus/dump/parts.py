@@ -24,7 +24,9 @@ from nerbert.sources.files import BZ2_STREAM, HashingFile, Source
 _INDEX = re.compile(r"-index\d*\.txt")
 MOST_PARTS = 100_000
 LARGEST_PAGE = 1 << 28
-_CHUNK, _READ, _PIECE = 1 << 24, 1 << 18, 1 << 16
+_CHUNK = 1 << 24
+_READ = 1 << 18
+_PIECE = 1 << 16
 _UNPACKED = 1 << 21
 """Bytes to unpack at once, more than a bz2 block; with smaller pieces, parsed in between, it takes twice as long."""
 _PAGE_TAG = re.compile(rb"<page(?=[\s/>])")
@@ -138,7 +140,8 @@ def find_mark(source: Source, mark: re.Pattern[bytes], start: int, stop: int) ->
     text, end = b"", start
     with source.faults(), source.open(start, start + _LONGEST_MARK) as stream:
         while end - len(text) < stop and (block := stream.read(_PIECE)):
-            text, end = text + block, end + len(block)
+            text = text + block
+            end += len(block)
             if match := mark.search(text):
                 offset = end - len(text) + match.start()
                 return offset if offset < stop else None
@@ -155,7 +158,11 @@ def chunks(
             f"split_bytes = {step}: {source} is unpacked here in pieces of that size; take at most {LARGEST_PAGE}"
         )
     step = step or _CHUNK
-    text, number, line, covered, searched = bytearray(head), 0, 1, 0, step
+    text = bytearray(head)
+    number = 0
+    line = 1
+    covered = 0
+    searched = step
     while True:
         match = _PAGE_TAG.search(text, searched)
         searched = max(step, len(text) - _LONGEST_MARK)
@@ -169,7 +176,10 @@ def chunks(
         if match is None:
             return
         del text[: len(data)]
-        number, line, covered, searched = number + 1, line + data.count(b"\n"), taken(), step
+        number += 1
+        line += data.count(b"\n")
+        covered = taken()
+        searched = step
 
 
 def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] = ("REDIRECT",)) -> Iterator[RawPage]:
@@ -193,7 +203,8 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
                 parser.feed(xml)
             finally:
                 for event, element in cast("Iterator[tuple[str, etree._Element]]", parser.read_events()):
-                    inside, size = event == "start", 0
+                    inside = event == "start"
+                    size = 0
                     if inside:
                         continue
                     pages += 1
@@ -237,7 +248,8 @@ def _read_page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
     """Return a page with its newest revision; missing ids are an error, because sentence ids depend on them."""
     page = _read_fields(element)
     revision = _read_fields(page["revision"]) if "revision" in page else {}
-    title, ns = _read_text(page, "title") or "", _read_text(page, "ns")
+    title = _read_text(page, "title") or ""
+    ns = _read_text(page, "ns")
     page_id, revision_id = (number_in(_read_text(fields, "id"), lowest=0) for fields in (page, revision))
     if page_id is None or revision_id is None:
         raise InputError(
@@ -246,7 +258,8 @@ def _read_page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
     namespace = number_in(ns, lowest=-2, highest=2**31 - 1)
     if ns is not None and namespace is None:
         raise InputError(f"{title!r}, has namespace {ns!r}; fetch the dump again")
-    text, redirect = _read_text(revision, "text") or "", page.get("redirect")
+    text = _read_text(revision, "text") or ""
+    redirect = page.get("redirect")
     if not text and "text" in revision and not _STORED.isdisjoint(map(str, revision["text"].keys())):
         raise InputError(
             f"{title!r}, has no text, only the number of its text, so this is a stub dump; give a pages-articles dump"
@@ -257,7 +270,8 @@ def _read_page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
 
 def _read_fields(element: etree._Element) -> dict[str, etree._Element]:
     """Return the parts of a page or a revision by name: the first of each name, or the newest revision."""
-    space, fields = str(element.tag).rpartition("}")[0], dict[str, etree._Element]()
+    space = str(element.tag).rpartition("}")[0]
+    fields = dict[str, etree._Element]()
     for child in element.iterchildren(f"{space or '{'}}}*"):
         name = str(child.tag).rpartition("}")[2]
         if name not in fields or (name == "revision" and _number_revision(child) >= _number_revision(fields[name])):
@@ -281,7 +295,8 @@ def _find_redirect(named: str | None, text: str, redirects: tuple[str, ...]) -> 
     """Return the target of a redirect with `#section`, "" for none; `named` is the export's target, without section."""
     match = (_ANY_REDIRECT if named else _compile_redirect(redirects)).match(text)
     title, _, section = decode_title(match[1] if match else "").partition("#")
-    title, section = named or title.strip(), section.rstrip()
+    title = named or title.strip()
+    section = section.rstrip()
     return f"{title}#{section}" if title and section else title
 
 

@@ -247,7 +247,8 @@ def fold_redirects(redirects: Mapping[str, str]) -> dict[str, str]:
         while title in redirects and title not in ends and title not in chain:
             chain[title] = None
             title = redirects[title]
-        end, in_cycle = ends.get(title, title), False
+        end = ends.get(title, title)
+        in_cycle = False
         for link in chain:
             in_cycle = in_cycle or link == title
             ends[link] = link if in_cycle else end

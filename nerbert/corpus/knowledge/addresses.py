@@ -71,6 +71,7 @@ def _files(of: str, **values: str) -> list[Address]:
     for group, kind, folder, name, sums, gib, packing, advice in rows:
         if group == of:
             folder, name, sums = (cell.format(**values) for cell in (folder, name, sums))  # noqa: PLW2901
-            limit, lists = int(gib) << 30, f"{folder}/{sums}" if sums else ""
+            limit = int(gib) << 30
+            lists = f"{folder}/{sums}" if sums else ""
             addresses.append(Address(name, kind, f"{folder}/{name}", limit, _BEGINS[packing], advice, lists))
     return addresses

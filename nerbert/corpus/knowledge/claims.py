@@ -182,7 +182,8 @@ def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tall
         if path and not known:
             tally.unknown_class(path[-1])
         elif path and (not best or (len(path) > len(best) and path[:first] == best[:first])):
-            best, first = path, first or len(path)
+            best = path
+            first = first or len(path)
     return best
 
 
@@ -199,7 +200,8 @@ def parse_row(line: bytes) -> Pair | None:
     cells = (decode(line) or "").split("\t", 2)
     if len(cells) < 2 or max(map(len, cells[:2])) > LONGEST_TITLE:
         return None
-    title, name = normalise_title(cells[0]), cells[1].strip()
+    title = normalise_title(cells[0])
+    name = cells[1].strip()
     return (title, name) if title and name else None
 
 

@@ -22,7 +22,8 @@ Database: TypeAlias = duckdb.DuckDBPyConnection
 _MEGABYTES, _MOST_THREADS = 85, 8
 """Memory of the database and of each of its threads, and the maximum number of threads."""
 _ROWS = 1 << 16
-_MOST_CLASSES, MOST_SOURCES = 1 << 16, 126
+_MOST_CLASSES = 1 << 16
+MOST_SOURCES = 126
 _TIE_BITS = 45
 """Bits of the tie-break between claims of equal priority; rank and priority are the bits above."""
 _CLAIMS = pa.schema(
@@ -105,7 +106,8 @@ def write_types(
     insert(database, "classes", paths, pa.schema([("class", pa.int32()), ("class_path", pa.list_(pa.string()))]))
     numbered = enumerate(["", *names])
     insert(database, "sources", numbered, pa.schema([("source", pa.uint8()), ("name", pa.string())]))
-    counts, pages = [TitleCounts() for _ in names], 0
+    counts = [TitleCounts() for _ in names]
+    pages = 0
     groups = "SELECT source, ranks, barred, count(*) FROM types GROUP BY ALL"
     for source, ranks, barred, titles in database.execute(groups).fetchall():
         pages += barred * titles

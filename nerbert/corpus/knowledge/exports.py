@@ -171,7 +171,8 @@ def export_pages(stream: IO[bytes], path: Path | str) -> Iterator[tuple[str, str
                 case ["id", "revision", "page"]:
                     number = number_in(element.text, lowest=0) or 0
                 case ["text", "revision", "page"] if number >= newest:
-                    text, newest = element.text or "", number
+                    text = element.text or ""
+                    newest = number
             forget(element)
     except etree.XMLSyntaxError as error:
         with at(path, error.lineno):
@@ -206,7 +207,8 @@ class Case:
 
     def holds(self, parameters: Mapping[str, str]) -> bool:
         """Return whether an infobox with these parameters meets the condition; unknown operators never hold."""
-        value, expected = _strip_links(parameters.get(self.property, "")), self.value
+        value = _strip_links(parameters.get(self.property, ""))
+        expected = self.value
         holds = {"otherwise": True, "isset": bool(value), "equals": value == expected, "contains": expected in value}
         return holds.get(self.operator, False)
 
@@ -254,7 +256,10 @@ class Mappings:
 
 def read_mappings(stream: IO[bytes], path: Path | str) -> Mappings:
     """Read the mappings of one language, that of the first mapping page; pages of others are `unread`."""
-    language, rules, redirects, unread = "", dict[str, Outcome](), dict[str, str](), list[tuple[str, str]]()
+    language = ""
+    rules = dict[str, Outcome]()
+    redirects = dict[str, str]()
+    unread = list[tuple[str, str]]()
     for title, text in export_pages(stream, path):
         match = PAGE_TITLE.fullmatch(title)
         language = language or (match.group(1).lower() if match else "")

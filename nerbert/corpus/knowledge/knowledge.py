@@ -121,7 +121,9 @@ class Knowledge:
             rank += source.ranked
 
     def _read_answers(self, source: KnowledgeSource, database: Database) -> Iterator[tuple[str, Answer]]:
-        file, counts, classify = source.file, source.counts, classifier(self.ontology)
+        file = source.file
+        counts = source.counts
+        classify = classifier(self.ontology)
         if source.kind == SourceKind.WIKIDATA_JSON:
             return wikidata_answers(database, file, site_of(self.language, self.wiki), self.ontology, counts)
         if source.kind == SourceKind.TABLE:

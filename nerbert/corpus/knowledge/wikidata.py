@@ -105,7 +105,8 @@ class WikidataClasses:
         order = np.lexsort((self._names, far, -depth[rank], sort))
         order = order[sort[order] != Sort.UNKNOWN]
         self.ordered: _Ints = self._names[order]
-        self._sort, self._rank = sort[order], rank[order]
+        self._sort = sort[order]
+        self._rank = rank[order]
 
     def _spread(self, ranks: Mapping[int, int]) -> tuple[_Ints, _Ints]:
         """Return, for each class, the lowest rank among the nearest ranked classes at or above it, and the distance."""
@@ -121,7 +122,8 @@ class WikidataClasses:
             inherited = np.repeat(rank[reached], counts)
             new = far[below] == _NONE
             np.minimum.at(rank, below[new], inherited[new])
-            reached, step = np.unique(below[new]), step + 1
+            reached = np.unique(below[new])
+            step += 1
         return rank, far
 
     def answer(self, index: int | None) -> Answer:
@@ -156,7 +158,8 @@ def wikidata_answers(
     classes = WikidataClasses(np.array(parents, dtype=np.uint32).reshape(-1, 2), ontology)
     numbered = ((name, index) for index, name in enumerate(classes.ordered.tolist()))
     insert(database, "wikidata_ordered", numbered, _ORDERED)
-    judged, titles = database.execute(_JUDGE, {"ordered": len(classes.ordered)}), 0
+    judged = database.execute(_JUDGE, {"ordered": len(classes.ordered)})
+    titles = 0
     while batch := judged.fetchmany(_ROWS):
         titles += len(batch)
         yield from ((title, classes.answer(index)) for title, index in batch)

@@ -70,7 +70,9 @@ class LinkReader:
         def remove_file(match: "re.Match[str]") -> str:
             nonlocal lost
             lost += count_links(match[1])
-            text, start, end = match.string, match.start(), match.end()
+            text = match.string
+            start = match.start()
+            end = match.end()
             return REMOVED if text[end : end + 1] == " " and (text[start - 1 : start] or "\n") in "\n]" else ""
 
         return (self._file.sub(remove_file, source) if "[[" in source else source), lost
@@ -132,7 +134,8 @@ class LinkReader:
         name = unprotect(name.lstrip(": "))
         prefixed = name.lower().startswith(self._own)
         name = name.partition(":")[2].lstrip(": ") if prefixed else name
-        space, other = self.site.namespace(name), self.site.other_wiki(name)
+        space = self.site.namespace(name)
+        other = self.site.other_wiki(name)
         if not plain and (space in (FILE, CATEGORY) or other == "language"):
             return _DROP
         if not name or len(target) > _LONGEST or _NO_TITLE.match(name):

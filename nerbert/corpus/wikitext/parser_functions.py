@@ -102,7 +102,8 @@ def _choose_case(values: Sequence[str], defaults: Sequence[str]) -> str:
         if equals and chosen:
             return text.strip()
         if equals and is_default:
-            default, is_default = text.strip(), False
+            default = text.strip()
+            is_default = False
         last = "" if equals else key
     return last or default
 
@@ -115,7 +116,8 @@ def _make_key(text: str) -> str | float:
 def format_number(text: str, facts: Facts, *, grouped: bool = True) -> str:
     """Return a text with its numbers as a wiki writes them: `-12500.5` → `−12 500,5`."""
     mark, point = (sign.replace("⍽", "\xa0").strip("∅") for sign in facts.get("separators", ",."))
-    least, size = int(facts.get("least digits", "4")[0]), int(facts["group"][0])
+    least = int(facts.get("least digits", "4")[0])
+    size = int(facts["group"][0])
 
     def write(number: "re.Match[str]") -> str:
         whole, dot, decimals = number.group().lstrip("-").partition(".")

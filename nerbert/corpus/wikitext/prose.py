@@ -17,7 +17,8 @@ _BLOCK = re.compile(
 _INDENTED = re.compile(r"\n (?=[^\n]*\S)[^\n]*+")
 _NO_CODE = re.compile(r"<(/?)(?:blockquote|poem|p|ul|ol|dl|li)(?=[\s/>])", re.IGNORECASE)
 _CELLS = re.compile(r"\n(?:[^\n|]++|\|(?!\|))*+\|\|[^\n]*+")
-_RULE, _RARE = re.compile(r"\n-{4,}+"), re.compile(r"\n(?: |----)")
+_RULE = re.compile(r"\n-{4,}+")
+_RARE = re.compile(r"\n(?: |----)")
 _ITEM = re.compile(r"\n[^\S\n]*+[*#:;][*#:;\s]*+(?:(?<!\n)([^\n]*+))?")
 _NO_PROSE = re.compile(r"\n[^\S\n]*+(?:(?:[*#:;|]|!(?!\w)|\{\|)[^\n]*+|=(?:[^\n]*=)?[^\S\n]*+(?=\n|\Z))")
 _BLANK_LINES = re.compile(r"\n(?: *+\n)++")
@@ -67,7 +68,10 @@ def keep_prose(source: str, *, lists: bool) -> str:
 
 def _remove_preformatted(text: str) -> str:
     """Remove the lines that begin with a space, which MediaWiki shows as `<pre>`, except in HTML blocks."""
-    pieces, position, searched, in_block = list[str](), 0, 0, False
+    pieces = list[str]()
+    position = 0
+    searched = 0
+    in_block = False
     for line in _INDENTED.finditer(text):
         if tags := _NO_CODE.findall(text, searched, line.start()):
             in_block = not tags[-1]
@@ -147,12 +151,15 @@ def _squeeze_spaces(text: str) -> str:
 def remove_marks(source: str) -> str:
     """Remove the bold and italic marks from the text; only lines with a bold mark need a closer look."""
     pieces: list[str] = []
-    done, bold = 0, source.find("'''")
+    done = 0
+    bold = source.find("'''")
     while bold >= 0:
-        start, end = source.rfind("\n", done, bold) + 1 or done, source.find("\n", bold)
+        start = source.rfind("\n", done, bold) + 1 or done
+        end = source.find("\n", bold)
         end = len(source) if end < 0 else end
         pieces += (source[done:start].replace("''", ""), _strip_marks(source[start:end]))
-        done, bold = end, source.find("'''", end)
+        done = end
+        bold = source.find("'''", end)
     return "".join([*pieces, source[done:].replace("''", "")])
 
 
@@ -168,7 +175,8 @@ def _strip_marks(line: str) -> str:
     bold, italic = (sum(width in (mark, 5) for width in widths) for mark in (3, 2))
     if bold % 2 and italic % 2 and 3 in widths:
         marks[_find_apostrophe(line, marks, widths)] += 1
-    pieces, position = [], 0
+    pieces = []
+    position = 0
     for mark, (_, end) in zip(marks, runs, strict=True):
         pieces.append(line[position:mark])
         position = end

@@ -45,7 +45,10 @@ def remove_opaque(wikitext: str) -> str:
     """Remove the opaque parts of the text; protect the content of `<nowiki>` until `unprotect`."""
     tags = list(_TAG.finditer(wikitext))
     pieces: list[str] = []
-    position, number, line_start, unclosed = 0, 0, True, set[str]()
+    position = 0
+    number = 0
+    line_start = True
+    unclosed = set[str]()
     while number < len(tags):
         tag = tags[number]
         number += 1
@@ -53,7 +56,8 @@ def remove_opaque(wikitext: str) -> str:
             continue
         if tag[1]:
             pieces.append(wikitext[position:start])
-            position, line_start = tag.end(), False
+            position = tag.end()
+            line_start = False
             if not start or wikitext[start - 1] in _EDGES:
                 _keep_apart(pieces, wikitext[position : position + 1], REMOVED)
             continue
@@ -65,8 +69,10 @@ def remove_opaque(wikitext: str) -> str:
             position = end + 3 if end >= 0 else len(wikitext)
             position += line_start and wikitext.startswith("\n", position)
             continue
-        closing, name = _find_closing(tags, number, unclosed), (tag[3] or tag[4]).lower()
-        position, line_start = tags[closing].end() if closing else tag.end(), False
+        closing = _find_closing(tags, number, unclosed)
+        name = (tag[3] or tag[4]).lower()
+        position = tags[closing].end() if closing else tag.end()
+        line_start = False
         if name == "includeonly" and name in unclosed and not tag[3]:  # it hides the rest of the page, as in MediaWiki
             position = len(wikitext)
         shown = tag.group() if name == "nowiki" and not closing else ""
@@ -87,7 +93,8 @@ def _remove_unseen(text: str) -> str:
     if "<" not in text:
         return text
     text = _READING.sub("", text)
-    pieces, position = list[str](), 0
+    pieces = list[str]()
+    position = 0
     for opened in _UNSEEN.finditer(text):
         if opened.start() < position:
             continue

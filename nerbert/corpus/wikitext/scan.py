@@ -41,7 +41,8 @@ _LINK_OR_MARK = re.compile(f"{_LINK.pattern}|{OPEN}\\d*+{NUMBERED}?|[{_MARKS}]")
 
 def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False) -> CleanPage:
     """Scan one page, without control characters (XML has none); `lists` keeps list items as separate paragraphs."""
-    page_title, reader = normalise_title(title), link_reader(site)
+    page_title = normalise_title(title)
+    reader = link_reader(site)
     text = show_variant(remove_opaque(wikitext), site.code)
     text, boxes = template_reader(site).expand(do_pipe_tricks(text), title)
     text, tables = remove_tables(text)
@@ -69,7 +70,8 @@ def _remove_tags(text: str, site: Site) -> str:
 def _read_spans(text: str, links: PageLinks) -> tuple[str, list[int], list[str]]:
     """Return the text without link marks, the marks' offsets and the targets; count the links that were removed."""
     pieces = _LINK.split(text)
-    numbers, anchors = pieces[1::3], pieces[2::3]
+    numbers = pieces[1::3]
+    anchors = pieces[2::3]
     del pieces[1::3]
     plain = "".join(pieces)
     if any(mark in plain for mark in _MARKS) or not all(part and part[0] != " " != part[-1] for part in anchors):
@@ -85,14 +87,16 @@ def _mend_marks(text: str, links: PageLinks) -> str:
     """Remove unpaired marks and links without an anchor; move outer white space out of anchors."""
 
     def trim_anchor(match: "re.Match[str]") -> str:
-        number, anchor = match[1], match[2]
+        number = match[1]
+        anchor = match[2]
         if number is None:
             return ""
         inner = anchor.strip()
         if not inner:
             links.dropped[Reason.EMPTY_ANCHOR] += 1
             return anchor
-        before, after = anchor[: len(anchor) - len(anchor.lstrip())], anchor[len(anchor.rstrip()) :]
+        before = anchor[: len(anchor) - len(anchor.lstrip())]
+        after = anchor[len(anchor.rstrip()) :]
         return f"{before}{OPEN}{number}{NUMBERED}{inner}{CLOSE}{after}"
 
     return tidy_lines(squeeze(_LINK_OR_MARK.sub(trim_anchor, text)))

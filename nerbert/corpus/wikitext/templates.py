@@ -20,7 +20,8 @@ _DEPTH = 8
 
 def _nest_brackets(opening: str, closing: str, depth: int) -> str:
     """Return an expression for `opening … closing` with at most `depth` nested levels."""
-    a, b = re.escape(opening[0]), re.escape(closing[0])
+    a = re.escape(opening[0])
+    b = re.escape(closing[0])
     inner = f"|{_nest_brackets(opening, closing, depth - 1)}" if depth else ""
     return rf"{a}{a}(?:[^{a}{b}]++|{a}(?!{a})|{b}(?!{b}){inner})*+{b}{b}"
 
@@ -38,7 +39,8 @@ _ARGUMENT = re.compile(rf"\|((?:[^\[\]{{}}|]++|\[\[{IN_LINK}\]\]|{TEMPLATE}|[\[\
 _INNER_PARAMETER = rf"\{{\{{\{{(?:[^{{}}]++|{TEMPLATE})*+\}}\}}\}}"
 _PARAMETER = re.compile(rf"\{{(?=\{{\{{)\{{\{{(?:[^{{}}]++|{_INNER_PARAMETER}|{TEMPLATE})*+\}}\}}\}}")
 _BRACES = re.compile(r"(?P<open>\{\{)|\}\}")
-_ROW, _END = re.compile(r"\n[ \t:]*+(?:\||!(?!\w))"), re.compile(r"\n[ \t:]*+\|\}(?!\})")
+_ROW = re.compile(r"\n[ \t:]*+(?:\||!(?!\w))")
+_END = re.compile(r"\n[ \t:]*+\|\}(?!\})")
 _TABLE = re.compile(r"\n[ \t:]*+(?:(?P<open>\{\|)(?!\})|\|\}(?!\}))")
 _INDENT = re.compile(r"\n +")
 _FOLLOWING = re.compile(r" +[^\s*#:;|!=]|[^\W\d_]")
@@ -77,13 +79,17 @@ class TemplateReader:
             return source, boxes
         if "}}}" in source:
             source = _BRACED.sub(_protect_braces, source)
-        known, read, protected = self._known, self._read_name, is_protected(source)
-        title, begun = title.replace("'", APOSTROPHE), 0
+        known = self._known
+        read = self._read_name
+        protected = is_protected(source)
+        title = title.replace("'", APOSTROPHE)
+        begun = 0
 
         def expand_template(match: "re.Match[str]") -> str:
             nonlocal begun
             (start, end), text = match.span(), match.string
-            inside, begins_line = text[start + 2 : end - 2], text[start - 1 : start] in "\n"
+            inside = text[start + 2 : end - 2]
+            begins_line = text[start - 1 : start] in "\n"
             name, bar, _ = inside.partition("|")
             meaning = known.get(name) or read(name)
             shown = meaning.text
@@ -161,7 +167,8 @@ class TemplateReader:
         if preceding[-1] not in _MARKUP_ENDS:
             return False
         nearest = max(start - _MAX_MARKUP, 0)
-        line, braces = text.rfind("\n", nearest, start), text.rfind("}}", nearest, start)
+        line = text.rfind("\n", nearest, start)
+        braces = text.rfind("}}", nearest, start)
         if max(line, braces) < 0 < nearest or (braces > line and braces + 2 != begun):
             return False
         position = max(line + 1, braces + 2 if braces >= 0 else 0)
@@ -212,7 +219,8 @@ def remove_tables(source: str) -> tuple[str, list[str]]:
         return text, tables
     sections = text.split("\n=")
     for index, section in enumerate(sections):
-        row, ends = _ROW.search(section), list(_END.finditer(section))
+        row = _ROW.search(section)
+        ends = list(_END.finditer(section))
         if row and ends and row.start() < ends[-1].start():
             tables.append(section[row.start() : ends[-1].end()])
             sections[index] = f"{section[: row.start()]}\n{section[ends[-1].end() :]}"
@@ -220,7 +228,9 @@ def remove_tables(source: str) -> tuple[str, list[str]]:
 
 
 def _cut_out(source: str, brackets: "re.Pattern[str]", instead: str) -> tuple[str, list[str]]:
-    pieces, cut, position = [], [], 0
+    pieces = []
+    cut = []
+    position = 0
     for start, end in _find_outermost(source, brackets):
         pieces += [source[position:start], instead]
         cut.append(source[start:end])
@@ -252,7 +262,8 @@ def _fit_text(shown: str, *, begins_line: bool) -> str:
 
 def _must_not_meet(text: str, start: int, end: int) -> bool:
     """Return whether the text on the two sides of a removed template would form other markup together."""
-    before, after = text[start - 1 : start], text[end : end + 1]
+    before = text[start - 1 : start]
+    after = text[end : end + 1]
     if before == after == "'":
         return True
     return after != "\n" and before in "\n]}" and _FOLLOWING.match(text, end) is not None
@@ -272,7 +283,8 @@ def _read_infobox(name: str, values: Sequence[str], *, protected: bool) -> Infob
         key, equals, value = argument.partition("=")
         if not equals or "[[" in key or "{{" in key:
             number += 1
-            key, value = str(number), argument
+            key = str(number)
+            value = argument
         value = " ".join(value[: 4 * _MAX_VALUE].split())[:_MAX_VALUE]
         if value:
             key = key.strip()[:_MAX_VALUE]

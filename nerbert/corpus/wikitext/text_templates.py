@@ -173,7 +173,8 @@ def _expand_chemistry(_: str, arguments: Arguments) -> str:
     """Expand `{{chem|NH|4|+}}`: keep letters, lower numbers, raise charges."""
     pieces = []
     for part in arguments.list_numbered():
-        charged, counted = part[-1:] in ("+", "-", "−"), part[:1].isdigit()
+        charged = part[-1:] in ("+", "-", "−")
+        counted = part[:1].isdigit()
         charge = f"<sup>{part.replace('-', '−')}</sup>" if len(part) < 20 else part
         pieces.append(charge if charged else f"<sub>{part}</sub>" if counted else part)
     return "".join(pieces)
@@ -233,7 +234,8 @@ def format_measure(numbered: Sequence[str], named: Mapping[str, str], *, short: 
 
 def _read_amount(numbered: Sequence[str], *, grouped: bool) -> tuple[str, Sequence[str]]:
     """Return the number or range at the start of the arguments, and the arguments after it."""
-    pieces, index = [_format_number(numbered[0], grouped=grouped)], 1
+    pieces = [_format_number(numbered[0], grouped=grouped)]
+    index = 1
     while index + 1 < len(numbered) and numbered[index] in _read_words():
         pieces += [_read_words()[numbered[index]][0], _format_number(numbered[index + 1], grouped=grouped)]
         index += 2
@@ -270,7 +272,8 @@ def unit_names(code: str) -> Names | None:
         return _read_units().get(code)
     above, slash, below = code.rpartition("/")
     if slash:
-        first, second = unit_names(above), unit_names(below)
+        first = unit_names(above)
+        second = unit_names(below)
         if first is None or second is None:
             return None
         return f"{first[0]}/{second[0]}", f"{first[1]} per {second[1]}", f"{first[2]} per {second[1]}"
@@ -316,8 +319,10 @@ def _join_texts(*texts: str) -> str:
 
 def _format_date(language: str, pattern: str, year: str, month: str = "", day: str = "") -> str:
     """Return a date by a pattern such as `{d} {m} {y}`, or as `2010-05-06` if a language's month names are unknown."""
-    facts, number = wikitext_of(language).facts, int(month) if month.isdecimal() and len(month) < 3 else 0
-    months, pattern = facts["months"], pattern or facts["date"][0]
+    facts = wikitext_of(language).facts
+    number = int(month) if month.isdecimal() and len(month) < 3 else 0
+    months = facts["months"]
+    pattern = pattern or facts["date"][0]
     if not month:
         return year and _YEAR.findall(pattern)[0].replace("{y}", year)
     if number and months == wikitext_of("en").facts["months"] and language[:2] != "en":

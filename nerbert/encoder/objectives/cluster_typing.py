@@ -92,7 +92,8 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
-        section, after = cls.read_section(task), len(special_pieces(task.backbone.tokenizer)[1])
+        section = cls.read_section(task)
+        after = len(special_pieces(task.backbone.tokenizer)[1])
         return cls(task.types, section, task.settings, after)
 
     def make_model(self, backbone: Backbone) -> Any:
@@ -125,7 +126,8 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         )
         order = np.argsort(uniforms(settings.seed, f"sample of epoch {epoch}", terms), kind="stable")
         sample, others = (np.sort(part) for part in np.split(order, [section.sample]))
-        clusters, clustering = np.full(len(terms), NO_CLUSTER, np.int32), None
+        clusters = np.full(len(terms), NO_CLUSTER, np.int32)
+        clustering = None
 
         def of_all(mine: Array) -> Array:
             return mine if count == 1 else np.concatenate(processes.gather([mine]))
@@ -134,7 +136,8 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
             share = np.array_split(part, count)[processes.rank]
             mine = vectors_of(model, data, homes[share], terms[share], self._after, settings)
             if clustering is None:
-                vectors, seed = of_all(mine), int(uniform(settings.seed, f"clusters of epoch {epoch}", "") * (1 << 32))
+                vectors = of_all(mine)
+                seed = int(uniform(settings.seed, f"clusters of epoch {epoch}", "") * (1 << 32))
                 fitted = Clustering.fit(vectors, section, seed) if processes.is_first else None
                 clustering = processes.gather([fitted])[0]
             clusters[part] = of_all(clustering.assign(mine))
@@ -174,7 +177,8 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
             kept = np.flatnonzero(clusters >= 0)
             clusters, weights = clusters[kept], self._columns["weights"][clusters[kept]]
         else:
-            kept, clusters = np.arange(len(entities.terms)), np.zeros(len(entities.terms))
+            kept = np.arange(len(entities.terms))
+            clusters = np.zeros(len(entities.terms))
             weights = np.ones(len(kept), np.float32)
         numbers, rows, columns = (torch.from_numpy(array) for array in entities.list_pieces(kept))
         return batch.extend(
@@ -220,11 +224,15 @@ class EntityPieces:
     def of(cls, windows: Windows, numbers: Array, after: int) -> "EntityPieces":
         """Return the entities of windows; `after` is the number of special tokens at a window's end."""
         terms, counts = places_of(windows.word_ends, numbers)
-        labels, columns = windows.labels[terms], windows.positions[terms]
+        labels = windows.labels[terms]
+        columns = windows.positions[terms]
         rows = np.repeat(np.arange(len(numbers)), counts)
         same = rows[1:] == rows[:-1]
         firsts = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]  # else it is another word's
-        labels, columns, rows, terms = labels[firsts], columns[firsts], rows[firsts], terms[firsts]
+        labels = labels[firsts]
+        columns = columns[firsts]
+        rows = rows[firsts]
+        terms = terms[firsts]
 
         spans = decode_columns(labels, np.flatnonzero(np.diff(rows, prepend=-1)))
         spans = spans.where(spans.opened)
@@ -306,7 +314,8 @@ class Clustering:
         if not np.isfinite(covariance).all():
             raise InputError("the model's states of entities are no numbers: there is nothing to cluster")
         values, directions = np.linalg.eigh(covariance)
-        values, directions = values[::-1][: settings.dimensions], directions[:, ::-1][:, : settings.dimensions]
+        values = values[::-1][: settings.dimensions]
+        directions = directions[:, ::-1][:, : settings.dimensions]
         kept = values > _FLAT * values[0]
         scaled = directions[:, kept] / np.sqrt(values[kept]) if values[0] > _EQUAL else np.zeros((len(mean), 1))
         clustering = cls(mean.astype(np.float32), scaled.astype(np.float32), np.zeros(0))

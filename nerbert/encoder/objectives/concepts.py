@@ -120,7 +120,8 @@ class Concepts(NamedTypes):
         settings, backbone = task.settings, task.backbone
         section: Any = settings.of(cls.settings)
         for name in _OF_FOLDER if task.finetunes else ():
-            value, default = getattr(section, name), getattr(cls.settings(), name)
+            value = getattr(section, name)
+            default = getattr(cls.settings(), name)
             refuse(value != default, f"{section.section}.{name}", value, "left out in fine-tuning: the folder has it")
         if source := section.backbone:
             refuse(section.shared, section.full_name("shared"), True, "false: `backbone` names an encoder of its own")
@@ -244,7 +245,9 @@ class NameVectors:
     """Vectors of labels by a model in training, each computed once."""
 
     def __init__(self, model: ConceptModel, precision: str) -> None:
-        self._model, self._precision, self._known = model, precision, dict[str, Array]()
+        self._model = model
+        self._precision = precision
+        self._known = dict[str, Array]()
 
     def __call__(self, labels: Sequence[EntityLabel]) -> Array:
         """Return the vectors, (labels, width)."""
@@ -260,5 +263,7 @@ def concept_loss(model: ConceptModel, vectors: torch.Tensor, step: StepConcepts,
     if step.vectors is None:
         return vectors.float().sum() * 0
     rows = rows.to(vectors.device)
-    logits, has, known = model.logits(vectors, step.vectors), step.has[rows].float(), step.known[rows]
+    logits = model.logits(vectors, step.vectors)
+    has = step.has[rows].float()
+    known = step.known[rows]
     return (torch.nn.functional.binary_cross_entropy_with_logits(logits, has, reduction="none") * known).sum()

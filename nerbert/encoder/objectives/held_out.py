@@ -120,7 +120,8 @@ def asked_texts(
 
 def _without_overlaps(window: WindowLabels, types: Array) -> Array:
     """Return the types without those whose entities overlap with an earlier type's."""
-    taken, kept = np.zeros(len(window.indices), bool), list[int]()
+    taken = np.zeros(len(window.indices), bool)
+    kept = list[int]()
     spans: dict[int, list[slice]] = {}
     for start, end, index in window.spans(types):
         spans.setdefault(index, []).append(slice(start, end))
@@ -145,7 +146,8 @@ class HeldOutScore:
         """Return F1 at the best threshold; the encoder's card gets this threshold and the temperature that fits it."""
         model.eval()
         head = self.head(model)
-        asked, count = [text for text in self.texts if text.labels], self.processes.count
+        asked = [text for text in self.texts if text.labels]
+        count = self.processes.count
         shares = [asked[first::count] for first in range(count)]
         of_all = self.processes.gather([_find_entities(head, shares[self.processes.rank])])
         entities = Entities.join(of_all, list(map(len, shares)))

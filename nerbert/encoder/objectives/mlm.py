@@ -82,7 +82,8 @@ class Mlm(Objective, StepHooks):
                 f"{name}: has no mask piece that the model knows, so nothing can be masked; add one as "
                 "mask_token to tokenizer_config.json, or take objective = 'tagging'"
             )
-        section, vocabulary = settings.of(MlmSettings), min(len(tokenizer), size)
+        section = settings.of(MlmSettings)
+        vocabulary = min(len(tokenizer), size)
         return cls(
             settings.seed,
             section.probability,
@@ -105,7 +106,8 @@ class Mlm(Objective, StepHooks):
         ordinary = batch.mask.numpy().astype(bool) & ~np.isin(ids, self._special)
         drawn = ordinary & (uniforms(self._seed, f"masks of step {step}", positions) < self._share)
         rows, columns = np.nonzero(pair_masks(drawn) if self._pairs else drawn)
-        labels, filled = ids[rows, columns], ids.copy()
+        labels = ids[rows, columns]
+        filled = ids.copy()
         actions = uniforms(self._seed, f"kinds of masks of step {step}", positions[rows, columns])
         chances = uniforms(self._seed, f"random pieces of step {step}", positions[rows, columns])
         random = self._ordinary[(chances * len(self._ordinary)).astype(np.int64)]
@@ -141,7 +143,8 @@ class Mlm(Objective, StepHooks):
                 batch = self.prepare(unmasked, 0).to(device)
                 logits = logits_at(model, batch)
                 loss += float(_cross_entropy(logits, batch))
-                hits, count = hits + int((logits.argmax(-1) == batch.labels).sum()), count + len(batch.labels)
+                hits = hits + int((logits.argmax(-1) == batch.labels).sum())
+                count += len(batch.labels)
         loss, hits, count = processes.totals(loss, hits, count)
         if not count:
             raise InputError(
@@ -165,9 +168,11 @@ def pair_masks(drawn: Array) -> Array:
     An isolated one moves next to the run of selected ones that follows in its window, which may have any length. A run
     that was joined joins nothing itself. As there, the subword before that run is selected whatever it is.
     """
-    paired, waiting = drawn.copy(), (-1, 0)
+    paired = drawn.copy()
+    waiting = (-1, 0)
     around = np.pad(drawn, ((0, 0), (1, 1)))
-    begins, alone = drawn & ~around[:, :-2], ~around[:, 2:]
+    begins = drawn & ~around[:, :-2]
+    alone = ~around[:, 2:]
     for row, column in np.argwhere(begins).tolist():
         if waiting[0] == row:
             paired[waiting], paired[row, column - 1], waiting = False, True, (-1, 0)

@@ -57,7 +57,8 @@ class BoundaryLabels(SpanLabels):
 
 def boundary_tags(example: Example) -> list[int]:
     """Return the index in `BOUNDARIES` of each word's tag, by the outermost entities."""
-    tags, end = [_OUTSIDE] * len(example.words), 0
+    tags = [_OUTSIDE] * len(example.words)
+    end = 0
     for first, last, _ in sorted(word_spans(example), key=lambda span: (span[0], -span[1])):
         if first >= end:
             tags[first:last] = [_BEGIN] + [_INSIDE] * (last - first - 1)
@@ -103,7 +104,8 @@ class Names(Concepts):
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> NamesBatch:
         """Return the batch with its spans."""
-        numbers, counts = batch.numbers.tolist(), np.bincount(batch.rows.numpy(), minlength=len(batch.numbers))
+        numbers = batch.numbers.tolist()
+        counts = np.bincount(batch.rows.numpy(), minlength=len(batch.numbers))
         firsts = np.cumsum(counts) - counts
         spans, words, outside = zip(*(shared.targets[number] for number in numbers), strict=True)
         gold = [entities + np.array((first, first, 0)) for entities, first in zip(spans, firsts.tolist(), strict=True)]
@@ -136,13 +138,15 @@ class Names(Concepts):
     def losses(self, model: Any, batch: Any, words: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the losses given the words' states, (words, width)."""
         section = self._section
-        tags, targets = model.boundaries(words).float(), batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
+        tags = model.boundaries(words).float()
+        targets = batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
         losses = torch.nn.functional.cross_entropy(tags, targets, ignore_index=IGNORED, reduction="none")
         boundaries = (losses * self._weights(batch.labels)).sum()
         spans = np.concatenate([batch.gold, _find_spans(tags.detach().argmax(1).cpu().numpy(), batch)])
         types = concept_loss(model, mean_states(words, spans), batch.step, torch.from_numpy(spans[:, 2]))
         of_words = concept_loss(model, words, batch.step, torch.from_numpy(batch.words))
-        boundaries, of_words = boundaries * section.boundary_weight, of_words * section.word_weight
+        boundaries = boundaries * section.boundary_weight
+        of_words = of_words * section.word_weight
         return {"boundaries": boundaries, "types": types, "words": of_words}
 
 

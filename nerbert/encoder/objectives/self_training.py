@@ -62,7 +62,8 @@ class SelfTraining(TokenClassification, EpochHooks):
         """Return the model's labels of the epoch's windows; the first epoch uses those of the data."""
         if not epoch:
             return None
-        windows, old = data.windows, before.get("labels", data.windows.labels)
+        windows = data.windows
+        old = before.get("labels", data.windows.labels)
         new = self._relabel(model, data, np.unique(data.numbers_of(epoch)), old, processes)
         changes = Counter[str]()
         for rows, indices in _words(windows):
@@ -96,7 +97,8 @@ class SelfTraining(TokenClassification, EpochHooks):
         """Return the labels of a batch's rows, which are at `indices` in the columns of all windows."""
         with torch.inference_mode(), autocast(batch.ids.device.type, self._settings.precision):
             chances = logits_at(model, batch).float().softmax(-1).cpu().numpy()
-        rows, words = batch.rows.cpu().numpy(), windows.words[indices]
+        rows = batch.rows.cpu().numpy()
+        words = windows.words[indices]
         firsts = are_first_pieces(rows, words, windows.positions[indices])
         labels = np.full(len(rows), IGNORED)
         labels[firsts] = decode_spans(chances[firsts], rows[firsts], self._threshold)
@@ -119,15 +121,18 @@ def decode_spans(chances: Array, rows: Array, threshold: float) -> Array:
     labels = np.zeros(len(rows), np.int64)
     if not len(rows) or chances.shape[1] < 3:
         return labels
-    begin, inside = chances[:, 1::2], chances[:, 2::2]
+    begin = chances[:, 1::2]
+    inside = chances[:, 2::2]
     last = np.append(np.diff(rows) != 0, [True])
     goes_on = np.where(last[:, None], 0, np.roll(inside, -1, axis=0))
     ends = (begin + inside) * (1 - goes_on) > threshold
     nearest = np.where(ends, np.arange(len(rows))[:, None], len(rows))
     nearest = np.minimum.accumulate(nearest[::-1])[::-1]
-    types, free = begin.argmax(1), 0
+    types = begin.argmax(1)
+    free = 0
     for first in np.flatnonzero(begin.max(1) > threshold).tolist():
-        end, type_ = int(nearest[first, types[first]]), int(types[first])
+        end = int(nearest[first, types[first]])
+        type_ = int(types[first])
         if first >= free and end < len(rows) and rows[end] == rows[first]:
             labels[first], labels[first + 1 : end + 1] = 1 + 2 * type_, 2 + 2 * type_
             free = end + 1
@@ -140,7 +145,8 @@ def compare_spans(was: Spans, now: Spans) -> dict[str, Spans]:
     A kept span is equal to an old one. A changed one shares words with old spans but equals none; an added one shares
     no words with them; a removed one shares no words with new spans.
     """
-    same, over = now.within(was), now.over(was)
+    same = now.within(was)
+    over = now.over(was)
     return {
         "added": now.where(~over),
         "kept": now.where(same),
@@ -153,7 +159,8 @@ def _words(windows: Windows) -> Iterator[tuple[Array, Array]]:
     """Yield (words,) twice, for a part of the windows at a time: each word's window, and its index in the columns."""
     for first in range(0, len(windows), _PART):
         ends = windows.word_ends[first : first + _PART]
-        begin, end = int(windows.word_ends[first - 1]) if first else 0, int(ends[-1])
+        begin = int(windows.word_ends[first - 1]) if first else 0
+        end = int(ends[-1])
         rows = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=begin))
         firsts = np.flatnonzero(are_first_pieces(rows, windows.words[begin:end], windows.positions[begin:end]))
         yield rows[firsts], begin + firsts

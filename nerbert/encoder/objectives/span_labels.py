@@ -145,9 +145,11 @@ class WindowLabels:
         """
         has, known = self.masks(table, types)
         if max_width == 1:
-            targets, known = has[:, None], known[:, None]
+            targets = has[:, None]
+            known = known[:, None]
         else:
-            targets, covered = np.zeros((len(has), max_width, len(types)), bool), np.zeros_like(has)
+            targets = np.zeros((len(has), max_width, len(types)), bool)
+            covered = np.zeros_like(has)
             for start, end, type_ in self.spans(types):
                 covered[start:end, type_] = True
                 if end - start <= max_width:

@@ -126,7 +126,8 @@ class ZeroShot(NamedTypes):
     def __init__(self, task: Task) -> None:
         self._table: ConceptTable = task.concepts
         self._texts, self._settings, self._types = task.concept_texts, task.settings, task.types
-        self._section, self._finetunes = task.settings.of(ZeroShotSettings), task.finetunes
+        self._section = task.settings.of(ZeroShotSettings)
+        self._finetunes = task.finetunes
         self._rows = list(self._table.rows)
 
     @classmethod
@@ -160,7 +161,8 @@ class ZeroShot(NamedTypes):
 
     def freeze(self, model: GlinerTrainee, layers: int) -> int:
         """Freeze the lowest layers of the encoders, none by default; all layers of an encoder that has fewer."""
-        layers, labels_body = max(0, layers), model.gliner.labels_body
+        layers = max(0, layers)
+        labels_body = model.gliner.labels_body
         freeze(model.gliner.body, layers)
         if labels_body is not None:
             freeze(labels_body, min(layers, int(labels_body.config.num_hidden_layers)))
@@ -240,7 +242,8 @@ class ZeroShot(NamedTypes):
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> ZeroShotBatch:
         """Return the batch with each window's prompt before its text."""
-        pieces, numbers = self._model.loaded.pieces, batch.numbers.tolist()
+        pieces = self._model.loaded.pieces
+        numbers = batch.numbers.tolist()
         asked = tuple(shared.prompts[number] for number in numbers)
         if self._model.gliner.labels_body is not None:
             prompts = [pieces.plain() for _ in asked]
@@ -295,7 +298,8 @@ def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor
 
 def start_model(backbone: Backbone, settings: TrainSettings, *, finetunes: bool) -> GlinerFolder:
     """Return the model of a GLiNER folder, or a new one; raise SettingsError for unsuitable settings or start."""
-    source, section = backbone.source, settings.of(ZeroShotSettings)
+    source = backbone.source
+    section = settings.of(ZeroShotSettings)
     if backbone.objective == "zero_shot":
         loaded = load_gliner(Path(source))
         check_trainable(loaded.model.config, source)

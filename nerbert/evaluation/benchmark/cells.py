@@ -236,7 +236,8 @@ def made_with_torch(device: str, precision: str) -> dict[str, Any]:
 @contextmanager
 def time_step(cost: dict[str, Any], name: str) -> Iterator[None]:
     """Record a block's time in `cost`: wall-clock seconds, and CPU seconds (user and system) with child processes'."""
-    wall, cpu = time.monotonic(), _cpu()
+    wall = time.monotonic()
+    cpu = _cpu()
     yield
     cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(_cpu() - cpu, 3)}
 

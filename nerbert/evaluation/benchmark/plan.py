@@ -86,7 +86,8 @@ class Job:
     def read_digests(self) -> "Job":
         """Return the job for the current files; raise NerbertError if they differ from those in its key."""
         with suppress(NerbertError):
-            system, data = self.system.read_digests(), self.data.read_digests()
+            system = self.system.read_digests()
+            data = self.data.read_digests()
             job = Job.of(self.place, system, data, self.split, self.else_types)
             if job.key == self.key:
                 return job
@@ -159,7 +160,8 @@ class Planner:
             return Cell(key, State.FAILED, str(error))
 
     def _job(self, key: CellKey, target: Target) -> Job:
-        size, split = parse_size(key.size), self._suite.split
+        size = parse_size(key.size)
+        split = self._suite.split
         system = self._make_zero_shot(key, target) if size.unit is SizeUnit.ZERO else self._make_trained(key, target)
         splits = system.splits(split, episode=size.unit is SizeUnit.EPISODE)
         episodes = episodes_name(split, size) if target.episodes == "published" else ""
@@ -195,7 +197,8 @@ class Planner:
             return Command(system.command, digest, system.version, system.timeout_minutes, key.seed)
         encoder = self._encoder(key, system)
         settings = _startable(encoder.folder, self._settings(key))
-        source, name = None, system.source.replace("{target}", key.target)
+        source = None
+        name = system.source.replace("{target}", key.target)
         if name:
             splits = ("train", "dev") if find_objective(settings.objective).traits.joins_source else ("train",)
             source = self._files(name, system.source_format, splits)
@@ -273,7 +276,8 @@ def draw_part(
         return CellSentences([], list(test), {"sentences": 0, "test_sentences": len(test)})
     else:
         subset = draw_subset(train, drawn_size, draw)
-        chosen, tested = [train[index] for index in subset.places], list(test)
+        chosen = [train[index] for index in subset.places]
+        tested = list(test)
         drawn = {"reached": subset.reached, "short": subset.short}
         drawn |= {} if drawn_size.unit is SizeUnit.ALL else {"places": list(subset.places)}
     unknown = sorted(set(types_of_examples(tested)) - set(types_of_examples(chosen)))
@@ -301,7 +305,8 @@ def score_part(part: CellSentences, predictions: Predictions, else_types: Collec
     greedy, strict = (Counts.as_json(score_pair(scored)) for scored in (pair, pair.strict()))
     for name, entities in predictions.others.items():
         pair = pair_of(gold, _tags(part.test, entities)[0])
-        typed, spans = Counts.as_json(score_pair(pair)), score_boundaries(pair).as_json()
+        typed = Counts.as_json(score_pair(pair))
+        spans = score_boundaries(pair).as_json()
         others[name] = {**typed, "span": spans, **_type_accuracy(typed, spans)}
     scores = judged.as_json() | {"greedy": greedy | {"strict": strict}} | others
     return scores | _type_accuracy(scores["micro"], scores["span"])
@@ -314,7 +319,8 @@ def _type_accuracy(typed: Mapping[str, Any], spans: Mapping[str, Any]) -> dict[s
 
 def _tags(examples: Sequence[Example], predicted: FoundEntities) -> tuple[list[list[str]], list[list[float]]]:
     """Return the words' tags from the outermost entities, and confidences, 1 where a system gives none."""
-    tags, sure = [], [[1.0] * len(example.words) for example in examples]
+    tags = []
+    sure = [[1.0] * len(example.words) for example in examples]
     for number, entities in enumerate(predicted):
         outer = list[WordSpan]()
         for start, end, type_, confidence in entities:

@@ -84,12 +84,16 @@ class SuitePlan:
     """The cells of a suite by key: those that are done, and those that `only` selects and are missing."""
 
     def __init__(self, suite: Suite, data: Path, output: Path, only: Iterable[str], *, retry: bool) -> None:
-        self.output, machine = output, this_machine()
-        self.gpus, planner = _gpus(machine), Planner(suite, data, machine)
+        self.output = output
+        machine = this_machine()
+        self.gpus = _gpus(machine)
+        planner = Planner(suite, data, machine)
         self.cells = {key: planner.plan(key) for key in suite.cell_keys()}
         self.selected = select_cells(list(self.cells), only)
         """The cells that `only` selects."""
-        self.done, self.notes, self.scored_again = dict[str, Cell](), list[str](), set[str]()
+        self.done = dict[str, Cell]()
+        self.notes = list[str]()
+        self.scored_again = set[str]()
         """Outcomes by key of the scores; notes on damaged files; cells of which only the scores are missing."""
         self.read(self._jobs(self.cells).values(), retry=retry)
         self.missing = [job for key, job in self._jobs(self.selected).items() if key not in self.done]
@@ -125,7 +129,8 @@ class SuitePlan:
 
 def _run(plan: SuitePlan, executor: Executor) -> None:
     """Run the missing cells. If a worker dies, the first cell runs alone; it fails if its worker dies again."""
-    waiting, needs = deque(plan.missing), Resources(gpus=float(bool(plan.gpus)), isolated=True)
+    waiting = deque(plan.missing)
+    needs = Resources(gpus=float(bool(plan.gpus)), isolated=True)
 
     def end(job: Job, cell: Cell) -> None:
         waiting.remove(job)

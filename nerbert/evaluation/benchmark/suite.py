@@ -259,7 +259,8 @@ def _fault(error: ValidationError) -> SettingsError:
     """Return the first fault that pydantic found, with its key; a misspelt key before the one it leaves missing."""
     faults = error.errors(include_url=False)
     fault = next((entry for entry in faults if entry["type"] == "extra_forbidden"), faults[0])
-    fault_type, location = fault["type"], fault["loc"]
+    fault_type = fault["type"]
+    location = fault["loc"]
     setting = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     name = str(location[-1]) if location else ""
     if name in _REMOVED and fault_type == "extra_forbidden":
@@ -357,7 +358,8 @@ def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
             yield "targets", f"{target.data!r}: leave draws out if draw_by_seed is true; there is one draw per seed"
         draws, enough = target.draws, _DRAWS_FOR_FEW
         if target.draw_by_seed:
-            draws, enough = len(target.seeds or suite.seeds), _DRAWS_BY_SEED
+            draws = len(target.seeds or suite.seeds)
+            enough = _DRAWS_BY_SEED
         for drawn in map(parse_size, target.sizes):
             few = drawn.unit in (SizeUnit.EACH, SizeUnit.EPISODE) and drawn.shots <= _FEW_SHOTS
             if few and draws < enough:

@@ -49,7 +49,8 @@ class SplitFacts:
         for span in example.spans:
             self.types[span.type] = self.types.get(span.type, 0) + 1
         if len(example.words) > Findings.long_above:
-            self.long, self.first_long = self.long + 1, self.first_long or position
+            self.long = self.long + 1
+            self.first_long = self.first_long or position
 
 
 @dataclass(slots=True)
@@ -68,13 +69,17 @@ class Repeats:
     def __init__(self) -> None:
         self._counts: dict[str, Counter[int]] = defaultdict(Counter)
         """Split → digest of the words → number of sentences."""
-        self._long, self._entities, self._numbers = set[int](), dict[int, int](), Counter[str]()
-        self.differ, self.shown = set[int](), dict[int, Conflict]()
+        self._long = set[int]()
+        self._entities = dict[int, int]()
+        self._numbers = Counter[str]()
+        self.differ = set[int]()
+        self.shown = dict[int, Conflict]()
         """Sentences (by digest) whose entities differ between occurrences, and the first of them."""
 
     def count(self, split: str, example: Example) -> None:
         """Count a sentence of a split."""
-        words, entities = _digest(example), hash64(repr(word_spans(example))) if example.spans else 0
+        words = _digest(example)
+        entities = hash64(repr(word_spans(example))) if example.spans else 0
         self._counts[split][words] += 1
         if len(example.words) >= AT_LEAST:
             self._long.add(words)
@@ -83,7 +88,8 @@ class Repeats:
 
     def look(self, split: str, example: Example, position: str) -> None:
         """Record the position of a counted sentence if another occurrence has other entities."""
-        words, number = _digest(example), self._numbers[split]
+        words = _digest(example)
+        number = self._numbers[split]
         self._numbers[split] += 1
         if words in self.differ and (words in self.shown or len(self.shown) < _SHOWN):
             conflict = self.shown.setdefault(words, Conflict(" ".join(example.tokens)))

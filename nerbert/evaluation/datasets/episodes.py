@@ -49,5 +49,6 @@ def read_episode(path: Path, number: int) -> tuple[list[Example], list[Example],
 def _examples(part: _Sentences) -> list[Example]:
     if [*map(len, part["word"])] != [*map(len, part["label"])]:
         raise InputError("each word must have one label")
-    scheme, sentences = Scheme("IO", 0, 0), zip(part["word"], part["label"], strict=True)
+    scheme = Scheme("IO", 0, 0)
+    sentences = zip(part["word"], part["label"], strict=True)
     return [example_of(checked_words(words, "word"), scheme.bio(tags)) for words, tags in sentences]

@@ -124,7 +124,8 @@ def cut_sentences(sentences: Sequence[Sentence], sizes: Mapping[str, int]) -> di
     if sum(sizes.values()) >= len(order):
         raise InputError(f"{len(order)} sentences, too few to draw {sum(sizes.values())} of them and leave some")
     random.Random(0).shuffle(order)  # noqa: S311
-    splits, start = {}, 0
+    splits = {}
+    start = 0
     for split, size in sizes.items():
         splits[split] = [sentences[index] for index in sorted(order[start : start + size])]
         start += size

@@ -38,12 +38,14 @@ class Mentions:
 
     def __init__(self, most: int = MOST) -> None:
         """Keep at most `most` mentions."""
-        self._most, self._counts = most, Counter[tuple[str, str]]()
+        self._most = most
+        self._counts = Counter[tuple[str, str]]()
         self.cut = False
         """True if there were more."""
         self._types: dict[str, dict[str, int]] | None = None
         self._longest: dict[str, int] = {}  # first word of a mention → words of the longest
-        self._unlabelled, self._places = Counter[str](), dict[str, list[str]]()
+        self._unlabelled = Counter[str]()
+        self._places = dict[str, list[str]]()
         self._labelled: dict[tuple[str, str], str] = {}
 
     def count(self, example: Example) -> None:
@@ -53,13 +55,15 @@ class Mentions:
             word = example.text[slice(*example.words[first])]
             self._longest[word] = max(last - first, self._longest.get(word, 0))
         if len(self._counts) > self._most * 3 // 2:
-            self._counts, self.cut = Counter(dict(self._counts.most_common(self._most))), True
+            self._counts = Counter(dict(self._counts.most_common(self._most)))
+            self.cut = True
 
     def look(self, example: Example, position: str) -> None:
         """Record the positions of counted mentions in a sentence, labelled or not."""
         types = self._types_by_text()
         labelled = {first: (last, type_) for first, last, type_ in word_spans(example)}
-        free, words = sorted({*labelled, len(example.words)}, reverse=True), example.words
+        free = sorted({*labelled, len(example.words)}, reverse=True)
+        words = example.words
         number = 0
         while number < len(words):
             if number in labelled:
@@ -83,7 +87,8 @@ class Mentions:
 
     def slips(self) -> list[Slip]:
         """Return likely slips; those that are mostly labelled come first, and frequent ones before rare ones."""
-        types, slips = self._types_by_text(), list[Slip]()
+        types = self._types_by_text()
+        slips = list[Slip]()
         for text, missed in self._unlabelled.items():
             labelled = sum(types[text].values())
             if missed <= _ORDINARY * labelled:
@@ -109,7 +114,8 @@ class Mentions:
     def _types_by_text(self) -> dict[str, dict[str, int]]:
         """Return the types of the mentions that are labelled at least twice; the first call ends the counting."""
         if self._types is None:
-            total, self._types = Counter[str](), {}
+            total = Counter[str]()
+            self._types = {}
             for (text, _), count in self._counts.items():
                 total[text] += count
             for (text, type_), count in self._counts.most_common():

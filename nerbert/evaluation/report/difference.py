@@ -58,7 +58,8 @@ def _changes(first: ScoredAnswers, second: ScoredAnswers) -> Iterator[tuple[int,
     for number, (answer, other) in enumerate(zip(first.answers, second.answers, strict=True)):
         if answer.tags == other.tags:
             continue
-        mistakes, others = first.mistakes(number), {_span_of(mistake): mistake for mistake in second.mistakes(number)}
+        mistakes = first.mistakes(number)
+        others = {_span_of(mistake): mistake for mistake in second.mistakes(number)}
         now = {_span_of(mistake): mistake for mistake in mistakes}
         effects: dict[Effect, list[WordSpan]] = {
             "broken": [span for span in now if span not in others],

@@ -141,8 +141,10 @@ def make_report(
     evaluation, scored = _evaluate(tagger, data, train=train, reading=reading, **options)
     (judgement,) = evaluation.judgements.values()
     name, second = _names(tagger, against)
-    answers, opened = ScoredAnswers.of(scored), scored.tagger
-    types, speed = by_type(answers.pair), _measure_speed(scored)
+    answers = ScoredAnswers.of(scored)
+    opened = scored.tagger
+    types = by_type(answers.pair)
+    speed = _measure_speed(scored)
     comparison = None
     if against is not None:
         with at(second):
@@ -202,7 +204,8 @@ def _evaluate(tagger: str | Path | Tagger, data: AnyData, **options: Any) -> tup
 
 
 def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThresholds, ...]:
-    pair, sure = answers.pair, np.asarray(answers.confidences, float)
+    pair = answers.pair
+    sure = np.asarray(answers.confidences, float)
     of_entity = [pair.types[number] for number in pair.predicted.types.tolist()]
     lowest = [
         {
@@ -223,7 +226,8 @@ def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThreshol
 
 
 def _measure_speed(scored: Scored) -> TaggingSpeed:
-    examples, torch = scored.gold.examples, sys.modules.get("torch")
+    examples = scored.gold.examples
+    torch = sys.modules.get("torch")
     gpu = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_initialized() else None
     machine = f"{platform.system()} {platform.machine()}, {cores()} cores"
     words = sum(len(example.words) for example in examples)

@@ -100,7 +100,8 @@ class SentenceList:
 def worst_sentences(answers: ScoredAnswers, most: int = WORST) -> SentenceList:
     """Return the sentences with a wrong entity, ordered by the most confident one."""
     wrong = answers.pair.predicted.where(~answers.right)
-    sentences, sure = answers.pair.sentence_of(wrong), np.asarray(answers.confidences, float)[~answers.right]
+    sentences = answers.pair.sentence_of(wrong)
+    sure = np.asarray(answers.confidences, float)[~answers.right]
     ordered = list(dict.fromkeys(sentences[np.lexsort((sentences, -sure))].tolist()))
     return SentenceList(tuple(cut_sentence(answers, number) for number in ordered[:most]), len(ordered))
 
@@ -119,7 +120,8 @@ def cut_sentence(
     answers: ScoredAnswers, number: int, other: ScoredAnswers | None = None, focus: WordSpan | None = None
 ) -> ShownSentence:
     """Return a sentence around a span (default: its first mistake), with the answers of one or two taggers."""
-    example, mistakes = answers.examples[number], answers.mistakes(number)
+    example = answers.examples[number]
+    mistakes = answers.mistakes(number)
     focus = focus or next((mistake.predicted or mistake.gold for mistake in mistakes), None) or (0, 1, "")
     begin, end = part = _window(example, focus)
     return ShownSentence(
@@ -141,7 +143,8 @@ def _entities_in(answers: ScoredAnswers, number: int, part: tuple[int, int], *, 
         first, last = _characters(example, span)
         if first < end and last > begin:
             confidence = None if gold else answers.confidence(number, span)
-            start, stop = max(first, begin) - begin, min(last, end) - begin
+            start = max(first, begin) - begin
+            stop = min(last, end) - begin
             entities.append(ShownEntity(start, stop, span[2], kinds.get(span), confidence))
     return tuple(entities)
 
@@ -152,7 +155,8 @@ def _characters(example: Example, span: WordSpan) -> tuple[int, int]:
 
 def _window(example: Example, focus: WordSpan) -> tuple[int, int]:
     """Return begin and end of the shown part: the whole text, or whole words around the start of a span."""
-    text, start = example.text, _characters(example, focus)[0] if example.words else 0
+    text = example.text
+    start = _characters(example, focus)[0] if example.words else 0
     if len(text) <= ROOM:
         return 0, len(text)
     begin = max(0, min(start - _BEFORE, len(text) - ROOM))

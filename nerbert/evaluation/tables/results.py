@@ -149,7 +149,8 @@ class Group:
             counts = {run: [figures.get((f"micro.{key}", ""), 0) for key in COUNTS] for run, figures in runs.items()}
             return pooled_f1({run: (right, sum(both)) for run, (right, *both) in counts.items()}, units)
         if self.episodes:
-            runs, units = self._pooled, dict.fromkeys(self._pooled, ("all",))
+            runs = self._pooled
+            units = dict.fromkeys(self._pooled, ("all",))
         entities = [f"{metric.rpartition('.')[0]}.{key}" for key in ("predicted", "gold")]
         values = {
             run: figures[metric, type_]
@@ -308,7 +309,8 @@ class BenchmarkTable:
         """Yield the columns' names, every figure of every cell (or a record without metric), then published figures."""
         yield COLUMNS
         for cell in self.cells:
-            key, figures = cell.place, figures_of(cell)
+            key = cell.place
+            figures = figures_of(cell)
             run = (key.system, key.protocol, key.target, key.size, f"{key.draw}", f"{key.seed}", cell.state.value)
             yield from ((*run, *name, repr(value), cell.why) for name, value in figures.items())
             if not figures:

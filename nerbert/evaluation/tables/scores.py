@@ -149,9 +149,11 @@ def compare(layout: Layout) -> dict[Key, Compared]:
 
 def _differences(layout: Layout, column: ColumnKey, baseline: ColumnKey, row_key: RowKey) -> dict[Unit, float]:
     """Return system minus baseline in each independent observation that both have."""
-    system, base = layout.groups[row_key, column], layout.groups[row_key, baseline]
+    system = layout.groups[row_key, column]
+    base = layout.groups[row_key, baseline]
     units = units_of(system.done.keys() & base.done.keys(), system.encoders, base.encoders, by_draw=system.episodes)
-    ours, theirs = system.observe(units=units), base.observe(units=units)
+    ours = system.observe(units=units)
+    theirs = base.observe(units=units)
     return {unit: ours[unit] - theirs[unit] for unit in ours}
 
 
@@ -160,7 +162,8 @@ def _compare_rows(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bo
     targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(rows).values()]
     means = [fmean(fmean(row.values()) for row in target) for target in targets]
     means = means if len(targets) > 1 else list(targets[0][0].values())
-    test, ahead = t_test(average(targets, by_encoder=by_encoder)), sum(mean > 0 for mean in means)
+    test = t_test(average(targets, by_encoder=by_encoder))
+    ahead = sum(mean > 0 for mean in means)
     return Compared(test, tuple(rows), (ahead, len(means)), by_encoder, min(map(len, rows.values())))
 
 
@@ -281,7 +284,8 @@ def _row_name(layout: Layout, at: RowKey, row_keys: Sequence[RowKey]) -> str:
     """Return a row's target, or for a mean the number of its targets."""
     if at in layout.row_keys:
         return at.target
-    number, count = len(by_target(row_keys)), len(by_target(layout.row_groups[at]))
+    number = len(by_target(row_keys))
+    count = len(by_target(layout.row_groups[at]))
     name = f"mean of {number} targets" if number == count else f"mean of {number} of {count} targets"
     return f"{at.target}, {name}" if at.target else name
 
@@ -289,7 +293,8 @@ def _row_name(layout: Layout, at: RowKey, row_keys: Sequence[RowKey]) -> str:
 def _format_done(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey]) -> str:
     """Return ` (2/3)` if two of three runs are done, "" if all are."""
     groups = [layout.groups[row_key, column] for row_key in row_keys]
-    done, total = sum(len(group.done) for group in groups), sum(len(group.cells) for group in groups)
+    done = sum(len(group.done) for group in groups)
+    total = sum(len(group.cells) for group in groups)
     return "" if done == total else f" ({done}/{total})"
 
 
@@ -380,7 +385,8 @@ def _zero_shot_rows(layout: Layout) -> list[RowKey]:
 def _figure(groups: Sequence[Group], metric: str) -> str:
     """Return a mean over targets in percent (with their number if some lack it), a count or a threshold."""
     if metric == "interval":
-        low, high = _figure(groups, "interval.low"), _figure(groups, "interval.high")
+        low = _figure(groups, "interval.low")
+        high = _figure(groups, "interval.high")
         return low if low == NONE else f"{low}–{high}"
     means = [mean for group in groups if (mean := _mean_of(group, metric)) is not None]
     if not means or (metric in _THRESHOLDS and len(groups) > 1):

@@ -102,7 +102,8 @@ def pooled_f1(runs: Mapping[Run, Sums], units: Mapping[Run, Unit]) -> dict[Unit,
 
 def summary(values: Sequence[float]) -> Summary:
     """Return mean, sample standard deviation and standard error of one or more values."""
-    n, mean = len(values), fmean(values)
+    n = len(values)
+    mean = fmean(values)
     sd = stdev(values) if n > 1 else None
     return Summary(n, mean, sd, None if sd is None or n < FEWEST else sd / math.sqrt(n), n - 1)
 
@@ -112,7 +113,9 @@ def mean_of(parts: Sequence[Summary]) -> Summary:
 
     Its interval is Welch's (degrees of freedom by Satterthwaite); there is no spread if a part has none.
     """
-    n, mean, number = sum(part.n for part in parts), fmean(part.mean for part in parts), len(parts)
+    n = sum(part.n for part in parts)
+    mean = fmean(part.mean for part in parts)
+    number = len(parts)
     sds = [part.sd for part in parts if part.sd is not None]
     sd = math.hypot(*sds) / number if len(sds) == number else None
     errors = [(part.error, part.freedom) for part in parts if part.error is not None]
@@ -129,7 +132,8 @@ def together(parts: Sequence[Summary]) -> Summary:
 
     sd is the mean of the parts' sd, and the interval takes the fewest runs: as wide as under full dependence.
     """
-    mean, n = fmean(part.mean for part in parts), min(part.n for part in parts)
+    mean = fmean(part.mean for part in parts)
+    n = min(part.n for part in parts)
     sds = [part.sd for part in parts if part.sd is not None]
     if len(sds) < len(parts):
         return Summary(n, mean)

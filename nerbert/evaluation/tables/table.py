@@ -141,6 +141,7 @@ def _coverage(done: list[Cell]) -> dict[str, Any]:
 
 def _reached_text(row_key: RowKey, counts: Sequence[tuple[str, int]]) -> str:
     """Return `btc, k=4: 4–9, too few of X (2)`: types that have fewer in all of train."""
-    numbers, shots = [count for _, count in counts], parse_size(row_key.size).shots
+    numbers = [count for _, count in counts]
+    shots = parse_size(row_key.size).shots
     fewer = [f"{name} ({count})" for name, count in dict(sorted(counts)).items() if count < shots]
     return f"{', '.join(row_key)}: {min(numbers)}–{max(numbers)}{f', too few of {few(fewer)}' if fewer else ''}"

@@ -70,7 +70,8 @@ class Generator(torch.nn.Module):
     def __init__(self, shape: CdlmShape, lstm: torch.nn.LSTM) -> None:
         super().__init__()
         self.shapes = {name: weight.shape for name, weight in lstm.named_parameters()}
-        size, bound = sum(dims.numel() for dims in self.shapes.values()), 1 / sqrt(shape.states)
+        size = sum(dims.numel() for dims in self.shapes.values())
+        bound = 1 / sqrt(shape.states)
         self.weight = torch.nn.Parameter(_uniform(shape.task_width, shape.domain_width, size, bound=bound))
         self.tasks = torch.nn.Parameter(_uniform(2, shape.task_width, bound=sqrt(3 / shape.task_width)))
         self.domains = torch.nn.Parameter(_uniform(2, shape.domain_width, bound=sqrt(3 / shape.domain_width)))
@@ -218,7 +219,8 @@ class Crf(torch.nn.Module):
         self.first = torch.nn.Parameter(torch.zeros(len(tags)))
         self.last = torch.nn.Parameter(torch.zeros(len(tags)))
         codes = torch.from_numpy(TagClasses(tags).codes)
-        inside, before = (codes > 0) & (codes % 2 == 0), codes[:, None]
+        inside = (codes > 0) & (codes % 2 == 0)
+        before = codes[:, None]
         self._illegal = inside & (before != codes) & (before != codes - 1), inside
         """Which tags may not follow each tag, and which may not be the first: where an I- continues nothing."""
 
@@ -235,7 +237,8 @@ class Crf(torch.nn.Module):
         The likeliest tags of a row's words are Viterbi's path, and the softmax over tags says how far it is ahead.
         """
         steps, at_first = (illegal.to(emissions.device) for illegal in self._illegal)
-        transitions, first = self.transitions.masked_fill(steps, _NEVER), self.first.masked_fill(at_first, _NEVER)
+        transitions = self.transitions.masked_fill(steps, _NEVER)
+        first = self.first.masked_fill(at_first, _NEVER)
         forward = self._forward(emissions, mask, torch.amax, transitions, first)
         later = self.last.expand(emissions[:, 0].shape)
         backward = [later]
@@ -290,14 +293,16 @@ def language_loss(model: CdlmModel, words: BatchWords, domain: int, negatives: i
     known = words.ids.clamp(min=0)
     edge = torch.full_like(known[:, :1], _UNKNOWN_WORD)
     after = torch.where(words.ids >= 0, known, _UNKNOWN_WORD)
-    after, before = torch.cat([after[:, 1:], edge], 1), torch.cat([edge, known[:, :-1]], 1)
+    after = torch.cat([after[:, 1:], edge], 1)
+    before = torch.cat([edge, known[:, :-1]], 1)
     vocabulary = len(model.next_bias)
     drawn, tries = draw_words(vocabulary, negatives, words.ids.device)
     logs = log_expected(torch.arange(vocabulary, device=drawn.device), vocabulary, tries)
     losses = torch.zeros(len(known), device=known.device)
     rows = words.mask.nonzero()[:, 0]
     for states, targets in ((forward, after), (backward, before)):
-        vectors, numbers = states[words.mask], targets[words.mask]
+        vectors = states[words.mask]
+        numbers = targets[words.mask]
         score = (vectors * model.next_words[numbers]).sum(1) + model.next_bias[numbers] - logs[numbers]
         others = vectors @ model.next_words[drawn].T + model.next_bias[drawn] - logs[drawn]
         others = others.masked_fill(numbers[:, None] == drawn, -1e4)
@@ -311,7 +316,8 @@ def draw_words(words: int, count: int, device: torch.device) -> tuple[torch.Tens
     if count >= words:
         return torch.arange(words, device=device), 1 << 40
     shares = torch.diff(torch.log(torch.arange(1, words + 2, dtype=torch.float64)))
-    drawn, tries = dict[int, None](), 0
+    drawn = dict[int, None]()
+    tries = 0
     while len(drawn) < count:
         for word in torch.multinomial(shares, 2 * count, replacement=True).tolist():
             drawn[word] = None

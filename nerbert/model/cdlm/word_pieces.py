@@ -27,7 +27,8 @@ PAD, UNKNOWN = "[PAD]", "[UNK]"
 _SPECIALS = (PAD, UNKNOWN)
 LONGEST_WORD = 20
 """Characters of a word that are read."""
-_WIDEST, _LONGEST = 4096, 1 << 20
+_WIDEST = 4096
+_LONGEST = 1 << 20
 """Most numbers of a vector, and bytes of a line."""
 _DIGIT = re.compile(r"\d")
 
@@ -68,7 +69,8 @@ def make_vocabulary(examples: Iterable[Example], further: Iterable[str] = ()) ->
     from tokenizers.models import WordLevel
     from transformers import PreTrainedTokenizerFast
 
-    words, characters = Counter[str](), Counter[str]()
+    words = Counter[str]()
+    characters = Counter[str]()
     for example in examples:
         for start, end in example.words:
             word = "".join(example.text[start:end].split())
@@ -99,7 +101,9 @@ class WordPieces(SubwordTokenizer):
 
     def __init__(self, tokenizer: Any, max_length: int, *, on_too_long: str = "window") -> None:
         self.tokenizer, self.body, self._on_too_long = tokenizer, max_length, on_too_long
-        self.vocabulary, self.pad_id, self._ids = len(tokenizer), 0, tokenizer.get_vocab()
+        self.vocabulary = len(tokenizer)
+        self.pad_id = 0
+        self._ids = tokenizer.get_vocab()
 
     def windows(self, examples: Sequence[Example], labels: WordLabels | None = None) -> Iterator[Window]:
         """Yield the windows of all examples, in order; with `labels`, labelled by them."""
@@ -125,7 +129,8 @@ class WordPieces(SubwordTokenizer):
                 )
 
     def _pieces(self, word: str) -> list[int]:
-        word, unknown = "".join(word.split()), self._ids[UNKNOWN]
+        word = "".join(word.split())
+        unknown = self._ids[UNKNOWN]
         number = self._ids.get(normal(word), self._ids.get(normal(word).lower(), unknown))
         of_characters = (self._ids.get(f" {character}") for character in word[:LONGEST_WORD])
         return [number, *(piece for piece in of_characters if piece is not None)]
@@ -141,7 +146,9 @@ class WordPieces(SubwordTokenizer):
 
 def read_vectors(path: Path) -> dict[str, Array]:
     """Return the vectors of a file with a word and its numbers per line (GloVe's form, or word2vec's as text)."""
-    vectors, width, number = dict[str, Array](), 0, 0
+    vectors = dict[str, Array]()
+    width = 0
+    number = 0
     with open_plain(path) as stream:
         while line := stream.readline(_LONGEST):
             number += 1

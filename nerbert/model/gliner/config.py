@@ -12,7 +12,8 @@ from nerbert.model.backbone import quiet
 from nerbert.model.folder import MARKERS
 from nerbert.schema import parse_json, read_json
 
-GLINER, PICKLED = MARKERS["gliner"], "pytorch_model.bin"
+GLINER = MARKERS["gliner"]
+PICKLED = "pytorch_model.bin"
 """Its file, and a file of weights that is read only where there is no model.safetensors."""
 FOLDERS = ("backbone", "labels_backbone", "labels_tokenizer")
 """Folders that may be in a model's own: the first two are nerbert's own way to hold what a first version only names."""
@@ -264,7 +265,8 @@ class Gliner2Config(GlinerConfig):
     def read(cls, file: Path) -> "Gliner2Config":
         """Return a folder's configuration; raise InputError for an architecture that can't be computed."""
         read = read_json(file, _ExtractorFile, remedy=_REMEDY)
-        head, counting = (read.architecture or "span").strip().lower(), read.counting_layer or "count_lstm"
+        head = (read.architecture or "span").strip().lower()
+        counting = read.counting_layer or "count_lstm"
         width = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
         for name, value, known in (("architecture", head, _HEADS), ("counting_layer", counting, COUNTING)):
             if value not in known:

@@ -126,7 +126,8 @@ class Gliner2Pieces(PromptTokenizer):
     def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
         """Return labels' pieces, and before them those of descriptions; raise InputError if no text has room."""
         opening, closing = self.pieces(["(", ")"])
-        ids, places = [*opening, *self._marks[_PROMPT], *self._describe_labels(labels), *opening], [len(opening)]
+        ids = [*opening, *self._marks[_PROMPT], *self._describe_labels(labels), *opening]
+        places = [len(opening)]
         for pieces in self.pieces([label.name for label in labels]):
             places.append(len(ids))
             ids += [*self._marks[self.config.ent_token], *pieces]
@@ -210,7 +211,8 @@ class Gliner2Kind(GlinerKind):
         from nerbert.model.gliner.layers import GlinerFolder
         from nerbert.model.gliner.weights import build, read_weights
 
-        config, weights = cls.read(path), dict[str, Any]()
+        config = cls.read(path)
+        weights = dict[str, Any]()
         for path_, tensor in read_weights(path).items():
             part, _, name = path_.partition(".")
             weights[f"{PARTS.get(part, part)}.{name}"] = tensor

@@ -42,7 +42,8 @@ class CountedLabels(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.pos_embedding, self.gru = nn.Embedding(_COUNTS, width), nn.GRU(width, width)
+        self.pos_embedding = nn.Embedding(_COUNTS, width)
+        self.gru = nn.GRU(width, width)
 
     def forward(self, labels: torch.Tensor) -> Any:
         """Return (labels, width) vectors from (labels, width) states."""
@@ -142,7 +143,9 @@ def _head(width: int, settings: Any) -> nn.ModuleDict:
     """Return the layers, by the names that they have in the package's folders."""
     dim, pair, size = settings.boundary_dim, settings.pair_dim, settings.content_dim
     inner = max(1, int(dim * settings.boundary_ffn_multiplier))
-    same, of_word, of_pair = (dim, dim), (width, dim), (dim, pair)
+    same = (dim, dim)
+    of_word = (width, dim)
+    of_pair = (dim, pair)
     encoder = _name_layers(
         left_projection=of_word, right_projection=of_word, output_projection=(2 * dim, dim), layer_norm=dim
     )
@@ -203,9 +206,11 @@ class BoundarySpans(GlinerModel):
 
         A label that is held to be absent has none above -inf.
         """
-        words, asked = parts[0].float(), labels[0].float()
+        words = parts[0].float()
+        asked = labels[0].float()
         with torch.autocast(words.device.type, enabled=False):
-            states, head = self._boundaries(words), self.boundary_head.boundary_query_head
+            states = self._boundaries(words)
+            head = self.boundary_head.boundary_query_head
             scale = states.shape[1] ** -0.5
             first = head.start_boundary_projection(states) @ head.start_query_projection(asked).T * scale
             last = head.end_boundary_projection(states) @ head.end_query_projection(asked).T * scale
@@ -247,11 +252,15 @@ class BoundarySpans(GlinerModel):
 
     def _pairs(self, states: torch.Tensor, first: torch.Tensor, last: torch.Tensor) -> Parts:
         """Return starts and ends of the pairs that are scored, and how well they fit; each label has its share."""
-        settings, head, tops = self.settings, self.boundary_head.shared_pool_builder, (first.amax(1), last.amax(1))
+        settings = self.settings
+        head = self.boundary_head.shared_pool_builder
+        tops = (first.amax(1), last.amax(1))
         starts, ends = (_rank(top)[: settings.pool_boundary_top_k].sort()[0] for top in tops)
         fit = head.start_projection(states)[starts] @ head.end_projection(states)[ends].T
         rows, columns = (ends > starts[:, None]).nonzero(as_tuple=True)
-        fit, starts, ends = fit[rows, columns] * states.shape[1] ** -0.5, starts[rows], ends[columns]
+        fit = fit[rows, columns] * states.shape[1] ** -0.5
+        starts = starts[rows]
+        ends = ends[columns]
         order = _rank(fit[:, None] + first[starts] + last[ends])
         ranks = torch.arange(order.shape[0], device=order.device)[:, None].expand_as(order)
         best = torch.empty_like(order).scatter(0, order, ranks).amin(1)  # the best place of a pair for any label

@@ -125,7 +125,8 @@ class GlinerHead(Head):
             return self._at(thresholds)
         read = fold_labels(labels) if self.normalises else labels
         groups = [] if self.config.two_encoders else self.pieces.groups(read)
-        head, vectors = copy(self), None
+        head = copy(self)
+        vectors = None
         head._groups = ()
         if len(groups) > 1:
             if not any(self._noted):
@@ -136,7 +137,8 @@ class GlinerHead(Head):
             head._groups = tuple(self.for_labels(labels[group], thresholds[group]) for group in groups)
             prompt = LabelPrompt()
         elif self.config.two_encoders:
-            prompt, vectors = self.pieces.plain(), self.scorer.label_vectors(read)
+            prompt = self.pieces.plain()
+            vectors = self.scorer.label_vectors(read)
         else:
             prompt = self.pieces.prompt(read)
         head._asked = _Asked(tuple(labels), np.array(thresholds, np.float32), prompt, vectors)
@@ -144,7 +146,8 @@ class GlinerHead(Head):
 
     def _at(self, thresholds: Sequence[float]) -> "GlinerHead":
         """Return a head for the same labels at other thresholds."""
-        head, remaining = copy(self), iter(thresholds)
+        head = copy(self)
+        remaining = iter(thresholds)
         head._asked = self._request._replace(thresholds=np.array(thresholds, np.float32))
         head._groups = tuple(group._at(list(islice(remaining, len(group._request.labels)))) for group in self._groups)
         return head
@@ -194,7 +197,8 @@ class GlinerHead(Head):
 
     def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
         """Return how many subwords the model reads, prompts included; raise InputError without labels."""
-        read, pieces = labels or self._request.labels, self.pieces
+        read = labels or self._request.labels
+        pieces = self.pieces
         read = fold_labels(read) if self.normalises else read
         both = self.config.two_encoders
         prompts = [pieces.plain()] if both else [pieces.prompt(read[group]) for group in pieces.groups(read)]
@@ -204,7 +208,8 @@ class GlinerHead(Head):
         """Yield each window's number and log-odds, by length; `asked`: each window's request (default: the head's)."""
         owners = asked or [self._request] * len(windows)
         for group in cheapest_cuts([len(window.ids) for window in windows], self._max_tokens, _START_COST):
-            batch, asks = [windows[number] for number in group], [owners[number] for number in group]
+            batch = [windows[number] for number in group]
+            asks = [owners[number] for number in group]
             outputs = self.scorer.scores(batch, [ask.prompt for ask in asks], [ask.vectors for ask in asks])
             for number, every in zip(group, outputs, strict=True):
                 scores = _inside(every, len(windows[number].read))
@@ -243,10 +248,12 @@ def _inside(scores: Array, words: int) -> Array:
 
 def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Candidate]]) -> list[Candidate]:
     """Return the candidates of one example, each from the window that it counts in."""
-    kept, spans = list[Candidate](), [(window.before, window.before + len(window.read)) for window in windows]
+    kept = list[Candidate]()
+    spans = [(window.before, window.before + len(window.read)) for window in windows]
     for number, (window, of_window) in enumerate(zip(windows, candidates, strict=True)):
         for span in of_window:
-            first, last = span.start, span.end - 1
+            first = span.start
+            last = span.end - 1
             places = window.before + first, window.before + last
             if len(windows) == 1 or best_window(spans, *places, window.total) == number:
                 kept.append(span._replace(start=int(window.read[first]), end=int(window.read[last]) + 1))

@@ -122,7 +122,8 @@ class TokenModel(GlinerModel):
     def __init__(self, config: GlinerConfig, body: Any, labels_body: Any = None) -> None:
         super().__init__(config, body, labels_body)
         width = config.hidden_size
-        token, label = nn.Linear(width, 2 * width), nn.Linear(width, 2 * width)
+        token = nn.Linear(width, 2 * width)
+        label = nn.Linear(width, 2 * width)
         out = _two_layers(3 * width, 4 * width, 3)
         out[1], out[2] = nn.Identity(), nn.ReLU()
         self.scorer: Any = nn.ModuleDict({"proj_token": token, "proj_label": label, "out_mlp": out})
@@ -168,7 +169,9 @@ class SpanModel(GlinerModel):
 
     def __init__(self, config: GlinerConfig, body: Any, labels_body: Any = None) -> None:
         super().__init__(config, body, labels_body)
-        width, rate, self._deep = config.hidden_size, config.dropout, config.span_mode == "markerV0"
+        width = config.hidden_size
+        rate = config.dropout
+        self._deep = config.span_mode == "markerV0"
         inner = 4 * width if self._deep else 2 * width
         layers = {
             "project_start": _two_layers(width, inner, width, rate),
@@ -189,12 +192,14 @@ class SpanModel(GlinerModel):
 
     def prepare_labels(self, labels: torch.Tensor) -> Parts:
         """Return labels' vectors with the last layer's product as part of them, and what is added."""
-        vectors, layer = self.prompt_rep_layer(labels), self._out[-1]
+        vectors = self.prompt_rep_layer(labels)
+        layer = self._out[-1]
         return vectors @ layer.weight, vectors @ layer.bias
 
     def parts(self, words: torch.Tensor) -> Parts:
         """Return what words give to spans that begin and that end with them, from (words, width)."""
-        first, last = self._spans.project_start(words).relu_(), self._spans.project_end(words).relu_()
+        first = self._spans.project_start(words).relu_()
+        last = self._spans.project_end(words).relu_()
         if not self._deep:
             return first, last
         left, right = self._out[0].weight.chunk(2, 1)
@@ -216,7 +221,8 @@ class SpanModel(GlinerModel):
         odds = first.new_full((count, most, len(added)), -torch.inf)
         if not self._deep:
             left, right = vectors.chunk(2, 1)
-            first, last = first @ left.T, torch.addmm(added, last, right.T)
+            first = first @ left.T
+            last = torch.addmm(added, last, right.T)
         for width in range(min(most, count)):
             for start in range(0, count - width, _ROWS):
                 end = min(start + _ROWS, count - width)
@@ -226,7 +232,8 @@ class SpanModel(GlinerModel):
 
     def expect(self, probability: float) -> None:
         """Set the biases of spans' and labels' vectors so that the log-odds of spans are around those of this."""
-        spans, labels = self._out[-1].bias, self.prompt_rep_layer[-1].bias
+        spans = self._out[-1].bias
+        labels = self.prompt_rep_layer[-1].bias
         odds = math.log(probability / (1 - probability)) / len(spans)
         torch.nn.init.constant_(spans, math.sqrt(abs(odds)))
         torch.nn.init.constant_(labels, math.copysign(math.sqrt(abs(odds)), odds))
@@ -256,7 +263,8 @@ class _Remembered:
     """The table of positions, and what projections made of it, by precision."""
 
     def __init__(self, encoder: Any) -> None:
-        self._make, self.table = encoder.get_rel_embedding, torch.empty(0)
+        self._make = encoder.get_rel_embedding
+        self.table = torch.empty(0)
         self.known: dict[tuple[int, bool], torch.Tensor] = {}
         self.weight: nn.Parameter = encoder.rel_embeddings.weight
 
@@ -300,7 +308,8 @@ class TorchGliner:
     def __init__(
         self, loaded: GlinerFolder, precision: str = "fp32", name: str = "gliner", *, trains: bool = False
     ) -> None:
-        self.model, self.name = loaded.model.eval(), name
+        self.model = loaded.model.eval()
+        self.name = name
         self._pad_id, self._labels, self._precision = loaded.pieces.pad_id, loaded.labels_pieces, precision
         if not trains:
             remember_positions(self.model.body)

@@ -108,7 +108,8 @@ class PromptTokenizer:
                 f"the tokenizer gives {ent} for {self.config.ent_token!r}, and the model knows a label "
                 f"by {self.config.class_token_index}: they don't belong together"
             )
-        ids, places = list(self._before), []
+        ids = list(self._before)
+        places = []
         shift = ent.index(self.config.class_token_index) + (not self.config.embed_ent_token)
         for pieces in self.pieces([label.text for label in labels]):
             places.append(len(ids) + shift)
@@ -129,8 +130,10 @@ class PromptTokenizer:
 
     def groups(self, labels: Sequence[EntityLabel]) -> list[slice]:
         """Return which labels to ask for together, in order: as many as prompts had in training, no longer ones."""
-        most, room = self.config.max_types, self.config.max_prompt_len or self.room // 2
-        cuts, size = [0], 0
+        most = self.config.max_types
+        room = self.config.max_prompt_len or self.room // 2
+        cuts = [0]
+        size = 0
         for number, pieces in enumerate(self.sizes([label.text for label in labels])):
             size += pieces
             if number - cuts[-1] == most or (size > room and number > cuts[-1]):
@@ -227,7 +230,8 @@ class PromptTokenizer:
         parts = [self._in_mark.split(word) for word in words]
         owners = [number for number, texts in enumerate(parts) for _ in texts]
         cut = encode(self.tokenizer, [part for texts in parts for part in texts], is_split_into_words=True)
-        ids, places = cut["input_ids"], cut.word_ids()
+        ids = cut["input_ids"]
+        places = cut.word_ids()
         check_pieces(ids, self._vocabulary)
         pieces: list[list[int]] = [[] for _ in words]
         for id_, number in zip(ids, places, strict=True):
@@ -244,7 +248,9 @@ def _read_off(firsts: Array, pooling: str) -> tuple[Array, Array]:
 
 def _cuts(ends: Array, body: int, most: int, overlap: int) -> list[tuple[int, int]]:
     """Return the first word and the word after the last of each window; `ends` says where words' pieces end."""
-    count, start, cuts = len(ends), 0, list[tuple[int, int]]()
+    count = len(ends)
+    start = 0
+    cuts = list[tuple[int, int]]()
     while count:
         before = ends[start - 1] if start else 0
         end = min(int(np.searchsorted(ends, before + body, side="right")), start + most)

@@ -26,7 +26,8 @@ AnyExample = TypeVar("AnyExample", bound=Example)
 
 def with_gliner_words(example: AnyExample) -> AnyExample:
     """Return an example cut into GLiNER's words, none over an entity's edge; control characters are left out."""
-    text, edges = example.text, (edge for span in example.spans for edge in (span.start, span.end))
+    text = example.text
+    edges = (edge for span in example.spans for edge in (span.start, span.end))
     words = ((start, end) for start, end in words_between(text, edges, WORDS) if text[start].isprintable())
     return replace(example, words=tuple(words))
 
@@ -42,7 +43,9 @@ class PromptedPieces(SubwordTokenizer):
 
     def __init__(self, pieces: PromptTokenizer, config: Any, max_length: int, *, recut: bool) -> None:
         super().__init__(pieces.tokenizer, config, min(max_length, max(1, pieces.room // 2)))
-        self._prompts, self._recut, self._around = pieces, recut, pieces.plain()
+        self._prompts = pieces
+        self._recut = recut
+        self._around = pieces.plain()
 
     def windows(self, examples: Sequence[Example], labels: WordLabels | None = None) -> Iterator[Window]:
         """Yield the windows of all examples, in order; with `labels`, labelled by them."""
@@ -78,7 +81,8 @@ class PromptBatch(Batch):
 
 def with_prompts(batch: Batch, prompts: Sequence[LabelPrompt], pieces: PromptTokenizer) -> PromptBatch:
     """Return a micro-batch of texts with a prompt before each of them; labels stay."""
-    before, lengths = len(pieces.plain().before), batch.mask.sum(1).tolist()
+    before = len(pieces.plain().before)
+    lengths = batch.mask.sum(1).tolist()
     texts = [ids[before:length] for ids, length in zip(batch.ids.tolist(), lengths, strict=True)]
     ids, mask = row_tensors(
         [(*prompt.before, *text) for prompt, text in zip(prompts, texts, strict=True)],

@@ -202,7 +202,8 @@ def new_gliner(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(backbone.seed)
-        body, tokenizer = _whole_body(backbone), backbone.tokenizer
+        body = _whole_body(backbone)
+        tokenizer = backbone.tokenizer
         labels_body = _whole_body(labels) if labels else None
         config = GlinerConfig(
             model_name=_name_of(backbone),

@@ -63,7 +63,8 @@ class Learner:
         self._project, self._encoder = project, encoder
         self._options = (["--config", str(config)] if config else []) + (["--language", language] if language else [])
         self._folder = project.folder / "rounds"
-        self.rounds, self._closing = list[Round](), False
+        self.rounds = list[Round]()
+        self._closing = False
         for path in sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json")):
             self._note(replace(read_json(path, Round), tagger=str(path.parent / "tagger")))
         self._task: asyncio.Task[None] | None = None
@@ -108,7 +109,9 @@ class Learner:
         if not any(item.state.entities for item in accepted if not item.test):
             raise SettingsError("no accepted sentence outside the test has an entity; label some first")
         self._project.write_labels()
-        self.sentences, self.started, self.line = len(accepted), time.monotonic(), ""
+        self.sentences = len(accepted)
+        self.started = time.monotonic()
+        self.line = ""
         earlier = len([*self._folder.glob(f"{self.sentences:04d}*")])
         folder = self._folder / f"{self.sentences:04d}{f'-{earlier}' if earlier else ''}"
         folder.mkdir(parents=True)
@@ -149,14 +152,16 @@ class Learner:
             )
             return {"answer": "keep labelling", "why": why}
         half = min(scored[:-1], key=lambda round_: abs(round_.sentences - last.sentences / 2))
-        gain, added = f1 - (half.f1 or 0.0), last.sentences - half.sentences
+        gain = f1 - (half.f1 or 0.0)
+        added = last.sentences - half.sentences
         if gain > _GAIN:
             why = f"The last {added} sentences added {100 * gain:.0f} points of F1; more will add some."
             return {"answer": "not yet", "why": why}
         return {"answer": "yes", "why": f"The last {added} sentences added only {100 * gain:.1f} points of F1."}
 
     async def _run(self, folder: Path, sentences: int, service: Service) -> None:
-        tagger, tests = folder / "tagger", folder / "test.jsonl"
+        tagger = folder / "tagger"
+        tests = folder / "test.jsonl"
         train = ["finetune", self._encoder, "--data", str(folder / "train.jsonl"), "-o", str(tagger), *self._options]
         commands = [train, *([["evaluate", str(tagger), str(tests)]] if tests.exists() else [])]
         last = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *args]) for args in commands))
@@ -199,10 +204,12 @@ class Learner:
         scores = json.loads(await run_command("evaluate", round_.tagger, str(tests), "--json"))
         (facts,) = scores["taggers"].values()
         low, high = (facts["interval"][name] for name in ("low", "high"))
-        f1, count = scores["f1"], scores["sentences"]
+        f1 = scores["f1"]
+        count = scores["sentences"]
         if count < _LEAST or low == high:  # the bootstrap's is narrow where a tagger finds none, or all: Wilson's isn't
             z = 1.96
-            centre, spread = f1 + z**2 / (2 * count), z * math.sqrt(f1 * (1 - f1) / count + (z / 2 / count) ** 2)
+            centre = f1 + z**2 / (2 * count)
+            spread = z * math.sqrt(f1 * (1 - f1) / count + (z / 2 / count) ** 2)
             low, high = (bound / (1 + z**2 / count) for bound in (centre - spread, centre + spread))
         return replace(round_, f1=f1, low=low, high=high, test_sentences=count)
 

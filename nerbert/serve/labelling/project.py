@@ -82,7 +82,9 @@ class Project:
     """
 
     def __init__(self, folder: Path, reading: Reading) -> None:
-        self.folder, self._reading, self._held = folder, reading, ExitStack()
+        self.folder = folder
+        self._reading = reading
+        self._held = ExitStack()
         with refused(f"{folder}: can't be made or opened", of=OSError):
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()) and not (folder / "journal.jsonl").exists():
@@ -119,7 +121,8 @@ class Project:
 
     def write_labels(self) -> Path | None:
         """Write the accepted sentences, completely or not at all; return the file, None if there was never one."""
-        accepted, path = self.with_answer("accept"), self.folder / "labels.jsonl"
+        accepted = self.with_answer("accept")
+        path = self.folder / "labels.jsonl"
         if not accepted and not path.exists():
             return None
         JsonLines().write(path, self.documents(accepted))
@@ -132,7 +135,9 @@ class Project:
         Raise InputError for a file that can't be read or is too large; then nothing is written.
 
         """
-        texts, added, long = {item.sentence.text for item in self.items}, list[Example](), 0
+        texts = {item.sentence.text for item in self.items}
+        added = list[Example]()
+        long = 0
         for sentence in read_sentences(path, self._reading):
             if len(sentence.text) > LONGEST:
                 long += 1
@@ -222,7 +227,9 @@ class Project:
 
     def _check_entities(self, sentence: Example, entities: Iterable[tuple[int, int, str]]) -> tuple[Span, ...]:
         """Return entities in order; raise InputError for one outside, blank, of unknown type, or in another's words."""
-        text, types, spans = sentence.text, {type_.name for type_ in self.types}, list[Span]()
+        text = sentence.text
+        types = {type_.name for type_ in self.types}
+        spans = list[Span]()
         for start, end, type_ in sorted(entities):
             if type_ not in types:
                 raise InputError(f"type {type_!r:.120}: is none of this project's types; add it first")
@@ -264,10 +271,12 @@ class Project:
             if entry["do"] == "draw":
                 if entry["text"] != f"{hash64(item.sentence.text):x}":
                     raise InputError(f"{self._sentences}: was changed: sentence {item.id} isn't the one that was shown")
-                item.drawn, item.test = True, entry["test"]
+                item.drawn = True
+                item.test = entry["test"]
                 self.drawn.append(item)
                 return
-            tab, text = entry["tab"], item.sentence.text
+            tab = entry["tab"]
+            text = item.sentence.text
             if entry["do"] == "set":
                 spans = tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in entry["entities"])
                 item.states.append(Saved(spans, entry["answer"], tab))
@@ -284,9 +293,11 @@ def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
     """Return types with colours and keys; raise SettingsError for invalid or duplicate ones."""
     if len(types) > _MOST_TYPES:
         raise SettingsError(f"{len(types):,} types: at most {_MOST_TYPES} are allowed")
-    free, complete = [key for key in _KEYS if key not in {type_.key for type_ in types}], list[LabelType]()
+    free = [key for key in _KEYS if key not in {type_.key for type_ in types}]
+    complete = list[LabelType]()
     for number, type_ in enumerate(types):
-        name, description = type_name(type_.name), " ".join(type_.description.split())
+        name = type_name(type_.name)
+        description = " ".join(type_.description.split())
         if not name or len(description) > _LONGEST_DESCRIPTION:
             raise SettingsError(
                 f"type {type_.name!r:.120}: a name has 1 to {LONGEST_NAME} visible characters, a "
@@ -299,6 +310,7 @@ def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
                 f"type {name!r:.120}: a colour is written as #0072b2, a key is a digit or a letter "
                 "other than a, c, m, s, x, which the page has"
             )
-        colour, key = type_.colour or COLOURS[number % len(COLOURS)], type_.key or (free.pop(0) if free else "")
+        colour = type_.colour or COLOURS[number % len(COLOURS)]
+        key = type_.key or (free.pop(0) if free else "")
         complete.append(LabelType(name, description, colour, key))
     return tuple(complete)

@@ -42,7 +42,8 @@ async def predict(call: Call) -> dict[str, Any]:
     refuse("adapter_id", body.adapter_id, "this server has no adapters; leave it out")
     refuse("multi_label", body.multi_label, "a place has one label; leave it out")
     labels = [EntityLabel(*label) for label in body.labels.items()] if isinstance(body.labels, dict) else body.labels
-    threshold, decoding = _THRESHOLD if body.threshold is None else body.threshold, "" if body.flat_ner else "nested"
+    threshold = _THRESHOLD if body.threshold is None else body.threshold
+    decoding = "" if body.flat_ner else "nested"
     (spans,) = await call.tag([body.text], Ask(call.query.model, labels, threshold, decoding))
     return {"entities": list_entities(spans, "text", "label", "start", "end", "score")}
 

@@ -32,7 +32,8 @@ class Inputs(BaseModel):
 async def classify(call: Call) -> list[Any]:
     """Find entities, as Hugging Face's token classification does."""
     body: Inputs = call.body
-    parameters, texts = body.parameters or Parameters(), body.inputs
+    parameters = body.parameters or Parameters()
+    texts = body.inputs
     several = texts if isinstance(texts, list) else [texts]
     call.query.model = call.path.get("model", call.query.model)
     results = [list(_list_elements(spans, parameters)) for spans in await call.tag(several, call.query.ask())]

@@ -144,7 +144,8 @@ class Trainings:
             return {"status": "ok", "result": ""}
         if body.project is None:
             raise InputError("project is missing")
-        service, served = call.service, call.service.find(call.query.model)
+        service = call.service
+        served = call.service.find(call.query.model)
         if not service.limits.allow_training:
             raise HTTPException(403, "this server trains nothing; start it with --allow-training")
         if self._task and not self._task.done():
@@ -164,7 +165,8 @@ async def _train(
     service: Service, name: str, source: str, folder: Path, export: Callable[[Path], Awaitable[None]]
 ) -> None:
     """Train a tagger on a project's annotations, and let the server use it."""
-    data, tagger = folder / "annotations.json", str(folder / "tagger")
+    data = folder / "annotations.json"
+    tagger = str(folder / "tagger")
     try:
         folder.mkdir(parents=True)
         await export(data)

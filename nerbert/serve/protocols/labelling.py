@@ -170,7 +170,8 @@ class Labelling:
     async def next(self, call: Call) -> dict[str, Any]:
         """Return the next sentence."""
         tab = call.body.tab
-        open_here, late = self._open.get(tab, (-1, 0.0))[0], time.monotonic() - _SILENT
+        open_here = self._open.get(tab, (-1, 0.0))[0]
+        late = time.monotonic() - _SILENT
         taken = {number for number, heard in self._open.values() if heard > late} - {open_here}
         waiting = [item for item in self.project.with_answer("") if item.id not in taken]
         item = min(waiting, key=lambda candidate: candidate.id != open_here, default=None)
@@ -231,7 +232,8 @@ class Labelling:
         left = {type_.name: EntityLabel(type_.name, type_.description) for type_ in self.project.types}
         if of_file := [span for span in item.sentence.spans if span.type in left]:
             return of_file, "the file"
-        kept, by = list[Span](), list[str]()
+        kept = list[Span]()
+        by = list[str]()
         for name, served in reversed(list(call.service.models.items())):
             labels = [label for label in left.values() if served.takes_labels or label.name in served.tagger.types]
             with suppress(NerbertError):  # then there are no suggestions
@@ -281,7 +283,8 @@ class Labelling:
         """Add the sentences of an uploaded file, which is first written to disk in parts."""
         with TemporaryDirectory() as folder:
             name = re.sub(r"[^\w.-]", "_", PurePath(call.query.name).name).lstrip(".")[-80:]
-            path, size = Path(folder) / (name or "pasted.txt"), 0
+            path = Path(folder) / (name or "pasted.txt")
+            size = 0
             with path.open("wb") as stream:
                 async for part in call.content:
                     size += len(part)

@@ -48,7 +48,8 @@ async def analyze(call: Call) -> list[Any]:
             f"entities: the model {served.name} finds none of {', '.join(body.entities or ())!r:.200}; "
             "see /supportedentities"
         )
-    texts, allowed = body.text if isinstance(body.text, list) else [body.text], set(body.allow_list or ())
+    texts = body.text if isinstance(body.text, list) else [body.text]
+    allowed = set(body.allow_list or ())
     ask = Ask(served.name, None if names is None else [EntityLabel(name) for name in names], body.score_threshold)
     results = [
         [

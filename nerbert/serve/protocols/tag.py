@@ -152,7 +152,8 @@ async def _answer_line(call: Call, content: bytes, number: int) -> bytes:
     try:
         line = parse_json(content, StreamLine, "line")
         kept = {name: value for name, value in (line.model_extra or {}).items() if name not in _OWN} or kept
-        query, names = call.query.ask(), {name for name in line.model_fields_set if getattr(line, name) is not None}
+        query = call.query.ask()
+        names = {name for name in line.model_fields_set if getattr(line, name) is not None}
         default = {
             "model": query.model,
             "offsets": call.query.offsets,

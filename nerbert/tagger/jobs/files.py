@@ -134,7 +134,11 @@ class TaggedParts:
     def __init__(self, source: InputFile, folder: Path, offsets: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._source, self._folder, self._offsets = source, folder, offsets
-        self.name, self.count, self.rows, self.entities, self.repairs = str(source), 0, 0, Counter[str](), Repairs()
+        self.name = str(source)
+        self.count = 0
+        self.rows = 0
+        self.entities = Counter[str]()
+        self.repairs = Repairs()
         self.characters = 0
 
     def parts(self, file: int) -> Iterator[FilePart]:
@@ -142,7 +146,8 @@ class TaggedParts:
         self._source = self._source.copy_to(self._folder)
         for part in self._parts(file, self.repairs):
             yield part._replace(rows=[replace(row, fields={}) for row in part.rows])
-            self.count, self.rows = self.count + 1, self.rows + len(part.rows)
+            self.count = self.count + 1
+            self.rows = self.rows + len(part.rows)
             self.characters += sum(len(row.text) for row in part.rows)
 
     def __iter__(self) -> Iterator[Document]:
@@ -183,7 +188,8 @@ def tag_all(
     sizes = [source.size for source in sources]
     needs = Resources(gpus=float("cuda" in tagger.head.name))
     with progress("rows", None if None in sizes else sum(size or 0 for size in sizes), of_bytes=True) as bar:
-        total, parts = bar.items, chain.from_iterable(file.parts(number) for number, file in enumerate(tagged))
+        total = bar.items
+        parts = chain.from_iterable(file.parts(number) for number, file in enumerate(tagged))
         for done in executor.map_ordered(partial(_tag_part, tagger=tagger, bar=bar), parts, needs):
             tagged[done.file].entities.update(done.entities)
             total += done.rows

@@ -179,8 +179,10 @@ class _Run:
 
     def to_standard_output(self) -> None:
         """Write each row as soon as it is tagged."""
-        write, left_out = self._text_writer(terminal=on_terminal()), Repairs()
-        characters, types = 0, set[str]()
+        write = self._text_writer(terminal=on_terminal())
+        left_out = Repairs()
+        characters = 0
+        types = set[str]()
         with standard_output() as stream:
             for source in self.paths.sources:
                 for rows in source.at_hand(left_out):
@@ -196,7 +198,9 @@ class _Run:
 
     def to_files(self, target: Path, names: Sequence[PurePath], executor: Executor) -> None:
         """Write one file, or for several inputs one each into a folder; they appear when all is tagged and written."""
-        facts, many, job = self.job.fingerprint(self.tagger, self.paths), self.paths.many, self.job
+        facts = self.job.fingerprint(self.tagger, self.paths)
+        many = self.paths.many
+        job = self.job
         writers = list(map(self._writer, self.paths.sources))  # a writer that can't write fails before the tagging
         file = not many and bool(kinds.kind_named(self.kind).suffixes)
         with publish_job(target, facts, overwrite=job.overwrite, file=file) as (draft, work):

@@ -112,10 +112,14 @@ class _RedactedRows:
         self.left_out = dict[str, None]()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        self.rows, self.without, self.marked, self.repeats = 0, 0, Counter[str](), Counter[str]()
+        self.rows = 0
+        self.without = 0
+        self.marked = Counter[str]()
+        self.repeats = Counter[str]()
         self._notes.seek(self._start)
         self._notes.truncate()
-        by_row, rest = self._job.document == ROW, list[redact.Region]()
+        by_row = self._job.document == ROW
+        rest = list[redact.Region]()
         names, pseudonym = self._read_document(() if by_row else self._parts)
         for row, following in pairwise(chain(self._parts, [None])):
             if row is None:
@@ -146,7 +150,8 @@ class _RedactedRows:
 
     def _read_document(self, rows: Iterable[Document]) -> tuple[redact.FoundNames, redact.Pseudonym]:
         """Return the entities of a document, and pseudonyms that don't occur in it."""
-        names, taken = redact.FoundNames(), set[str]()
+        names = redact.FoundNames()
+        taken = set[str]()
         for row in rows:
             for span in row.spans:
                 names.add(span.text, span.type)
@@ -172,7 +177,9 @@ def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
     Finished parts survive a kill, as in `tag_files`; they hold offsets of entities, not texts.
     """
     paths, names, kind = job.find()
-    new, tagger, output = job.pseudonyms(), job.tag.load(), Path(job.tag.output or "")
+    new = job.pseudonyms()
+    tagger = job.tag.load()
+    output = Path(job.tag.output or "")
     facts = job.tag.fingerprint(tagger, paths)
     files = publish_job(output, facts, overwrite=job.tag.overwrite, file=not paths.many)
     with files as (draft, work), TemporaryFile() as notes:
@@ -206,7 +213,8 @@ def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
 def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[_RedactedRows]) -> None:
     """Print how much was redacted, and that entities missed by the tagger were not."""
     marked, repeats = (sum((getattr(file, name) for file in done), Counter[str]()) for name in ("marked", "repeats"))
-    rows, without = sum(file.rows for file in done), sum(file.without for file in done)
+    rows = sum(file.rows for file in done)
+    without = sum(file.without for file in done)
     others = describe_counts(repeats) if job.repeats else "left as they are (--no-repeats)"
     tell(
         f"{output}: {rows:,} rows; entities redacted: {describe_counts(marked)}; repeats of them that the tagger "

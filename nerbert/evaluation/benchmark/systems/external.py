@@ -109,7 +109,8 @@ class Command:
 
     def _run_in(self, part: CellSentences, folder: Path) -> FoundEntities:
         """Return the command's entities in the scored sentences; `folder` is for its files."""
-        output, values = folder / "output", {"output": str(folder.resolve() / "output"), "seed": str(self.seed)}
+        output = folder / "output"
+        values = {"output": str(folder.resolve() / "output"), "seed": str(self.seed)}
         bare = [replace(example, spans=()) for example in part.test]
         for name, examples in (("train", part.train), ("dev", part.dev), ("test", bare)):
             path = folder / f"{name}.conll"

@@ -139,7 +139,8 @@ class FineTuned:
                 cost: dict[str, Any] = {}
                 with at(part=f"source data {self.source_name}"), publish_folder(folder) as draft:
                     with time_step(cost, "source"):
-                        settings, domains = source_settings(self.settings), Domains(self.source.read())
+                        settings = source_settings(self.settings)
+                        domains = Domains(self.source.read())
                         train_tagger(self.encoder.folder, domains, settings, "source domain").save(draft)
                     write_json(draft / _SECONDS, cost["source"])
                     if self.read_digests()._source_key != self._source_key:

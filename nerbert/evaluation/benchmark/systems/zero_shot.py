@@ -62,7 +62,8 @@ class ZeroShotTagger:
     def _find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
         folder = self.encoder.folder
         tagger = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1)
-        head, types = tagger.head, {label.name: type_ for type_, label in labels.items()}
+        head = tagger.head
+        types = {label.name: type_ for type_, label in labels.items()}
         if tagger.types:  # a tagger with fixed types
             learnt = set(tagger.types)
             if mixed := [type_ for name, type_ in types.items() if name != type_ and {name, type_} <= learnt]:
