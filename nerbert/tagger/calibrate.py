@@ -115,9 +115,7 @@ def _calibrate_tagger(
     """Calibrate one tagger and write the result."""
     loaded = Tagger.load(folder, head=head).head  # in the precision that will answer: others move confidences
     types = types_of_examples(examples)
-    if types and loaded.types and set(types).isdisjoint(loaded.types):
-        why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
-        raise InputError(f"{source['name']}: {why}; give data with types of the tagger ({few(loaded.types)})")
+    _check_types(folder, loaded, types, source["name"])
     find = _make_finder(loaded, examples, types, source["name"])
     best, default = None, loaded.usual_threshold
     if default and not loaded.types:
@@ -132,16 +130,10 @@ def _calibrate_tagger(
     fitted = {} if best is None else {"threshold": calibrate_threshold(best.probability, temperature)}
     if best is not None:
         calibration["threshold_f1"] = round(best.f1, _PLACES)
-    before = temperature_of(card_before)
-    in_force = max(default, uncalibrate(card_before.get("threshold") or 0.0, before)) if default else 0.0
-    least = calibrate_threshold(in_force, temperature)
+    least = calibrate_threshold(_threshold_before(card_before, default), temperature)
     if precision is not None:
         bounds = _find_thresholds(find, fitted.get("threshold", default), temperature, precision, least)
-        by_type = {
-            name: asdict(bound) | {"kept_precision": bound.precision, "recall_kept": bound.recall_kept}
-            for name, bound in bounds.items()
-        }
-        calibration |= {"precision": precision, "by_type": by_type}
+        calibration |= {"precision": precision, "by_type": _bounds_json(bounds)}
     chosen = {name: bound.confidence for name, bound in bounds.items() if bound.confidence is not None}
     after = {**card_before, "calibration": calibration, **fitted, "thresholds": chosen}
     after.pop("previous", None)  # earlier versions kept the values before
@@ -152,6 +144,28 @@ def _calibrate_tagger(
     absent = tuple(type_ for type_ in loaded.types if type_ not in types)
     threshold = fitted.get("threshold")
     return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, threshold, least)
+
+
+def _check_types(folder: Path, head: Head, types: Sequence[str], name: str) -> None:
+    """Raise InputError if the data, `name`, has types, and a head with fixed types has none of them."""
+    if types and head.types and set(types).isdisjoint(head.types):
+        why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
+        raise InputError(f"{name}: {why}; give data with types of the tagger ({few(head.types)})")
+
+
+def _threshold_before(card: Mapping[str, Any], default: float) -> float:
+    """Return the threshold that applied before, as a probability of the head; 0 for a head with fixed types."""
+    if not default:
+        return 0.0
+    return max(default, uncalibrate(card.get("threshold") or 0.0, temperature_of(card)))
+
+
+def _bounds_json(bounds: Mapping[str, Threshold]) -> dict[str, dict[str, Any]]:
+    """Return thresholds by type with their counts, precision and recall."""
+    return {
+        name: asdict(bound) | {"kept_precision": bound.precision, "recall_kept": bound.recall_kept}
+        for name, bound in bounds.items()
+    }
 
 
 def _make_finder(head: Head, examples: Sequence[Example], types: Sequence[str], name: str) -> Find:

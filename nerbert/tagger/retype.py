@@ -119,19 +119,21 @@ def _rename_card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any
         bounds = [(names.get(old, old), bound) for old, bound in thresholds.items()]
         after["thresholds"] = {new: bound for new, bound in sorted(bounds, key=lambda pair: pair[1]) if new}
     if labels_at_run_time(folder):
-        words = learnt_words(before)
-        by_name = dict[str, list[str]]()
-        for old, new in names.items():
-            if new:
-                by_name.setdefault(new, []).extend(text or old for text in words.get(old) or [""])
-        after["words_of_types"] = {
-            new: texts[0] if len({*texts}) == 1 else [*dict.fromkeys(texts)] for new, texts in by_name.items()
-        }
+        after["words_of_types"] = _rename_words(learnt_words(before), names)
     if len(counts) == len(names):
         after |= {key: _rename_figures(before[key], names) for key in ("dev", "calibration") if before.get(key)}
     elif before.get("calibration"):
         after["calibration"] = {"temperature": temperature_of(before)}
     return after
+
+
+def _rename_words(words: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> dict[str, str | list[str]]:
+    """Return the words of each new type: those of all its parts."""
+    by_name = dict[str, list[str]]()
+    for old, new in names.items():
+        if new:
+            by_name.setdefault(new, []).extend(text or old for text in words.get(old) or [""])
+    return {new: texts[0] if len({*texts}) == 1 else [*dict.fromkeys(texts)] for new, texts in by_name.items()}
 
 
 def _rename_figures(facts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

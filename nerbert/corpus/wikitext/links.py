@@ -6,6 +6,7 @@ A link whose marks are lost was outside prose. Each spelling of a target is reso
 import html
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html.entities import html5
@@ -28,6 +29,8 @@ _PLAIN_LINK = re.compile(r"\[\[(?![^\[\]|\n]{0,40}:)")
 _REMEMBERED = 200_000
 _DROP, _OUTSIDE, _LITERAL = _NO_ARTICLE = "[drop", "[outside", "[literal"
 """Meanings of targets that aren't articles; titles never contain brackets, so they can't be equal."""
+_REASONS = {_OUTSIDE: Reason.LINK_OUTSIDE_ARTICLES}
+"""Why a link isn't a mention; of others, because it leads to its own page."""
 _LONGEST, _LONGEST_PREFIX = 2000, 40
 _LONGEST_CATEGORY, _MOST_CATEGORIES = 255, 500
 _NO_TITLE = re.compile(r"(?:https?:|ftp:)?//|\.\.?(?:/|\Z)|[^\[\]{}<>|]*+[\[\]{}<>|]|(?:(?!~~~).)*+~~~", re.DOTALL)
@@ -101,17 +104,15 @@ class LinkReader:
                 pieces.append(f"{blank}{OPEN}{len(targets)}{NUMBERED}{label}{CLOSE}{after}")
                 targets.append(meaning)
             elif meaning == _DROP:
-                begins = after[:1] == " " and next(filter(None, reversed(pieces)), "\n")[-1] in "\n>"
-                pieces += (trail, REMOVED if begins else "", after)
+                # A blank after a removed link that begins a line would make the line code.
+                is_blank = after[:1] == " " and _last_of(pieces) in "\n>"
+                pieces += (trail, REMOVED if is_blank else "", after)
                 if self.site.namespace(target.strip()) == CATEGORY:
-                    name = " ".join(unescape(target).partition(":")[2].replace("_", " ").split())
-                    fits = 0 < len(name) <= _LONGEST_CATEGORY and len(links.categories) < _MOST_CATEGORIES
-                    if fits and name not in links.categories:
-                        links.categories.append(without_ours(name))
+                    _add_category(links.categories, target)
             elif meaning == _LITERAL:
-                pieces += (f"[[{target}" if anchor is None else f"[[{target}|{space}{anchor}", "]]", trail, after)
+                pieces += (_as_written(target, space, anchor), trail, after)
             else:
-                dropped[Reason.LINK_OUTSIDE_ARTICLES if meaning == _OUTSIDE else Reason.LINK_TO_SELF] += 1
+                dropped[_REASONS.get(meaning, Reason.LINK_TO_SELF)] += 1
                 pieces += (space or "", as_prose(label), after)
         return "".join(pieces), links
 
@@ -143,6 +144,24 @@ class LinkReader:
         if space or other or DYNAMIC in name:
             return _OUTSIDE
         return self.site.title(name.partition("#")[0])
+
+
+def _as_written(target: str, space: str, anchor: str | None) -> str:
+    """Return a link as the page has it."""
+    return f"[[{target}]]" if anchor is None else f"[[{target}|{space}{anchor}]]"
+
+
+def _last_of(pieces: Sequence[str]) -> str:
+    """Return the last character of a text in pieces, which begins with a new line."""
+    return next(filter(None, reversed(pieces)), "\n")[-1]
+
+
+def _add_category(categories: list[str], target: str) -> None:
+    """Add the category that a link's target names, once, if it isn't too long and there is room."""
+    name = " ".join(unescape(target).partition(":")[2].replace("_", " ").split())
+    fits = 0 < len(name) <= _LONGEST_CATEGORY and len(categories) < _MOST_CATEGORIES
+    if fits and name not in categories:
+        categories.append(without_ours(name))
 
 
 link_reader = lru_cache(maxsize=4)(LinkReader)

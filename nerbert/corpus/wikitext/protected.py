@@ -64,10 +64,8 @@ def remove_opaque(wikitext: str) -> str:
         if start > position:
             pieces.append(wikitext[position:start])
             line_start = wikitext[start - 1] == "\n"
-        if tag[2]:  # a comment that fills whole lines leaves no empty line, as in MediaWiki
-            end = wikitext.find("-->", tag.end())
-            position = end + 3 if end >= 0 else len(wikitext)
-            position += line_start and wikitext.startswith("\n", position)
+        if tag[2]:
+            position = _end_of_comment(wikitext, tag.end(), line_start=line_start)
             continue
         closing = _find_closing(tags, number, unclosed)
         name = (tag[3] or tag[4]).lower()
@@ -86,6 +84,14 @@ def remove_opaque(wikitext: str) -> str:
         pieces.append(shown)
     pieces.append(wikitext[position:])
     return _remove_unseen("".join(pieces))
+
+
+def _end_of_comment(wikitext: str, position: int, *, line_start: bool) -> int:
+    """Return the end of a comment; one that fills whole lines leaves no empty line, as in MediaWiki."""
+    end = wikitext.find("-->", position)
+    if end < 0:
+        return len(wikitext)
+    return end + 3 + (line_start and wikitext.startswith("\n", end + 3))
 
 
 def _remove_unseen(text: str) -> str:

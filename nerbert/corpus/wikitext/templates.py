@@ -92,11 +92,7 @@ class TemplateReader:
             begins_line = text[start - 1 : start] in "\n"
             name, bar, _ = inside.partition("|")
             meaning = known.get(name) or read(name)
-            shown = meaning.text
-            if meaning.rule or meaning.function:
-                shown = self._expand_text(meaning, inside, title)
-            elif shown == _TITLE:
-                shown = title
+            shown = self._show(meaning, inside, title)
             if not shown:
                 is_first = begins_line or self._begins_line(text, start, begun)
                 begun = end if is_first else begun
@@ -110,6 +106,12 @@ class TemplateReader:
 
         source = _PARAMETER.sub(_show_default, source)
         return remove_deep_templates(_TEMPLATE.sub(expand_template, source)), boxes
+
+    def _show(self, meaning: _Meaning, inside: str, title: str) -> str:
+        """Return a template's text; "" for one without text."""
+        if meaning.rule or meaning.function:
+            return self._expand_text(meaning, inside, title)
+        return title if meaning.text == _TITLE else meaning.text
 
     def _read_name(self, raw: str) -> _Meaning:
         """Return the meaning of a name as written in a template."""

@@ -82,6 +82,11 @@ class TagJob:
             many = kinds.JSONL if paths.many else ""
             kind = kinds.TEXT if self.output is None else many or files.target_kind(self.output)
         check_needs(kinds.kind_named(kind))
+        self._check_output(kind)
+        return paths, kind
+
+    def _check_output(self, kind: str) -> None:
+        """Raise SettingsError for options that a kind of output can't keep."""
         if self.output is None and not kinds.can(kind, "writer"):
             noun = "file" if kinds.kind_named(kind).suffixes else "folder"
             raise SettingsError(f"--to {kind}: is made as a whole, so name a {noun} for it with -o")
@@ -91,7 +96,6 @@ class TagJob:
         if self.loading.get("decoding") == "nested" and not abilities(kinds.kind_named(kind)).nested:
             nested = ", ".join(name for name in kinds.known_kinds() if abilities(kinds.kind_named(name)).nested)
             raise SettingsError(f"--decoding nested: {kind} can't hold entities inside others; choose one of {nested}")
-        return paths, kind
 
     def load(self) -> Tagger:
         """Load the tagger with the job's options; its offsets are characters, since outputs mark the text with them."""
