@@ -36,7 +36,7 @@ def main() -> None:
     known = {(row["model"], row["data"], row["split"], row["input"]) for row in read_rows(options.table)}
     for name in options.sets.split(","):
         examples = list(open_data(name, options.data).splits[options.split])[: options.limit or None]
-        labels = labels_of(name, options.data)
+        labels = {type_: text or type_ for type_, text in labels_of(name, options.data).items()}
         for kind in ("words", "raw"):
             if (options.model, name, options.split, kind) in known:
                 continue

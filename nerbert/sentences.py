@@ -92,6 +92,11 @@ _SPACE = re.compile(
     rf"|(?<=[{_SCRIPT}]{{15}})([^\S\n])(?=[{_SCRIPT}]{{15}})"
 )
 """A part in brackets, or (1) a space between two runs of a script that writes spaces only between clauses."""
+_WORD = re.compile(rf"(?:[^\W\d_]|[{_MARKS}])++")
+_READ = 4000
+"""Characters of a text from which its language is guessed."""
+SEVERAL_LANGUAGES = "multilingual"
+"""The language of a model that was trained on texts in several languages: that of each text is guessed."""
 _PART = 40
 """Minimum length of a part of a long sentence, in characters."""
 
@@ -234,6 +239,31 @@ def _word_rows() -> list[tuple[str, ...]]:
 def languages_with(kind: str) -> list[str]:
     """Return the codes of languages that have words of a kind, joined by spaces where they share them."""
     return [codes for codes, group, _ in _word_rows() if group == kind and codes != "*"]
+
+
+@cache
+def frequent_words() -> dict[str, frozenset[str]]:
+    """Return the words that often begin sentences, in lower case, by the codes of the languages that share them."""
+    return {
+        codes: frozenset(map(str.lower, listed_words(codes.split()[0], "starter")))
+        for codes in languages_with("starter")
+    }
+
+
+def guess_language(text: str) -> str:
+    """Return the code of the language with most of the frequent words in a text's beginning; "" for none."""
+    words = {word.lower() for word in _WORD.findall(text[:_READ])}
+    counts = {codes: len(words & listed) for codes, listed in frequent_words().items()}
+    likely = max(counts, key=lambda codes: counts[codes])
+    return likely.split()[0] if counts[likely] else ""
+
+
+def splitter_for(language: str, text: str) -> RuleSplitter:
+    """Return the splitter of a language; of the text's own for a model of several languages."""
+    return _splitter_of(guess_language(text) if language == SEVERAL_LANGUAGES else language)
+
+
+_splitter_of = cache(RuleSplitter)
 
 
 @cache

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerbert.sentences import _END, _WIDE, RuleSplitter, join_in_links
+from nerbert.sentences import (
+    _END,
+    _WIDE,
+    SEVERAL_LANGUAGES,
+    RuleSplitter,
+    guess_language,
+    join_in_links,
+    splitter_for,
+)
 from nerbert.tables import read_columns
 from tests.expected import rows
 
@@ -232,3 +240,20 @@ def test_joining_does_what_it_says_slowly(cuts: list[int], places: list[int]) ->
         else:
             expected.append((start, end))
     assert join_in_links(spans, [start for start, _ in links], [end for _, end in links]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "sentences"),
+    [
+        ("Er kam am 3. März nach Köln. Dann ging er.", "de", 2),
+        ("Hij kwam op 3 mei. Daarna ging hij.", "nl", 2),
+        ("He came on 3 March. Then he left.", "en", 2),
+        ("Москва и 3. Он ушёл.", "ru", 2),
+        ("東京。大阪。", "", 2),
+    ],
+)
+def test_a_text_is_split_by_the_rules_of_its_own_language(text: str, language: str, sentences: int) -> None:
+    assert guess_language(text) == language
+    splitter = splitter_for(SEVERAL_LANGUAGES, text)
+    assert splitter is splitter_for(language, "")
+    assert len(splitter.spans(text)) == sentences

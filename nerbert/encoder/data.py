@@ -25,6 +25,7 @@ from nerbert.model.concept_table import ROOT, ConceptTable
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.process import is_first_process
 from nerbert.records import Example
+from nerbert.sentences import SEVERAL_LANGUAGES
 from nerbert.tables import read_columns
 from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData
@@ -32,8 +33,6 @@ from nerbert.words import SPLITTER
 
 _NO_CORPUS = {"word_splitter": SPLITTER, "language": "", "wiki": ""}
 """The manifest of a training on files of open types alone."""
-SEVERAL_LANGUAGES = "multilingual"
-"""The language of corpora that differ."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,8 @@ class PretrainData:
     @property
     def language(self) -> str:
         """Return the language of the texts."""
+        if not self.corpora and self.open_texts:
+            return self.open_texts.settings.language
         return _common_value(self.manifests, "language", SEVERAL_LANGUAGES)
 
     @property

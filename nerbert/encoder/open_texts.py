@@ -61,6 +61,10 @@ class OpenTypesSettings(Section):
     """Maximum number of types: the most frequent in the texts trained on are kept, others are no entities. 0: all.
     Source: NuNER's study of diversity."""
 
+    language: str = ""
+    """Language of the texts of `files`, where there is no corpus: a code, or `multilingual`. A tagger splits texts into
+    sentences by its rules; with `multilingual`, by those of the language that each text seems to have. Source: ours."""
+
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
         refuse(

@@ -23,7 +23,7 @@ from nerbert.errors import InputError, at, visible
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import OUTSIDE, split_tag
 from nerbert.records import Document, Example, Repair, Repairs, Span
-from nerbert.sentences import RuleSplitter, join_in_links
+from nerbert.sentences import join_in_links, splitter_for
 from nerbert.words import SPLITTER, split_words, splitter_named, with_dictionaries
 
 Overlaps = Literal["error", "longest", "first"]
@@ -105,7 +105,6 @@ class Reading(Settings):
 
 
 _DEFAULT = Reading()
-_splitter = cache(RuleSplitter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +179,7 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
         return [replace(example, unknown=tuple(_gaps(example))) for example in examples if example.spans]
     if document.words is not None:
         return [Example(text, words, tuple(spans))]
-    splitter = _splitter(reading.language or "en")
+    splitter = splitter_for(reading.language or "en", text)
     sentences = list[tuple[int, int]]()
     offset = 0
     for line in text.splitlines(keepends=True):

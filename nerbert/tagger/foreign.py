@@ -17,7 +17,7 @@ from nerbert.formats.json_files import fields_but
 from nerbert.formats.rows import without_surrogates
 from nerbert.model.tokenizer import encode
 from nerbert.records import Document
-from nerbert.sentences import languages_with, listed_words
+from nerbert.sentences import frequent_words
 from nerbert.tagger.answers import JobTagger
 from nerbert.terminal import tell
 
@@ -44,7 +44,7 @@ def is_foreign(text: str, language: str) -> bool:
     if letters - len(_LATIN.findall(text)) >= max(letters / 2, _LEAST_LETTERS):
         return True
     words = {word.lower() for word in _WORD.findall(text)}
-    known = max(len(words & listed) for listed in _words_of_languages().values())
+    known = max(len(words & listed) for listed in frequent_words().values())
     return known >= max(_LEAST_WORDS, _TIMES * len(words & own) + 1)
 
 
@@ -63,7 +63,7 @@ def tell_foreign(texts: Iterable[str], tagger: JobTagger) -> None:
     language = tagger.known_language
     if is_foreign(text, language):
         _tell_once(
-            f"note: a text seems to be in another language than the tagger's ({language}); how to train one: "
+            f"note: a text seems to be in another language than the tagger's ({language}); the model many reads most: "
             f"{DOCS}/how-to/language.md"
         )
     elif _is_unknown(text, tagger.head):
@@ -97,14 +97,5 @@ def _not_found(tagger: JobTagger, characters: int, types: set[str]) -> list[str]
 @cache
 def _words_of(language: str) -> frozenset[str]:
     """Return the words of a language that is written in Latin script; none of another."""
-    own = next((words for codes, words in _words_of_languages().items() if language in codes.split()), frozenset())
+    own = next((words for codes, words in frequent_words().items() if language in codes.split()), frozenset())
     return own if all(map(_LATIN.match, own)) else frozenset()
-
-
-@cache
-def _words_of_languages() -> dict[str, frozenset[str]]:
-    """Return the words that often begin sentences, in lower case, by the codes of the languages that share them."""
-    return {
-        codes: frozenset(map(str.lower, listed_words(codes.split()[0], "starter")))
-        for codes in languages_with("starter")
-    }

@@ -23,7 +23,7 @@ from nerbert.model.head_kinds import LONGEST, HeadOptions, head_kind
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
 from nerbert.process import in_worker
 from nerbert.records import EntityLabel, Example
-from nerbert.sentences import RuleSplitter
+from nerbert.sentences import splitter_for
 from nerbert.tagger import hub, pending
 from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.hub import Origin, weights_of
@@ -434,9 +434,10 @@ class Tagger:
         A line's end and a tab end a sentence.
         """
         offset = 0
+        splitter = splitter_for(self.language, text)
         for cell in (cell for line in text.splitlines(keepends=True) for cell in _CELL.findall(line)):
             clean = without_surrogates(cell)
-            for start, end in self._splitter.spans(clean):
+            for start, end in splitter.spans(clean):
                 if words := split_words(clean[start:end], self.splitter):
                     yield offset + start, Example(clean[start:end], words)
             offset += len(cell)
@@ -451,10 +452,6 @@ class Tagger:
     def known_language(self) -> str:
         """Return the code of the language that its card names; "" where `language` is a default."""
         return str(self.card.get("language") or "")
-
-    @cached_property
-    def _splitter(self) -> RuleSplitter:
-        return RuleSplitter(self.language)
 
 
 def _load_again(

@@ -10,6 +10,7 @@ import httpx
 import huggingface_hub as hub
 import pytest
 
+from nerbert.sentences import SEVERAL_LANGUAGES
 from nerbert.tagger.tagger import Tagger
 from tests.serve.servers import LABELS, Inside, assert_fault, inside
 from tests.tagger.batches import TEXTS
@@ -142,6 +143,15 @@ def test_presidios_shapes(client: httpx.Client) -> None:
     assert len(named.json()) == 1
     assert client.get("/health").text == "Presidio Analyzer service is up"
     assert client.get("/supportedentities?language=en").json() == []
+
+
+def test_a_model_of_several_languages_answers_presidio_in_each(
+    trained: Inside, tagger: Tagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tagger, "language", SEVERAL_LANGUAGES)
+    client = trained.clients[0]
+    assert client.post("/analyze", json={"text": TEXTS[0], "language": "de"}).json()
+    assert client.get("/supportedentities?language=de").json()
 
 
 def test_presidios_names_of_fixed_types(trained: Inside, tagger: Tagger) -> None:

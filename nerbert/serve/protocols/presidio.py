@@ -14,8 +14,10 @@ from pydantic import BaseModel, Field
 from nerbert.errors import InputError
 from nerbert.formats.entity_labels import asked_types, label_of, presidio_name
 from nerbert.records import EntityLabel
+from nerbert.sentences import SEVERAL_LANGUAGES
 from nerbert.serve.protocol import Call, Query, Strings, refuse
 from nerbert.serve.service import Ask, Served
+from nerbert.tagger.tagger import Tagger
 
 
 class PresidioRequest(BaseModel):
@@ -73,13 +75,17 @@ def _find_model(call: Call, language: str) -> Served:
     if call.query.model:
         return call.service.find(call.query.model)
     for served in call.service.models.values():
-        if served.tagger.language == language:
+        if served.tagger.language == language or _reads_all(served.tagger):
             return served
     languages = ", ".join(sorted({served.tagger.language for served in call.service.models.values()}))
     raise InputError(
         f"language {language!r:.40}: the models here are for {languages}; for another language name a "
         "model in the address (?model=NAME)"
     )
+
+
+def _reads_all(tagger: Tagger) -> bool:
+    return tagger.language == SEVERAL_LANGUAGES
 
 
 def asked_labels(served: Served, names: Iterable[str]) -> dict[str, str]:
@@ -90,5 +96,5 @@ def asked_labels(served: Served, names: Iterable[str]) -> dict[str, str]:
 async def list_types(call: Call) -> list[str]:
     """Return the names of types, as Presidio's analyzer does."""
     taggers = (served.tagger for served in call.service.models.values())
-    of_language = [tagger for tagger in taggers if call.query.language in ("", tagger.language)]
+    of_language = [tagger for tagger in taggers if call.query.language in ("", tagger.language) or _reads_all(tagger)]
     return sorted({presidio_name(type_) for tagger in of_language for type_ in tagger.types})
