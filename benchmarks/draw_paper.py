@@ -18,7 +18,7 @@ import numpy as np
 from figures import COLOURS, Curves, few_labels_of, open_panels, open_picture, plain_axes, read_results, styles_of
 
 from nerbert.corpus.shards import is_corpus, read_manifest
-from nerbert.errors import InputError, NerbertError, SettingsError, need
+from nerbert.errors import InputError, NerbertError, SettingsError, need, refused
 from nerbert.evaluation.tables.statistics import Summary
 from nerbert.finetuning.sampling import parse_size
 from nerbert.formats.data import read_gold
@@ -35,7 +35,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("places", nargs="+", help="folders of `nerbert corpus build` or `nerbert benchmark`; encoders")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--data", type=Path, nargs="*", default=[], help="annotated sentences for the maps")
+    parser.add_argument(
+        "--data", type=Path, nargs="*", action="extend", default=[], help="annotated sentences for the maps"
+    )
     parser.add_argument("--points", type=int, default=2000, help="maximum number of entities in a map")
     parser.add_argument("--suite", default="ner_bert", help="name of the suite: SUITE.csv of results is drawn")
     parser.add_argument("--protocol", default="", help="the suite's protocol to draw, if the results have several")
@@ -58,7 +60,8 @@ def draw(options: argparse.Namespace) -> None:
     if encoders and not options.data:
         why = f"no corpus, and no results with {options.suite}.csv; if it is an encoder, give sentences with --data"
         raise SettingsError(f"{encoders[0]}: {why}")
-    output.mkdir(parents=True, exist_ok=True)
+    with refused(f"{output}: can't be made", of=OSError):
+        output.mkdir(parents=True, exist_ok=True)
     for corpus in corpora:
         names, counts = category_counts(corpus)
         draw_categories(names, counts, first := picture_of(output, corpus, corpora, f"1-categories.{kind}"))

@@ -19,7 +19,7 @@ _GB = 1 << 30
 _LEAST_MEMORY = 4 * _GB
 _LEAST_DISK = 10 * _GB
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?(?:>=([\d.]+))?.*?(?:; ?extra == ['\"](\w+(?:-\w+)*)['\"])?")
-DEVELOPERS = ("docs", "extras-test", "gliner-test", "lint", "nightly", "test")
+DEVELOPERS = ("docs", "extras-test", "figures", "gliner-test", "lint", "nightly", "test")
 """Extras that only the project's developers need."""
 
 

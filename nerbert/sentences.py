@@ -22,7 +22,7 @@ _PAIRS = {pair[1]: pair[0] for pair in ("()", "（）", "「」", "『』", "“
 _END = ".!?…؟۔॥։߹᙮"
 _WIDE = "。！？｡।።፡፧፨။၊។៕᱾᱿᠃᠉꧉᭟꯫།༎༑"
 """Wide end marks: they end a sentence, with or without white space after them."""
-_NO_MARK = "(?!(?<=፡)[^፡]|(?<=၊)[^၊]|(?<=\\ །)\\S)"
+_NO_MARK = "(?!(?<=፡)[^፡]|(?<=၊)[^၊။]|(?<=\\ །)\\S)"
 """An Ethiopic word divider or a Burmese comma isn't an end mark, but two are; a Tibetan mark may open a text."""
 _NO_END = "(?!\\ ?ល\\ ?។|を|の(?!ち)|は(?=、)|[はがにとも](?=[一-鿿ァ-ヶ]))"
 """Excluded after wide marks: "etc." in Khmer, and Japanese particles (names may contain such a mark)."""
@@ -93,6 +93,10 @@ _SPACE = re.compile(
 )
 """A part in brackets, or (1) a space between two runs of a script that writes spaces only between clauses."""
 _WORD = re.compile(rf"(?:[^\W\d_]|[{_MARKS}])++")
+_OF_SCRIPT = re.compile(
+    "(?P<th>[\u0e00-\u0e7f])|(?P<lo>[\u0e80-\u0eff])|(?P<bo>[\u0f00-\u0fff])|(?P<my>[\u1000-\u109f])|(?P<km>[\u1780-\u17ff])"
+)
+"""A letter of a script, by its largest language."""
 _READ = 4000
 """Characters of a text from which its language is guessed."""
 SEVERAL_LANGUAGES = "multilingual"
@@ -251,15 +255,24 @@ def frequent_words() -> dict[str, frozenset[str]]:
 
 
 def guess_language(text: str) -> str:
-    """Return the code of the language with most of the frequent words in a text's beginning; "" for none."""
+    """Return the code of the language with most of the frequent words in a text's beginning, if it is clear.
+
+    Scripts whose languages have no such words are known by a letter. Else it is `SEVERAL_LANGUAGES`.
+    """
     words = {word.lower() for word in _WORD.findall(text[:_READ])}
     counts = {codes: len(words & listed) for codes, listed in frequent_words().items()}
-    likely = max(counts, key=lambda codes: counts[codes])
-    return likely.split()[0] if counts[likely] else ""
+    likely, next_one = sorted(counts, key=lambda codes: counts[codes], reverse=True)[:2]
+    if counts[likely] > max(counts[next_one], 1):
+        return likely.split()[0]
+    letter = _OF_SCRIPT.search(text[:_READ])
+    return str(letter.lastgroup) if letter else SEVERAL_LANGUAGES
 
 
 def splitter_for(language: str, text: str) -> RuleSplitter:
-    """Return the splitter of a language; of the text's own for a model of several languages."""
+    """Return the splitter of a language; of the text's own for a model of several languages.
+
+    Where that isn't clear, all languages' abbreviations count, and a number before a full stop ends no sentence.
+    """
     return _splitter_of(guess_language(text) if language == SEVERAL_LANGUAGES else language)
 
 
@@ -270,13 +283,14 @@ _splitter_of = cache(RuleSplitter)
 def listed_words(language: str, kind: str) -> frozenset[str]:
     """Return the words of a kind in `sentence_words.tsv`, for a language or for all; abbreviations also capitalised."""
     rows = _word_rows()
+    abbreviations = kind in ("never", "seldom", "numbered")
     words = [
         word
         for codes, group, listed in rows
-        if group == kind and (codes == "*" or language in codes.split())
+        if group == kind
+        and (codes == "*" or language in codes.split() or (language == SEVERAL_LANGUAGES and abbreviations))
         for word in listed.split()
     ]
-    abbreviations = kind in ("never", "seldom", "numbered")
     return frozenset([*words, *(word[0].upper() + word[1:] for word in words if len(word) > 1 and abbreviations)])
 
 

@@ -248,8 +248,10 @@ def test_joining_does_what_it_says_slowly(cuts: list[int], places: list[int]) ->
         ("Er kam am 3. März nach Köln. Dann ging er.", "de", 2),
         ("Hij kwam op 3 mei. Daarna ging hij.", "nl", 2),
         ("He came on 3 March. Then he left.", "en", 2),
-        ("Москва и 3. Он ушёл.", "ru", 2),
-        ("東京。大阪。", "", 2),
+        ("Он был там 3. Она ушла, но он остался.", "ru", 2),
+        ("I saw Dr. Meyer on 3. May.", SEVERAL_LANGUAGES, 1),
+        ("東京。大阪。", SEVERAL_LANGUAGES, 2),
+        ("ก" * 200 + " " + "ก" * 200, "th", 2),
     ],
 )
 def test_a_text_is_split_by_the_rules_of_its_own_language(text: str, language: str, sentences: int) -> None:

@@ -37,9 +37,9 @@ _GONE = {
     re.compile(
         r'\A\[?\s*\[\s*"(?:[^"\\]|\\.)*+"\s*,\s*\{\s*"entities"'
     ): "spaCy's tuples (save them as DocBin, .spacy)",
-    re.compile(r"\A[^>]*>?\s*<xmi:XMI\b"): "UIMA XMI (export it as CoNLL 2002)",
-    re.compile(r'"%FEATURE_STRUCTURES"\s*:'): "UIMA JSON (export it as CoNLL 2002)",
-    re.compile(r"\A#FORMAT=WebAnno TSV"): "WebAnno TSV (export it as CoNLL 2002)",
+    re.compile(r"\A[^>]*>?\s*<xmi:XMI\b"): "UIMA XMI (export its named entities as CoNLL 2002)",
+    re.compile(r'"%FEATURE_STRUCTURES"\s*:'): "UIMA JSON (export its named entities as CoNLL 2002)",
+    re.compile(r"\A#FORMAT=WebAnno TSV"): "WebAnno TSV (export its named entities as CoNLL 2002)",
     re.compile(r'"(?:annotation|prediction)_agent"\s*:'): "records of Argilla 1 (export them from Argilla 2)",
     re.compile(r'"[^"]+\.(?:responses|suggestion)"\s*:'): "flat records of Argilla (export them by records.to_json)",
 }

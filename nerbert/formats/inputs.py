@@ -224,14 +224,16 @@ def _kind_by_content(path: Path) -> str:
         return default or kinds.TEXT
     names = formats_of_suffix(suffix)
     if default or names:
-        name = recognise_format(path) if kinds.unpacked_name(path) == path else ""
-        return name or default or names[0]
+        if kinds.unpacked_name(path) == path and (name := recognise_format(path)):
+            return name
+        if default != kinds.CSV:
+            return default or names[0]
     with open_plain(path) as stream:
         seems = foreign(stream.read(1 << 16), path.name.lower())
     if suffix in _NOT_TEXT or seems:
         remedy = "extract its text, or name its format with --from (text: one row per line)"
         raise InputError(f"{path}: seems to be {seems or 'XML or HTML'}; {remedy}")
-    return kinds.TEXT
+    return default or kinds.TEXT
 
 
 def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:

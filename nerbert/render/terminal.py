@@ -282,7 +282,8 @@ def print_list(listed: Sequence["Listed"], *, as_json: bool) -> None:
     console = Console(soft_wrap=True)
     console.print(drawn)
     console.print(
-        "paper: its name in NER-BERT's tables, with * where the split isn't quite the paper's (nerbert data check)"
+        "paper: its name in NER-BERT's tables, with * where the split or the types aren't quite the paper's "
+        "(nerbert data check)"
     )
 
 

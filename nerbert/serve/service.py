@@ -90,7 +90,7 @@ def model_of(served: Served) -> ServedModel:
         tagger.language,
         tagger.splitter,
         answering,
-        threshold=min(named.thresholds.values(), default=0.0),
+        threshold=default.lowest_threshold,
     )
 
 

@@ -312,6 +312,15 @@ class Tagger:
         """Return whether its entities may lack letters and digits, as some in its training data did."""
         return bool(self.card.get(SIGNS))
 
+    @property
+    def lowest_threshold(self) -> float:
+        """Return the confidence that no entity is below, whatever its label; 0 without thresholds."""
+        bounds = list(self.thresholds.values())
+        if not self.head.types:
+            given = self._chosen if isinstance(self._chosen, Mapping) else {}
+            bounds += [*given.values(), *self._copy_with_labels(as_learnt(["name"], self.card)).thresholds.values()]
+        return min(bounds, default=0.0)
+
     def _copy_with_labels(self, labels: tuple[EntityLabel, ...]) -> "Tagger":
         """Return a tagger with these labels and their thresholds, and without their head."""
         tagger = copy(self)

@@ -253,6 +253,7 @@ def test_models_and_states(trained: Inside, tagger: Tagger) -> None:
         "language": "en",
         "answering": f"{tagger.answering}, on_too_long truncate",
         "word_splitter": tagger.splitter,
+        "threshold": 0.0,
     }
     assert trained.tag(TEXTS[0], None).json()["fingerprint"] == tagger.fingerprint
     assert [client.get(path).text for path in ("/healthz", "/ready")] == ["ok", "ready"]

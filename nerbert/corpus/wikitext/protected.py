@@ -22,7 +22,7 @@ _TAG = re.compile(
 """A whole reference of plain text, as most are; else the start of a comment, a closing tag or an opening tag."""
 _READING = re.compile(r"<(r[tp])(?=[\s>])[^<>]*+>(?:[^<\n]++|<(?!/?r[tpbu]))*+(?:</\1\s*+>)?", re.IGNORECASE)
 """The reading above a word, or the bracket that replaces it in old browsers; its closing tag is optional."""
-_UNSEEN = re.compile(r"<(span|div|p|small)\s[^<>]*?\bdisplay\s*+:\s*+none\b[^<>]*+(?<!/)>", re.IGNORECASE)
+_UNSEEN = re.compile(r"<(span|div|p|small)\s(?=[^<>]*+(?<!/)>)[^<>]*?\bdisplay\s*+:\s*+none\b[^<>]*+>", re.IGNORECASE)
 """The opening tag of an element that browsers don't show."""
 REMOVED = "<ref/>"
 """Replacement for an element or template removed between a link and a letter, or a line's start and a blank."""

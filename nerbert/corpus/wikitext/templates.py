@@ -127,7 +127,8 @@ class TemplateReader:
         meaning = _Meaning()
         if len(name) < _MAX_NAME:
             key = " ".join(name.replace("_", " ").lower().split())
-            is_title = key in self.site.wikitext.facts["page name"]
+            # The variable has capitals; a template may have the same name: {{Hauptseite|Berlin}}.
+            is_title = name == name.upper() and key in self.site.wikitext.facts["page name"]
             rule = _TITLE if is_title else text_rule(key, self.site.language)
             if rule is None and name and name[0] not in "#{:":
                 meaning = _Meaning(box=self.site.title(unprotect(name)))

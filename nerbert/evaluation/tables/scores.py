@@ -330,7 +330,7 @@ def _published_entry(layout: Layout, paper: Published, f1s: Mapping[str, float],
     return Entry(
         f"{fmean(published):.2f}",
         notes=tuple(
-            f"{target}: published figures are, or may be, of other sentences: {doubt}"
+            f"{target}: published figures are, or may be, of other sentences or types: {doubt}"
             for target in by_target(row_keys)
             if (doubt := _doubt(layout, target))
         ),

@@ -74,9 +74,10 @@ def _find_model(call: Call, language: str) -> Served:
     """Return the named model, or the first one of the language."""
     if call.query.model:
         return call.service.find(call.query.model)
-    for served in call.service.models.values():
-        if served.tagger.language == language or _reads_all(served.tagger):
-            return served
+    for reads in (lambda tagger: tagger.language == language, _reads_all):
+        for served in call.service.models.values():
+            if reads(served.tagger):
+                return served
     languages = ", ".join(sorted({served.tagger.language for served in call.service.models.values()}))
     raise InputError(
         f"language {language!r:.40}: the models here are for {languages}; for another language name a "

@@ -404,6 +404,10 @@ def test_hostile_input_is_finished(piece: str, closing: str) -> None:
     scan_page("T", piece * 20_000 + closing * 20_000, EN, lists=True)
 
 
+def test_a_tag_without_end_is_finished() -> None:
+    scan_page("T", "<span " + "display:none " * 20_000, EN)
+
+
 @pytest.mark.parametrize("inside", ["|c" * 40_000, "[[b|c|d]]" * 20_000, "[[b" + "|c" * 40_000])
 def test_hostile_captions_are_finished(inside: str) -> None:
     scan_page("T", f"[[File:a|{inside}]]]]", EN)

@@ -321,7 +321,7 @@ def test_a_split_that_is_not_the_papers_is_marked() -> None:
     table = known_table(POL, MUS, SCI)
     assert marked(table, POL, "all") == []
     assert marked(table, MUS, "all") == [
-        f"{MUS}: published figures are, or may be, of other sentences: {known_data()[MUS].split}"
+        f"{MUS}: published figures are, or may be, of other sentences or types: {known_data()[MUS].split}"
     ]
     assert marked(table, "mean of 3 targets", "all") == marked(table, MUS, "all")
     assert marked(known_table(POL, SCI), "mean of 2 targets", "all") == []
