@@ -25,4 +25,21 @@ awk 'NR % 5 == 0' "$others" | grep -E '"language": ?"(zh|ja|ko)"' >> "$work/othe
 python models/many/unspaced.py "$others" ko >> "$work/others-2.jsonl"
 nerbert pretrain models/many/train.toml -o "$work/second" --set backbone="$work/first" --set threads=2 --set "$dev" \
   --set learning_rate=1.5e-4 --set "open_types.files=[\"$work/en-2.jsonl\", \"$work/others-2.jsonl\"]"
-python models/pack.py "$work/second" "$out"
+
+# The third training, on from the second, and a short one on scripts without spaces, both with all weights; their mean
+grep -E '"language": ?"(zh|ja|ko|th)"' "$others" > "$work/unspaced.jsonl"
+awk 'NR % 16 == 3' "$english" > "$work/en-3.jsonl"
+awk 'NR % 5 == 0 || NR % 5 == 3 || NR % 10 == 1' "$others" | grep -vE '"language": ?"(zh|ja|ko|th)"' \
+  | cat - "$work/unspaced.jsonl" > "$work/others-3.jsonl"
+grep -vE '"language": ?"ko"' "$work/unspaced.jsonl" | awk 'NR % 2' >> "$work/others-3.jsonl"
+python models/many/unspaced.py "$others" ko >> "$work/others-3.jsonl"
+all=(backbone="$work/second" threads=2 num_frozen_layers=0 "$dev")
+nerbert pretrain models/many/train.toml -o "$work/third" "${all[@]/#/--set=}" --set learning_rate=2e-4 \
+  --set "open_types.files=[\"$work/en-3.jsonl\", \"$work/others-3.jsonl\"]"
+grep -vE '"language": ?"th"' "$work/unspaced.jsonl" > "$work/unspaced-4.jsonl"
+awk 'NR % 20 == 0' "$others" | grep -vE '"language": ?"(zh|ja|ko|th)"' > "$work/spaced-4.jsonl"
+nerbert pretrain models/many/train.toml -o "$work/short" "${all[@]/#/--set=}" --set learning_rate=1.5e-4 \
+  --set max_eval_samples=50 --set "open_types.files=[\"$work/unspaced-4.jsonl\", \"$work/spaced-4.jsonl\"]"
+python models/average.py models/many/train.toml 0.5 "$work/third" "$work/averaged" \
+  backbone="$work/short" threads=2 "$dev" "open_types.files=[\"$work/en-3.jsonl\", \"$work/others-3.jsonl\"]"
+python models/pack.py "$work/averaged" "$out"

@@ -65,7 +65,7 @@ def quickstart(*, text: str = "", keep: Path | None = None) -> None:
     text
         A sentence to tag at the end.
     keep
-        Folder in which to keep the corpus, the encoder and the taggers; default: none is kept.
+        Folder in which to keep the corpus, the data, the encoder and the taggers; default: none is kept.
     """
     need("train", "torch", "transformers")
     from nerbert.quickstart.tour import run_quickstart

@@ -82,7 +82,7 @@ def finetune(
     Parameters
     ----------
     encoder
-        Model folder or hub name; default: `minilm`.
+        Model folder or hub name; default: `minilm`, or `many` with a --language that isn't English.
     data
         Folder with a file train (and dev) in any format, such as train.conll; or one file.
     output
@@ -125,7 +125,7 @@ def finetune(
         raise SettingsError("--old-data and --same-types are for --add-types; give that, too")
     domains = Domains(data, source, read_type_labels(labels, plain=add_types), reading=read)
     to = TaggerOutput(output, each_seed, overwrite=overwrite, card=add_check(write_tagger_card))
-    encoder = encoder or usual_model()
+    encoder = encoder or usual_model(read.language)
     if add_types:
         folders = add(encoder, domains, to, settings, old=old_data, same_types=same_types)
     else:

@@ -102,9 +102,10 @@ def label(
     types
         Types to label, as labels of `nerbert tag`: "ship,port: where ships stay"; more can be added on the page.
     tagger
-        Tagger that takes labels at run time, for the first suggestions; default: `minilm`.
+        Tagger that takes labels at run time, for the first suggestions; default: `minilm`, or `many` with a --language
+        that isn't English.
     encoder
-        Encoder to fine-tune on the labels: a model folder or hub name; default: `minilm`.
+        Encoder to fine-tune on the labels: a model folder or hub name; default: as for `tagger`.
     seed
         Seed of the random order of sentences.
     port
@@ -118,7 +119,7 @@ def label(
     from nerbert.serve.server import ServeJob
     from nerbert.serve.server import serve as run
 
-    usual = "" if tagger and encoder else usual_model()
+    usual = "" if tagger and encoder else usual_model(reading.language)
     folder = output or Path(f"{files[0].absolute().stem[:60]}-labels" if files else "labels")
     job = LabelJob(
         folder=folder,

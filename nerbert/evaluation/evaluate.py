@@ -141,7 +141,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
+class _Judged:
     """A tagger's judgement, and what is noted about the tagger."""
 
     judgement: Judgement
@@ -179,14 +179,14 @@ class _Judge:
             answers = [replace(answer, tags=[self._names.get(tag, tag) for tag in answer.tags]) for answer in answers]
         return Scored(tagger, self._gold, answers, time.perf_counter() - start)
 
-    def judge(self, scored: Scored) -> _Result:
+    def judge(self, scored: Scored) -> _Judged:
         """Return the scores of a tagger's answers, and what its card says of its training."""
         tagger = scored.tagger
         data = tagger.card.get("data")
         file = tagger.head if isinstance(tagger.head, PredictionFile) else None
         sure = None if file and not file.has_confidences else [answer.confidences for answer in scored.answers]
         known = {type_ for type_, label in self.asked.items() if label.name in tagger.types}
-        return _Result(
+        return _Judged(
             assess(
                 self._tags,
                 [answer.tags for answer in scored.answers],
@@ -206,7 +206,7 @@ class _Judge:
             learnt_gold=self._gold.learnt_by(data),
         )
 
-    def summary(self, results: Mapping[str, _Result]) -> Evaluation:
+    def summary(self, results: Mapping[str, _Judged]) -> Evaluation:
         """Return the results of all taggers; print a note if they write gold types in another way."""
         similar = dict(chain.from_iterable(result.similar.items() for result in results.values()))
         if similar:
@@ -255,7 +255,7 @@ def evaluate(
     learnt = None if train is None else read_data(train, reading=reading)
     given = labels or {}
     judge = _Judge(gold, learnt, given)
-    results = dict[str, _Result]()
+    results = dict[str, _Judged]()
     for name, folder in folders.items():
         opened = open_tagger(folder, thresholds=thresholds, reading=reading, **loading)
         scored = judge.tag(_ask_for(opened, judge.asked, given, thresholds))

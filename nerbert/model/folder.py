@@ -213,7 +213,7 @@ MODEL_KINDS: Registry[type[ModelKind]] = Registry(
 
 MODELS: Registry[Callable[[], Path]] = Registry("model", "nerbert.models", {})
 """Models of other distributions: each entry returns its folder."""
-SHIPPED = ("minilm",)
+SHIPPED = ("minilm", "many")
 """Models of this project that are distributions of their own: nerbert-minilm and so on."""
 
 
@@ -233,8 +233,13 @@ def find_named(source: str) -> str:
     return source
 
 
-def usual_model() -> str:
-    """Return the model that is taken where none is named: `minilm` if it is installed, else a toy, and tell so."""
+def usual_model(language: str = "") -> str:
+    """Return the model that is taken where none is named: `minilm` if it is installed, else a toy, and tell so.
+
+    For another language than English it is `many`.
+    """
+    if language not in ("", "en"):
+        return "many"
     if MODELS.contains("minilm"):
         return "minilm"
     tell(f"minilm isn't installed (pip install nerbert-minilm): {TOY}, a toy, is used")

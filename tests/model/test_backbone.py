@@ -143,7 +143,8 @@ def test_commands_take_minilm_where_it_is_installed(
     minilm = EntryPoint("minilm", f"{__name__}:folder_of_ours", "nerbert.models")
     for offered, model in (({"minilm": [minilm]}, "minilm"), ({}, "embedded-open")):
         monkeypatch.setattr(MODELS, "_entry_points", offered)
-        assert usual_model() == model
+        assert usual_model("en") == model
+    assert usual_model("de") == "many"
     told = "minilm isn't installed (pip install nerbert-minilm): embedded-open, a toy, is used\n"
     assert capsys.readouterr().err == told
 

@@ -51,6 +51,6 @@ def test_texts_are_cut_as_the_tagger_cuts_them(
     card = json.loads((folder / "nerbert.json").read_text())
     (folder / "nerbert.json").write_text(json.dumps(card | {"word_splitter": OLD, "language": "de"}))
     splitters = noted(monkeypatch, documents, "split_words", lambda text, splitter="": splitter)
-    languages = noted(monkeypatch, documents, "_splitter", lambda language: language)
+    languages = noted(monkeypatch, documents, "splitter_for", lambda language, text: language)
     SCORES[how](folder, data)
     assert ({*splitters} - {""}, {*languages}) == ({OLD}, {"de"})
