@@ -219,8 +219,8 @@ def read_twice(folder: Path) -> None:
     ("read", "kind", "words"),
     [
         (
-            lambda _: read_data([{"text": "Ada"}]),
-            InputError,  # type: ignore[list-item]
+            lambda _: read_data([{"text": "Ada"}]),  # type: ignore[list-item]
+            InputError,
             "data: dict is not an Example; make examples with nerbert.example",
         ),
         (lambda _: read_gold({"train": [ADA]}, "test"), InputError, "its test split holds no sentence"),

@@ -60,7 +60,7 @@ def test_the_papers_commands_are_read_as_bash_expands_them(tmp_path: Path) -> No
     """None runs: `nerbert` prints its arguments; they are parsed, and settings, systems and data sets looked up."""
     script = (
         r"nerbert() { printf '%s\0' "
-         '"$@" "\n"; }\npip() { :; }; python() { :; }; mkdir() { :; }; mv() { :; }; vllm() { :; }\n'
+        '"$@" "\n"; }\npip() { :; }; python() { :; }; mkdir() { :; }; mv() { :; }; vllm() { :; }\n'
     )
     script += "".join(blocks("bash", PAPERS))
     printed = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
