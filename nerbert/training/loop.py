@@ -20,7 +20,7 @@ from nerbert.training.objective import EpochColumns
 from nerbert.training.run import Run
 from nerbert.training.step import Figures, train_step
 
-VERSION = 4
+VERSION = 5
 """Increase this when the same settings train differently, so that unfinished runs don't resume."""
 
 
