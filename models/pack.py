@@ -14,16 +14,22 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
+from huggingface_hub import save_torch_state_dict
 from onnx import helper, numpy_helper
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from transformers import AutoTokenizer
 
 from nerbert.model import onnx as graphs
-from nerbert.model.folder import WEIGHTS
-from nerbert.model.int8 import SCALE, to_fp32, to_int8
+from nerbert.model.folder import WEIGHTS, weight_files
+from nerbert.model.head_kinds import TEXTS
+from nerbert.model.int8 import SCALE, read_int8, to_fp32, to_int8
 from nerbert.model.quantisation import quantise
 from nerbert.tagger.export import export
 
 CONCEPTS = f"concepts/{WEIGHTS}"
+LARGEST = 90_000_000
+"""Bytes of a file of weights: code hosts refuse files of 100 MB."""
 FP32, INT8 = graphs.GRAPHS["fp32"], graphs.GRAPHS["int8"]
 
 
@@ -31,13 +37,17 @@ def pack(trained: Path, folder: Path) -> None:
     """Write the folder."""
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("onnx", "log.jsonl", "README.md"))
     for path in folder.rglob(WEIGHTS):
-        save_file(to_int8(load_file(path)), path, {"format": "pt"})
+        tensors = {name: torch.from_numpy(tensor) for name, tensor in to_int8(load_file(path)).items()}
+        path.unlink()
+        save_torch_state_dict(tensors, path.parent, max_shard_size=LARGEST)
     export(folder)
     inside = folder / graphs.FOLDER
     of_names = CONCEPTS if (folder / CONCEPTS).is_file() else WEIGHTS
+    encoded = AutoTokenizer.from_pretrained(folder)(" ".join(TEXTS), return_tensors="np")
+    inputs = {name: encoded[name].astype(np.int64) for name in ("input_ids", "attention_mask")}
     constants = {
-        INT8: strip(inside, FP32, INT8, WEIGHTS),
-        graphs.CONCEPTS_GRAPH: strip(inside, graphs.CONCEPTS_GRAPH, graphs.CONCEPTS_GRAPH, of_names),
+        INT8: strip(inside, FP32, INT8, WEIGHTS, inputs),
+        graphs.CONCEPTS_GRAPH: strip(inside, graphs.CONCEPTS_GRAPH, graphs.CONCEPTS_GRAPH, of_names, inputs),
     }
     (inside / FP32).unlink()
     if of_names == WEIGHTS:  # one encoder, so one tokenizer
@@ -47,9 +57,9 @@ def pack(trained: Path, folder: Path) -> None:
     (inside / graphs.CARD).write_text(json.dumps(card | {"constants": constants}, indent=2) + "\n")
 
 
-def strip(inside: Path, source: str, file: str, weights: str) -> dict[str, Any]:
-    """Write a graph of fp32 with products of int8, without what a file of weights has; return what it lacks."""
-    stored = load_file(inside.parent / weights)
+def strip(inside: Path, source: str, file: str, weights: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Write a graph of fp32 with products of int8, without what the weights have; return what it lacks."""
+    stored = read_int8(weight_files((inside.parent / weights).parent)) or {}
     exact = {name: tensor for name, tensor in to_fp32(stored).items() if name + SCALE in stored}
     by_content = {
         "Gather": {_key(tensor): name for name, tensor in exact.items()},
@@ -67,7 +77,7 @@ def strip(inside: Path, source: str, file: str, weights: str) -> dict[str, Any]:
         if name := by_content.get(operator, {}).get(_key(numpy_helper.to_array(constant))):
             found[operator][constant.name] = name
     tables, matrices = found["Gather"], found["MatMul"]
-    quantise(inside, source, file, ["MatMul"])
+    quantise(inside, source, file, ["MatMul"], inputs)
     model = onnx.load(inside / file)
     taken = {*tables, *(name + end for name in matrices for end in ("_quantized", "_scale"))}
     nodes = [new for node in model.graph.node for new in (_rows(node) if node.input[0] in tables else [node])]

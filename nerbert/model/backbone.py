@@ -12,7 +12,7 @@ from typing import Any
 
 from nerbert.errors import InputError, refused
 from nerbert.labels import check_tags
-from nerbert.model.folder import WEIGHTS, ModelFolder
+from nerbert.model.folder import ModelFolder, weight_files
 from nerbert.model.int8 import read_int8, to_fp32
 from nerbert.model.tokenizer import cut_at_words
 from nerbert.rng import Array
@@ -126,9 +126,8 @@ def _load(model_class: Any, source: str, **names: Any) -> tuple[Any, Mapping[str
     if name := next(_kernels(config), ""):  # the loader would fetch them, and run them
         raise InputError(f"{source}: config.json names code on the hub, {name!r:.80}; delete that entry")
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True, **names}
-    weights = Path(source) / WEIGHTS
     place = source
-    compact = read_int8(weights) if weights.is_file() else None
+    compact = read_int8(weight_files(Path(source)))
     with _load_quietly(source, "model"):
         if compact is not None:
             model_class, fixed, place = _with_weights(model_class, source, to_fp32(compact), fixed)

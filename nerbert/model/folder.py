@@ -39,6 +39,7 @@ tagger."""
 TOY = "embedded-open"
 """What is taken where no model is named and `minilm` is missing."""
 WEIGHTS = "model.safetensors"
+_SHARD = r"^model-\d{5}-of-\d{5}\.safetensors$"
 SILVER = "silver.jsonl"
 """The sentences that a tagger was distilled from."""
 EXPORTED = tuple(
@@ -81,6 +82,7 @@ These are what is fetched from the hub to read a card or a tokenizer (`small`), 
 all weights that may be `loaded`; and what of an older tagger doesn't fit beside a new one (`stale`).
 """
 _FORMAT = 1
+_LARGEST_INDEX = 16 << 20
 GLINER2 = "extractor"
 """The `model_type` of GLiNER2's models."""
 
@@ -244,6 +246,21 @@ def usual_model(language: str = "") -> str:
         return "minilm"
     tell(f"minilm isn't installed (pip install nerbert-minilm): {TOY}, a toy, is used")
     return TOY
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """The content of `model.safetensors.index.json`: each tensor's file, as Hugging Face's libraries write it."""
+
+    weight_map: dict[str, Annotated[str, Field(pattern=_SHARD)]]
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files of a folder's weights: `model.safetensors`, or the shards of an index; none if it has none."""
+    index = folder / f"{WEIGHTS}.index.json"
+    if (folder / WEIGHTS).is_file() or not index.is_file():
+        return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else []
+    return [folder / name for name in sorted({*read_json(index, _Index, limit=_LARGEST_INDEX).weight_map.values()})]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ A tensor `x` of int8 has `x.scale`, (rows, 1) in fp32, beside it. Cost: a number
 one in its row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,19 +30,24 @@ def to_int8(tensors: Mapping[str, Array]) -> dict[str, Array]:
     return made
 
 
-def read_int8(path: Path) -> dict[str, Array] | None:
-    """Return a file's tensors, None if it holds no weights in int8; raise InputError for one that can't be read."""
+def read_int8(files: Sequence[Path]) -> dict[str, Array] | None:
+    """Return the tensors of files, None if no weights are in int8; raise InputError for a file that can't be read."""
     need("onnx", "safetensors")
     from safetensors import safe_open
     from safetensors.numpy import load_file
 
-    with refused(f"{path}: can't be read"):
-        with safe_open(path, "np") as content:
-            scaled = {name.removesuffix(SCALE) for name in content.keys() if name.endswith(SCALE)}  # noqa: SIM118
-        if not scaled:
-            return None
-        tensors: dict[str, Array] = load_file(path)
-    for name in scaled:
+    scaled = dict[str, Path]()
+    for path in files:
+        with refused(f"{path}: can't be read"), safe_open(path, "np") as content:
+            names = [name for name in content.keys() if name.endswith(SCALE)]  # noqa: SIM118
+        scaled |= {name.removesuffix(SCALE): path for name in names}
+    if not scaled:
+        return None
+    tensors = dict[str, Array]()
+    for path in files:
+        with refused(f"{path}: can't be read"):
+            tensors |= load_file(path)
+    for name, path in scaled.items():
         tensor = tensors.get(name)
         scale = tensors[name + SCALE]
         if (

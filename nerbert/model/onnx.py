@@ -14,7 +14,7 @@ from pydantic import Field
 
 from nerbert.artifacts import sha256_once
 from nerbert.errors import InputError, NerbertError, at, need, refused
-from nerbert.model.folder import EXPORTED, ModelFolder
+from nerbert.model.folder import EXPORTED, ModelFolder, weight_files
 from nerbert.model.int8 import constants_of, declared, read_int8
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
@@ -47,7 +47,7 @@ _SLOW = ("SkipLayerNormFusion",)
 _LARGEST_CARD = 4 << 20
 _LARGEST_TOKENIZER = 256 << 20
 _REMEDY = "export the tagger again"
-_read_tensors = lru_cache(1)(lambda path, _sha256: read_int8(path) or {})  # once for both graphs of a shared encoder
+_read_tensors = lru_cache(1)(lambda paths, _digests: read_int8(paths) or {})  # once for both graphs of a shared encoder
 _Size = Annotated[int, Field(ge=1, lt=1 << 31)]
 _Piece = Annotated[int, Field(ge=0, lt=1 << 31)]
 Specials = Annotated[list[_Piece], Field(max_length=16)]
@@ -139,16 +139,19 @@ class Exported:
         return own if own.is_file() else self.folder.parent / TOKENIZER
 
     def files_of(self, file: str) -> list[Path]:
-        """Return what decides a graph's numbers: its file, and that of the weights that it lacks, if any."""
+        """Return what decides a graph's numbers: its file, and those of the weights that it lacks, if any."""
         needed = self.card.constants.get(file)
-        return [self.folder / file, *([self.folder.parent / needed.weights] if needed else [])]
+        weights = weight_files((self.folder.parent / needed.weights).parent) if needed else []
+        return [self.folder / file, *weights]
 
     def open(self, path: Path, columns: int, *, threads: int = 0, output: str = LOGITS) -> "OnnxScorer":
         """Return the scorer of a graph, joined with the constants that it lacks, if any."""
         constants = dict[str, Array]()
         if needed := self.card.constants.get(path.name):
-            with at(weights := self.files_of(path.name)[1]):
-                constants = constants_of(_read_tensors(weights, sha256_once(weights)), needed.tables, needed.matrices)
+            weights = tuple(self.files_of(path.name)[1:])
+            digests = tuple(map(sha256_once, weights))
+            with at(self.folder.parent / needed.weights):
+                constants = constants_of(_read_tensors(weights, digests), needed.tables, needed.matrices)
         return OnnxScorer(path, columns, threads=threads, output=output, constants=constants)
 
     def check_weights(self, source: str) -> None:

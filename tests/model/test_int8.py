@@ -1,14 +1,17 @@
 """Weights in eight bits: what is read is what was written but for half a step, in torch and behind a graph."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from huggingface_hub import save_torch_state_dict
 from safetensors.numpy import load_file, save_file
 
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
-from nerbert.model.folder import WEIGHTS, find_named
+from nerbert.model.folder import WEIGHTS, find_named, weight_files
 from nerbert.model.head_kinds import OPSET
 from nerbert.model.int8 import SCALE, constants_of, declared, read_int8, to_fp32, to_int8
 from nerbert.model.quantisation import quantise
@@ -26,7 +29,7 @@ def compact(tmp_path: Path) -> Path:
 
 
 def test_torch_reads_them_as_fp32(compact: Path) -> None:
-    assert read_int8(Path(find_named("embedded")) / WEIGHTS) is None
+    assert read_int8(weight_files(Path(find_named("embedded")))) is None
     ours, theirs = (Backbone(str(folder), None, seed=0).load_body() for folder in (compact, find_named("embedded")))
     assert ours.config.name_or_path == str(compact)
     exact = dict(theirs.named_parameters())
@@ -35,8 +38,24 @@ def test_torch_reads_them_as_fp32(compact: Path) -> None:
         assert bool(((parameter - exact[name]).abs() <= largest / 253).all()), name
 
 
+def test_shards_are_one_model(compact: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As Hugging Face's libraries write them, each tensor's scale in any of the files."""
+    whole, folder = read_int8(weight_files(compact)), tmp_path_factory.mktemp("shards")
+    assert whole is not None
+    shutil.copytree(compact, folder, ignore=shutil.ignore_patterns(WEIGHTS), dirs_exist_ok=True)
+    tensors = {name: torch.from_numpy(tensor) for name, tensor in whole.items()}
+    save_torch_state_dict(tensors, folder, max_shard_size=200_000)
+    assert len(weight_files(folder)) > 2
+    ours, theirs = (Backbone(str(each), None, seed=0).load_body() for each in (folder, compact))
+    assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
+    index = folder / f"{WEIGHTS}.index.json"
+    index.write_text(index.read_text().replace("model-00001", "../model-00001"))
+    with pytest.raises(InputError, match=rf"{WEIGHTS}.index.json: .*\.\./model-00001"):
+        Backbone(str(folder), None, seed=0).load_body()
+
+
 def test_a_file_that_lies_is_named(compact: Path) -> None:
-    tensors = read_int8(compact / WEIGHTS)
+    tensors = read_int8(weight_files(compact))
     assert tensors is not None
     scaled = next(name for name in tensors if name.endswith(SCALE))
     save_file(tensors | {scaled: tensors[scaled][:-1]}, compact / WEIGHTS)
