@@ -40,6 +40,8 @@ def pack(trained: Path, folder: Path) -> None:
         tensors = {name: torch.from_numpy(tensor) for name, tensor in to_int8(load_file(path)).items()}
         path.unlink()
         save_torch_state_dict(tensors, path.parent, max_shard_size=LARGEST)
+        for file in weight_files(path.parent):
+            file.chmod(0o644)  # safetensors makes its files private
     export(folder)
     inside = folder / graphs.FOLDER
     of_names = CONCEPTS if (folder / CONCEPTS).is_file() else WEIGHTS

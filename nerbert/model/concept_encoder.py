@@ -173,13 +173,27 @@ def open_concepts(source: str, text: Any = None) -> ConceptModel:
         pooling=facts.pooling,
         boundaries=facts.boundaries,
     )
+    _take_own(model, tensors, inside)
+    return model
+
+
+def _take_own(model: ConceptModel, tensors: Mapping[str, torch.Tensor], inside: Path) -> None:
+    """Put a folder's parameters of neither encoder into a model; raise InputError if they are others."""
     parameters = model.own_parameters()
     shapes, expected = ({name: tensor.shape for name, tensor in named.items()} for named in (tensors, parameters))
     if shapes != expected:
         raise InputError(f"{inside / _SCORER}: its tensors are not those of the two encoders")
     for name, parameter in parameters.items():
         parameter.data.copy_(tensors[name])
-    return model
+
+
+def go_on(model: ConceptModel, source: str) -> None:
+    """Give a model of one encoder the layers that a folder trained with it, if it has such."""
+    if not (Path(source) / CONCEPTS).is_file():
+        return
+    facts, tensors = open_comparison(source)
+    if facts.shared and facts.boundaries == (model.boundaries is not None):
+        _take_own(model, tensors, Path(source) / FOLDER)
 
 
 def open_comparison(source: str) -> tuple[Comparison, dict[str, torch.Tensor]]:

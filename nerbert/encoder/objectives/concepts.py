@@ -16,7 +16,7 @@ from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_
 from nerbert.encoder.objectives.span_labels import ConceptLabels, PromptMaker, SpanLabels
 from nerbert.errors import SettingsError, at
 from nerbert.model.backbone import Backbone
-from nerbert.model.concept_encoder import ConceptModel, WordModel, open_concepts
+from nerbert.model.concept_encoder import ConceptModel, WordModel, go_on, open_concepts
 from nerbert.model.concept_head import ConceptHead, concept_head
 from nerbert.model.concept_table import UNKNOWN, ConceptTable, Row
 from nerbert.model.forward import Batch, TorchScorer, autocast, states_at
@@ -132,6 +132,8 @@ class Concepts(NamedTypes):
     def make_model(self, backbone: Backbone) -> ConceptModel:
         """Return both encoders, without pooling layers or heads; fine-tuning uses those of a folder.
 
+        Pre-training with a shared encoder goes on with the layers of a folder that was trained so.
+
         Raise InputError for a folder without a concept encoder, SettingsError for one of the other objective.
         """
         if self._finetunes:
@@ -146,7 +148,7 @@ class Concepts(NamedTypes):
         expected = min(self._table.count_expected(self._settings.batch_size), self._section.max_concepts)
         with torch.random.fork_rng(devices=[]):  # for a projection's random weights
             torch.manual_seed(self._settings.seed)
-            return ConceptModel(
+            model = ConceptModel(
                 text,
                 names,
                 self._backbone.tokenizer,
@@ -155,6 +157,9 @@ class Concepts(NamedTypes):
                 pooling=self._section.pooling,
                 boundaries=self.boundaries,
             )
+        if names is text:
+            go_on(model, backbone.source)
+        return model
 
     def freeze(self, model: ConceptModel, layers: int) -> int:
         """Freeze the lowest layers of both encoders, half of each by default; return the number in the text encoder."""

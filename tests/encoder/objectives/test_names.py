@@ -208,11 +208,16 @@ def test_nothing_is_frozen_by_default_and_the_weight_counts(work: Preparation) -
 def test_one_encoder_is_frozen_and_written_once(few: Path, open_file: Path, tmp_path: Path) -> None:
     work = prepared(settings_of(few, open_file, shared=True, num_frozen_layers=1))
     assert not any(parameter.requires_grad for parameter in work.model.names.encoder.layer[0].parameters())
+    for parameter in work.model.own_parameters().values():
+        parameter.data += 1
     save_model(tmp_path, work.model.eval(), work.model.tokenizer)
     assert {path.name for path in (tmp_path / "concepts").iterdir()} == {"concepts.json", "scorer.safetensors"}
     opened = open_concepts(str(tmp_path))
     assert opened.names is opened.text
     assert torch.equal(opened.name_vectors(["ship"]), work.model.name_vectors(["ship"]))
+    more = prepared(settings_of(few, open_file, shared=True, backbone=str(tmp_path)))
+    for name, parameter in more.model.own_parameters().items():
+        torch.testing.assert_close(parameter, work.model.own_parameters()[name])
 
 
 @pytest.fixture(scope="module")
