@@ -18,7 +18,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, visible
 from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import LEAST, TextWriter, WritingRows
-from nerbert.formats.rows import TEXT, TOKENS, Line, Stream, file_lines
+from nerbert.formats.lines import TEXT, TOKENS, Line, Stream, file_lines
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
 from nerbert.records import Document, Example, Repairs, Span

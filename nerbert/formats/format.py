@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from nerbert.errors import InputError, need, refused
 from nerbert.formats.documents import Reading, prepare_documents
-from nerbert.formats.rows import UTF_16, is_utf16
+from nerbert.formats.lines import UTF_16, is_utf16
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import Registry
 
@@ -133,8 +133,8 @@ FORMATS: Registry[Callable[[], Format]] = Registry(
         "brat": "nerbert.formats.brat:Brat",
         "marked": "nerbert.formats.marked:Marked",
         "csv": "nerbert.formats.tables:Tables",
-        "parquet": "nerbert.formats.columns:Parquet",
-        "datasets": "nerbert.formats.columns:Datasets",
+        "parquet": "nerbert.formats.parquet:Parquet",
+        "datasets": "nerbert.formats.parquet:Datasets",
     },
     members=("recognise", "read", "write"),
 )
