@@ -90,7 +90,7 @@ LEAST = Abilities(text="line", words=False, groups=False, tagged=False, confiden
 
 
 class Format(Protocol):
-    """An annotation format; a class that is instantiated without arguments.
+    """An annotation format; a class that is instantiated without arguments, or with its option `tag_column`.
 
     A format that needs a library names an extra of nerbert and the modules: `needs = ("spacy", "spacy")`. `nerbert tag`
     uses further members if a format has them (docs/extending/format.md).
@@ -171,10 +171,10 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
     reading = reading or Reading()
     counts = Repairs() if repairs is None else repairs
     with refused(f"{path}: can't be read", of=OSError):
-        format_ = check_needs(find_format(path, reading.from_))
-        if hasattr(format_, "tag_column"):
-            format_.tag_column = reading.tag_column
-        elif reading.tag_column:
+        kind: Any = FORMATS.find(reading.from_ or name_format(path))
+        options = {"tag_column": reading.tag_column} if hasattr(kind, "tag_column") else {}
+        format_ = check_needs(kind(**options))
+        if reading.tag_column and not options:
             raise InputError(f"{path}: its format has no tag_column (--tag-column); leave that out")
         yield from prepare_documents(path, lambda count: format_.read(path, count), reading, counts)
 
