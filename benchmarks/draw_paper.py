@@ -18,10 +18,10 @@ import numpy as np
 from figures import COLOURS, Curves, few_labels_of, open_panels, open_picture, plain_axes, read_results, styles_of
 
 from nerbert.corpus.shards import is_corpus, read_manifest
+from nerbert.data.splits import read_gold
 from nerbert.errors import InputError, NerbertError, SettingsError, need, refused
 from nerbert.evaluation.tables.statistics import Summary
 from nerbert.finetuning.sampling import parse_size
-from nerbert.formats.data import read_gold
 from nerbert.records import Example, Span
 from nerbert.rng import Array, uniform
 

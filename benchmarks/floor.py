@@ -17,9 +17,9 @@ from pathlib import Path
 from columns import splitter
 from lxml import etree
 
-from nerbert.corpus.columns import words_of
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.wikitext.scan import scan_page
+from nerbert.corpus.word_columns import words_of
 
 _LINK = re.compile(r"\[\[([^\[\]|{}]+)(?:\|([^\[\]]*))?\]\]")
 

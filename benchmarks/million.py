@@ -19,7 +19,7 @@ from pathlib import Path
 
 from report import MB, Part, digest, measure, surroundings
 
-from nerbert.formats.data import read_data
+from nerbert.data.splits import read_data
 
 PACKAGES = ("nerbert", "torch", "transformers", "tokenizers", "onnxruntime", "numpy")
 START = 20

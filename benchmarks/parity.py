@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from nerbert import Tagger
-from nerbert.formats.data import read_data
+from nerbert.data.splits import read_data
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ def predict(tagger: str, file: Path) -> dict[str, Any]:
     """Score the raw greedy tags of all words."""
     from seqeval.metrics import f1_score
 
-    from nerbert.formats.data import read_data
+    from nerbert.data.splits import read_data
     from nerbert.labels import example_tags
     from nerbert.tagger.tagger import Tagger
 

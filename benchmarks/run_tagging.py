@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nerbert.formats.data import read_data
+from nerbert.data.splits import read_data
 from nerbert.records import Example
 
 Entity = tuple[int, int, str]

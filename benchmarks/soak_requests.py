@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nerbert.entity_labels import presidio_name
 from nerbert.errors import NerbertError
-from nerbert.formats.entity_labels import presidio_name
 from nerbert.tagger.pending import TagRequest
 from nerbert.tagger.tagger import Tagger
 

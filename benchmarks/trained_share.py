@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import held
+from nerbert.data.splits import DataSet
+from nerbert.entity_labels import parse_type_labels
 from nerbert.errors import OutputExists
 from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.evaluation.datasets.load import open_data
@@ -27,8 +29,6 @@ from nerbert.finetuning.finetune import train_tagger
 from nerbert.finetuning.sampling import draw_subset, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
-from nerbert.formats.data import DataSet
-from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.labels import WordSpan, types_of_examples, word_spans
 from nerbert.model.heads import Head
 from nerbert.records import Example

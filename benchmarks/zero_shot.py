@@ -31,8 +31,8 @@ import torch
 from gliner import GLiNER, GLiNERConfig
 from report import ratio, surroundings
 
-from nerbert.formats.data import read_data
-from nerbert.model.fresh import train_tokenizer
+from nerbert.data.splits import read_data
+from nerbert.model.surgery import train_tokenizer
 from nerbert.records import Example
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nerbert.annotate.settings import AnnotateSettings
     from nerbert.corpus.build import BuiltCorpus
     from nerbert.corpus.settings import CorpusSettings
+    from nerbert.data.splits import AnyData, DataSet
     from nerbert.distillation.settings import DistilSettings
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.errors import NerbertError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from nerbert.evaluation.report.report import Report
     from nerbert.executors import Executor
     from nerbert.finetuning.settings import FinetuneSettings
-    from nerbert.formats.data import AnyData, DataSet
     from nerbert.formats.documents import Units
     from nerbert.metrics.score import score_tags
     from nerbert.records import EntityLabel, Example, Span
@@ -42,7 +42,7 @@ _HOMES = {
     "AnnotateSettings": "annotate.settings",
     "Client": "serve.client",
     "CorpusSettings": "corpus.settings",
-    "DataSet": "formats.data",
+    "DataSet": "data.splits",
     "DistilSettings": "distillation.settings",
     "Evaluation": "evaluation.evaluate",
     "Example": "records",
@@ -216,7 +216,7 @@ def read_data(
     into sentences by the rules of `language`, and into words by `word_splitter`. The splits are lists of `Example`. Of
     the requested splits, only train must exist.
     """
-    from nerbert.formats import data as stage
+    from nerbert.data import splits as stage
     from nerbert.formats.documents import Reading
 
     reading = Reading(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nerbert.formats.data import read_data
+from nerbert.data.splits import read_data
 from nerbert.formats.documents import Reading
 from nerbert.records import Example
 

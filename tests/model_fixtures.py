@@ -15,7 +15,7 @@ KINDS = ("wordpiece", "byte-level", "byte-level, spaces in offsets", "unigram")
 @pytest.fixture(scope="session")
 def tokenizers(sample_corpus: Any) -> dict[str, Any]:
     """Kind → fast tokenizer, trained on the sample corpus; `chinese` has pieces of several characters."""
-    from nerbert.model.fresh import train_tokenizer
+    from nerbert.model.surgery import train_tokenizer
 
     texts = [each.text for each in read_sentences(sample_corpus)]
     levels = {name: _byte_level(texts, trim=name == "byte-level") for name in KINDS[1:3]}

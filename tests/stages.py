@@ -8,9 +8,9 @@ from typing import Any
 from nerbert.corpus import build
 from nerbert.corpus.build import BuiltCorpus, CorpusPlan
 from nerbert.corpus.settings import CorpusSettings
+from nerbert.data.splits import AnyData
 from nerbert.executors import HERE, Executor
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.data import AnyData
 from nerbert.formats.documents import Reading
 from nerbert.render.cards import write_tagger_card
 from nerbert.render.corpus import write_corpus_card

@@ -15,7 +15,7 @@ from nerbert.distillation.settings import DistilSettings
 from nerbert.encoder.objectives.zero_shot import ZeroShotSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.finetuning.replay import ReplaySettings
+from nerbert.finetuning.data import ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.registry import Registry
 from nerbert.training.objective import FINETUNE, OBJECTIVES, PRETRAIN

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nerbert.cli import app
-from nerbert.formats.convert import convert_data
+from nerbert.data.convert import convert_data
 from nerbert.tagger.export import export
 from tests.test_package import ROOT, commands
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import sync_playwright
 
-from nerbert.formats.data import read_data
+from nerbert.data.splits import read_data
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Document, Example
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from heapq import nsmallest
 from pathlib import Path
 
-from nerbert.formats.exclude import ngrams, read_excluded
+from nerbert.data.exclude import ngrams, read_excluded
 from nerbert.rng import uniform
 from nerbert.sentences import RuleSplitter
 

@@ -21,13 +21,13 @@ from nerbert.annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Labels, Re
 from nerbert.annotate.settings import AnnotateSettings, Prompt, load_key, load_prompt
 from nerbert.annotate.store import AnswerStore, Budget, open_store, text_key
 from nerbert.artifacts import check_free, publish_job, write_json
+from nerbert.data.open_types import open_type_line
 from nerbert.errors import InputError, NerbertError, bad_path, refused
-from nerbert.formats.inputs import InputFile, check_no_input, find_sources
-from nerbert.formats.open_types import open_type_line
-from nerbert.formats.rows import ERRORS
+from nerbert.formats.lines import ERRORS
 from nerbert.schema import read_json, to_plain
 from nerbert.sources.remote import DEFAULT_POLICY, pause_after
 from nerbert.terminal import Progress, progress, tell
+from nerbert.texts.inputs import InputFile, check_no_input, find_sources
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

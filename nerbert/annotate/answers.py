@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from nerbert.formats.open_types import Mention, keep_usable, locate
+from nerbert.data.open_types import Mention, keep_usable, locate
 from nerbert.records import OpenText
 
 BYTES_PER_TOKEN = 3

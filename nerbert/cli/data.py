@@ -104,7 +104,7 @@ def corpus_near(
     pages
         Number of pages to keep.
     """
-    from nerbert.corpus.near import near_pages
+    from nerbert.corpus.similar_pages import near_pages
     from nerbert.executors import HERE
 
     with run.open_executor() as executor:
@@ -282,7 +282,7 @@ def data_convert(
         Format to write: conll, jsonl, label-studio, brat, …, or your own as module:Class. Default: by the output's
         suffix, or without one the format of the source.
     """
-    from nerbert.formats.convert import convert_data
+    from nerbert.data.convert import convert_data
     from nerbert.render.terminal import print_conversion
 
     print_conversion(convert_data(source, output, to=to, reading=read, overwrite=overwrite))

@@ -58,8 +58,8 @@ def distil(
         Torch's device name for the teacher; default: the GPU if there is one.
     """
     from nerbert.distillation.settings import DistilSettings
+    from nerbert.entity_labels import parse_labels
     from nerbert.errors import need
-    from nerbert.formats.entity_labels import parse_labels
     from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal import print_taggers
     from nerbert.training.sections import load_settings

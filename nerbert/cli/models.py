@@ -104,9 +104,9 @@ def finetune(
         sentences are labelled with them.
     """
     from nerbert.config import whole_numbers
+    from nerbert.entity_labels import read_type_labels
     from nerbert.errors import SettingsError, need
     from nerbert.finetuning.settings import FinetuneSettings
-    from nerbert.formats.entity_labels import read_type_labels
     from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal import print_taggers
     from nerbert.training.sections import load_settings

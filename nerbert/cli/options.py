@@ -153,7 +153,7 @@ class ScoringOptions:
 
     def arguments(self) -> dict[str, Any]:
         """Return the options as arguments of `evaluate`."""
-        from nerbert.formats.entity_labels import read_type_labels
+        from nerbert.entity_labels import read_type_labels
         from nerbert.tagger.thresholds import parse_thresholds
 
         read = {"labels": read_type_labels(self.labels), "thresholds": parse_thresholds(self.min_confidence)}

@@ -113,7 +113,7 @@ def label(
     browser
         Open the page in the browser.
     """
-    from nerbert.formats.entity_labels import parse_labels
+    from nerbert.entity_labels import parse_labels
     from nerbert.model.folder import usual_model
     from nerbert.serve.protocols.labelling import LabelJob
     from nerbert.serve.server import ServeJob

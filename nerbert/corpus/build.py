@@ -32,17 +32,17 @@ from nerbert.corpus.funnel import TOPICS, Funnel
 from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.mentions import Typing
+from nerbert.corpus.page_rows import ARTICLE, PageReport
 from nerbert.corpus.pages import fingerprint, write_pages
-from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
 from nerbert.corpus.steps import SCRATCH_ROWS, AnyStep, open_own_steps, run_steps
 from nerbert.corpus.types import SCRATCH, write_targets
 from nerbert.corpus.unknown import UnknownStretches
 from nerbert.corpus.wikitext.scan import SCANNER
+from nerbert.data.exclude import Excluded, read_excluded
 from nerbert.errors import InputError
 from nerbert.executors import HERE, Executor
-from nerbert.formats.exclude import Excluded, read_excluded
 from nerbert.label_sets import LabelSet, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
 from nerbert.sentences import RuleSplitter

@@ -26,8 +26,8 @@ from nerbert.corpus.mentions import (
 )
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.steps import Upstream
+from nerbert.data.exclude import ngrams, normalised_words
 from nerbert.errors import NerbertError, SettingsError
-from nerbert.formats.exclude import ngrams, normalised_words
 from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
 from nerbert.rng import hash64, uniform

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.columns import Ints
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_table, with_columns
 from nerbert.corpus.types import SCRATCH
+from nerbert.corpus.word_columns import Ints
 from nerbert.errors import NerbertError
 from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY, TRAIN, VALIDATION

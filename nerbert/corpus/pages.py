@@ -20,7 +20,7 @@ from nerbert.artifacts import Made, artifact
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, read_pages
 from nerbert.corpus.dump.sites import Site
-from nerbert.corpus.rows import PageReport, PageRows
+from nerbert.corpus.page_rows import PageReport, PageRows
 from nerbert.corpus.settings import PASS_1, CorpusSettings
 from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, open_writer
 from nerbert.corpus.wikitext.scan import SCANNER

@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nerbert.corpus.columns import Ints, Words, codes_of, is_among, numbers_column, strings_column
 from nerbert.corpus.knowledge.database import ask_counts
 from nerbert.corpus.mentions import make_lists
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
 from nerbert.corpus.steps import Upstream
 from nerbert.corpus.types import SCRATCH
+from nerbert.corpus.word_columns import Ints, Words, codes_of, is_among, numbers_column, strings_column
 from nerbert.records import TRAIN
 from nerbert.rng import mix_bits
 

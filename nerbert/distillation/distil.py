@@ -9,20 +9,19 @@ from typing import Any
 from nerbert.about import __version__
 from nerbert.artifacts import check_free, publish_job, sha256_of
 from nerbert.config import refuse
+from nerbert.data.exclude import Excluded, ngrams, read_excluded
+from nerbert.data.splits import AnyData, DataSet, read_data
 from nerbert.distillation.settings import SOFT, DistilSettings
+from nerbert.entity_labels import entity_labels
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import HERE, Executor
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput, finetune_domains, held_out_facts
 from nerbert.finetuning.sampling import plural
 from nerbert.finetuning.start import check_head, objective_for
-from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.formats.documents import Reading, document_of, reading_for
-from nerbert.formats.entity_labels import entity_labels
-from nerbert.formats.exclude import Excluded, ngrams, read_excluded
-from nerbert.formats.inputs import JobPaths, find_sources
 from nerbert.formats.jsonl import JsonLines
-from nerbert.formats.rows import ERRORS, TEXT
+from nerbert.formats.lines import ERRORS, TEXT
 from nerbert.labels import types_of_examples, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone
@@ -36,6 +35,7 @@ from nerbert.tagger.jobs.files import TaggedParts, check_apart, tag_all
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import check_thresholds
 from nerbert.terminal import percent, tell
+from nerbert.texts.inputs import JobPaths, find_sources
 from nerbert.training.objective import FINETUNE
 from nerbert.training.sections import chosen_objective
 

@@ -26,13 +26,13 @@ from nerbert.corpus.shards import (
     typed_sentences,
     write_table,
 )
+from nerbert.encoder.concept_table import Concept, ConceptTable, all_of
 from nerbert.encoder.gazetteers import Gazetteers, GazetteersSettings, open_gazetteers
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
 from nerbert.labels import class_words, fold_type, sentence_example
-from nerbert.model.concept_table import Concept, ConceptTable, all_of
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Example, Sentence, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json

@@ -13,6 +13,7 @@ from typing import Any
 from nerbert.artifacts import sha256_of
 from nerbert.config import refuse
 from nerbert.corpus.shards import shard_hashes
+from nerbert.encoder.concept_table import ROOT, ConceptTable
 from nerbert.encoder.corpus_labels import CorpusLabels, LabelledCorpus
 from nerbert.encoder.gazetteers import GazetteersSettings
 from nerbert.encoder.open_texts import OpenTexts, OpenTypesSettings
@@ -21,7 +22,6 @@ from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.executors import Executor
 from nerbert.labels import fold_type
-from nerbert.model.concept_table import ROOT, ConceptTable
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.process import is_first_process
 from nerbert.records import Example

@@ -15,10 +15,10 @@ from annotated_types import Interval
 from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import load_cached
 from nerbert.config import Settings, refuse
+from nerbert.data.open_types import open_type_line, read_open_types, types_asked
+from nerbert.encoder.concept_table import Concept, ConceptTable
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.open_types import open_type_line, read_open_types, types_asked
 from nerbert.labels import fold_type
-from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.records import Example, OpenText, Reason, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json, to_plain

@@ -12,13 +12,13 @@ from nerbert.cache import load_cached
 from nerbert.corpus.shards import corpus_parts, is_corpus, shard_paths
 from nerbert.encoder.preprocess import cut, tokenizer_hash
 from nerbert.errors import InputError
-from nerbert.formats.inputs import InputFile, find_sources
-from nerbert.formats.kinds import TEXT
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import WINDOWS_FORMAT, Windows, open_windows, write_windows
 from nerbert.records import Example
 from nerbert.rng import uniform
 from nerbert.terminal import Progress, progress
+from nerbert.texts.inputs import InputFile, find_sources
+from nerbert.texts.kinds import TEXT
 from nerbert.training.batches import TrainingData
 from nerbert.words import split_words
 

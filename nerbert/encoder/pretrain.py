@@ -15,16 +15,16 @@ import torch
 
 from nerbert import process
 from nerbert.artifacts import check_free, draft_of, link_file, publish_folder, publish_job, to_disk
+from nerbert.data.splits import data_sum
 from nerbert.encoder.data import PretrainData, PretrainSources
 from nerbert.encoder.preprocess import tokenizer_hash
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import OutputExists
 from nerbert.executors import Executor
-from nerbert.formats.data import data_sum
 from nerbert.model.backbone import Backbone, save_model
 from nerbert.model.folder import ModelFolder, read_card, write_card
 from nerbert.model.forward import precision_on
-from nerbert.model.fresh import fresh_config, train_tokenizer
+from nerbert.model.surgery import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer, tell_hidden_entities
 from nerbert.rng import Array
 from nerbert.terminal import Progress, progress, tell

@@ -9,13 +9,13 @@ from typing import Any
 
 from nerbert.artifacts import finish, write_json
 from nerbert.config import merge_values, parse_changes, read_toml
+from nerbert.data.splits import data_sum
 from nerbert.encoder.data import PretrainSources, files_read
 from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.encoder.pretrain import EncoderFacts, compared_settings, pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError, StaleOutput, at, refused, unknown
 from nerbert.executors import Executor
-from nerbert.formats.data import data_sum
 from nerbert.schema import difference, read_json, to_plain
 from nerbert.terminal import tell
 from nerbert.training.checkpoint import TrainLog

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nerbert.data.splits import AnyData, DataSet, read_data
 from nerbert.errors import InputError, SettingsError, few
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput, finetune, finetune_domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, has_tags, objective_for, takes_labels
-from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.labels import common_name, learnt_words, types_of, types_of_examples
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import SIGNS, read_card

@@ -18,9 +18,8 @@ import torch
 from annotated_types import Interval
 
 from nerbert.config import refuse
-from nerbert.finetuning.replay import FinetuneData
-from nerbert.formats.data import DataSet
-from nerbert.formats.inputs import read_texts
+from nerbert.data.splits import DataSet
+from nerbert.finetuning.data import FinetuneData
 from nerbert.labels import tag_names, types_of_examples
 from nerbert.model.backbone import Backbone
 from nerbert.model.cdlm.cdlm_model import SOURCE, TAGS, TARGET, BatchWords, CdlmModel, CdlmShape, language_loss
@@ -32,6 +31,7 @@ from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.terminal import tell
+from nerbert.texts.inputs import read_texts
 from nerbert.training.batches import TrainingData, most_tokens
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import (

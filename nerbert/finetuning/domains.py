@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from nerbert.data.splits import AnyData, DataSet, cut_of, read_data
 from nerbert.errors import SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import is_signs
 from nerbert.model.folder import SIGNS, read_card

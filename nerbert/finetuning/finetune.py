@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from nerbert.artifacts import check_free, publish_folder, write_json
+from nerbert.data.splits import AnyData, DataSet
 from nerbert.errors import SettingsError, few
 from nerbert.finetuning.averaging import WeightAverage, choose_share, training_f1
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, objective_for
-from nerbert.formats.data import AnyData, DataSet
 from nerbert.labels import types_of_examples
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import save_model

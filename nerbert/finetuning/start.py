@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from nerbert.config import refuse
+from nerbert.data.splits import DataSet
 from nerbert.errors import InputError, SettingsError, few
 from nerbert.finetuning.averaging import WeightAverage
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.data import DataSet
 from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_of_examples
 from nerbert.metrics.calibration import temperature_of, uncalibrate
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
-from nerbert.model.fresh import JOINED, copy_head
 from nerbert.model.head_kinds import HEADS
 from nerbert.model.heads import Head
+from nerbert.model.surgery import JOINED, copy_head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.terminal import tell
 from nerbert.training.objective import FINETUNE, Objective, TaggerObjective, Task, find_objective
@@ -51,7 +51,7 @@ class Start:
     @classmethod
     def of(cls, encoder: str, domains: Domains[DataSet], settings: FinetuneSettings) -> "Start":
         """Return the start (without sentences: the unchanged model); raise an error for unsuitable settings."""
-        from nerbert.finetuning.replay import FinetuneData  # imports what pre-training needs
+        from nerbert.finetuning.data import FinetuneData  # imports what pre-training needs
 
         settings = objective_for(encoder, settings)
         card = read_card(encoder)

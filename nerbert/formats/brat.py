@@ -16,7 +16,7 @@ from nerbert.artifacts import publish_folder
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.json_files import json_text, json_value
-from nerbert.formats.rows import file_lines, read_text
+from nerbert.formats.lines import file_lines, read_text
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.sources.files import find_files, writable
 

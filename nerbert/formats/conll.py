@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, visible
 from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import LEAST, TextWriter, WritingRows
-from nerbert.formats.rows import TEXT, TOKENS, Line, Stream, file_lines
+from nerbert.formats.lines import TEXT, TOKENS, Line, Stream, file_lines
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
 from nerbert.records import Document, Example, Repairs, Span
@@ -188,13 +188,14 @@ def conll_block(example: Example) -> str:
     return lines + "\n"
 
 
+@dataclass(frozen=True)
 class Conll:
-    """The format `conll`."""
+    """The format `conll`; `tag_column` is a number, a field's name, or "" to find it."""
 
     suffixes = by_name = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
     streams = True
     holds = replace(LEAST, text="words", words=True, groups="adjacent")
-    tag_column = ""
+    tag_column: str = ""
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether most of the first lines end in a tag, unlike prose, or all rows have one."""

@@ -15,7 +15,7 @@ from nerbert.formats.conll import example_of
 from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import LEAST, Abilities, fields_without
 from nerbert.formats.json_files import JsonFormat, fields_but, first_value, json_span, share_of
-from nerbert.formats.rows import SPANS, TEXT, TOKENS, checked_words
+from nerbert.formats.lines import SPANS, TEXT, TOKENS, checked_words
 from nerbert.labels import word_spans
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.schema import check_value

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from nerbert.errors import InputError, need, refused
 from nerbert.formats.documents import Reading, prepare_documents
-from nerbert.formats.rows import UTF_16, is_utf16
+from nerbert.formats.lines import UTF_16, is_utf16
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import Registry
 
@@ -90,7 +90,7 @@ LEAST = Abilities(text="line", words=False, groups=False, tagged=False, confiden
 
 
 class Format(Protocol):
-    """An annotation format; a class that is instantiated without arguments.
+    """An annotation format; a class that is instantiated without arguments, or with its option `tag_column`.
 
     A format that needs a library names an extra of nerbert and the modules: `needs = ("spacy", "spacy")`. `nerbert tag`
     uses further members if a format has them (docs/extending/format.md).
@@ -133,8 +133,8 @@ FORMATS: Registry[Callable[[], Format]] = Registry(
         "brat": "nerbert.formats.brat:Brat",
         "marked": "nerbert.formats.marked:Marked",
         "csv": "nerbert.formats.tables:Tables",
-        "parquet": "nerbert.formats.columns:Parquet",
-        "datasets": "nerbert.formats.columns:Datasets",
+        "parquet": "nerbert.formats.parquet:Parquet",
+        "datasets": "nerbert.formats.parquet:Datasets",
     },
     members=("recognise", "read", "write"),
 )
@@ -171,10 +171,10 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
     reading = reading or Reading()
     counts = Repairs() if repairs is None else repairs
     with refused(f"{path}: can't be read", of=OSError):
-        format_ = check_needs(find_format(path, reading.from_))
-        if hasattr(format_, "tag_column"):
-            format_.tag_column = reading.tag_column
-        elif reading.tag_column:
+        kind: Any = FORMATS.find(reading.from_ or name_format(path))
+        options = {"tag_column": reading.tag_column} if hasattr(kind, "tag_column") else {}
+        format_ = check_needs(kind(**options))
+        if reading.tag_column and not options:
             raise InputError(f"{path}: its format has no tag_column (--tag-column); leave that out")
         yield from prepare_documents(path, lambda count: format_.read(path, count), reading, counts)
 

@@ -15,7 +15,7 @@ from typing import IO, Any, ClassVar
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
 from nerbert.formats.format import LEAST, Abilities
-from nerbert.formats.rows import SPANS, TEXT, read_lines, read_text
+from nerbert.formats.lines import SPANS, TEXT, read_lines, read_text
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.schema import json_line
 from nerbert.sources.files import BOM

@@ -15,7 +15,7 @@ from nerbert.errors import InputError, at
 from nerbert.formats.exports import ExportPlace, export_span, score_json, text_key
 from nerbert.formats.format import Abilities, fields_without
 from nerbert.formats.json_files import JsonFormat, fields_but, is_json_min
-from nerbert.formats.rows import TEXT
+from nerbert.formats.lines import TEXT
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.schema import check_value
 

@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 from nerbert.artifacts import publish
 from nerbert.errors import InputError
 from nerbert.formats.format import LEAST, Abilities
-from nerbert.formats.rows import file_lines
+from nerbert.formats.lines import file_lines
 from nerbert.records import Document, Repairs, Span
 
 _COMMENT = "#"

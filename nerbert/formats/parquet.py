@@ -1,249 +1,284 @@
-"""Parquet: one text per row, its entities in the column `spans`; read and written in batches, for any size.
+"""Columns as annotated data: Parquet, and data sets of Hugging Face's `datasets`, on disk or on the hub.
 
-Texts are decoded here, because files that claim UTF-8 do not always contain it. Cost: lone surrogates become U+FFFD.
+Rows are read like objects of JSON lines, and written like those of `nerbert tag`. Data sets are mapped into memory, so
+all rows are checked first: one more pass. Their rows are sentences: a text without words is written as its sentences.
 """
 
-import base64
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
-from itertools import groupby, islice
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from nerbert.artifacts import publish, publish_folder
+from nerbert.errors import InputError, at, need, refused
+from nerbert.formats.documents import as_documents, sentences_of
+from nerbert.formats.format import Abilities
+from nerbert.formats.json_files import fields_but
+from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
+from nerbert.formats.lines import SPANS, TOKENS, Stream, spool
+from nerbert.labels import example_tags, tag_names
+from nerbert.records import Document, Example, Repairs
 
-from nerbert.errors import InputError, at, refused
-from nerbert.formats.jsonl import text_in
-from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream, decode_line, span_json, without_surrogates
-from nerbert.records import Document
+_STATE, _INFO = "state.json", "dataset_info.json"
+_TAGS = "ner_tags"
+_SPLITS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,3}")
+_ROWS = 1_000
+"""Rows per batch."""
 
-_BATCH_BYTES = 1 << 18
-_MOST_ROWS = 2_000
-SPAN_LIST = pa.list_(
-    pa.struct(
-        [
-            ("text", pa.string()),
-            ("type", pa.string()),
-            ("start", pa.int32()),
-            ("end", pa.int32()),
-            ("confidence", pa.float64()),
-        ]
+
+def _kept_columns(document: Document) -> dict[str, Any]:
+    """Return the fields that JSON lines keep, without nulls: a column can't distinguish null from missing."""
+    kept: dict[str, Any] = _without_nulls(JsonLines.holds.fields(document))
+    return kept
+
+
+class Parquet:
+    """The format `parquet`: a text or tokens, with spans or tags, and any other columns."""
+
+    suffixes = by_name = (".parquet", ".pq")
+    needs = ("corpus", "pyarrow")
+    for_programs = True
+    streams = True
+    holds = Abilities(nested=True, tagged=False, fields=_kept_columns)
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether a file is Parquet; the first bytes don't show its columns."""
+        return head.startswith(b"PAR1")
+
+    def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
+        """Yield the texts of a file, or for a stream those in a column; it must be a file too. Errors name the row."""
+        from pyarrow.parquet import read_schema
+
+        from nerbert.formats.arrow_rows import parquet_texts, read_batches
+
+        if isinstance(source, Stream):
+            if source.path is None:
+                raise InputError(f"{source.name}: Parquet can't be read from a pipe; name a file")
+            return parquet_texts(source.path, source)
+        with refused(f"{source}: can't be read as Parquet"):
+            metadata = read_schema(source).metadata or {}
+        return _Rows(lambda: read_batches(source), _features_of(metadata)).read(source, repairs)
+
+    def write_rows(self, path: Path, rows: Iterable[Document], name: object, like: Path | None = None) -> None:
+        """Write tagged rows with all their columns, as `write_parquet` does."""
+        from nerbert.formats.arrow_rows import write_parquet
+
+        write_parquet(path, rows.__iter__, name, like)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write documents in the form of `nerbert tag`'s output, with their words as `tokens`."""
+        from nerbert.formats.arrow_rows import write_parquet
+
+        with spool(documents) as again, publish(path) as draft:
+            write_parquet(draft, lambda: _as_rows(again()), path)
+
+
+class Datasets:
+    """The format `datasets`."""
+
+    suffixes = ()
+    needs = ("datasets", "datasets")
+    holds = Abilities(
+        text="sentences", tagged=False, fields=lambda document: fields_but(_kept_columns(document), _TAGS)
     )
-)
-"""The type of the column `spans`."""
-_SPANS = pa.field(SPANS, SPAN_LIST)
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether a folder was written by `Dataset.save_to_disk`."""
+        return (path / _STATE).is_file() and (path / _INFO).is_file()
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the rows of a folder, or, if it doesn't exist, of a split of the data set of this name on the hub. Such
+        a name is `NAME` or `OWNER/NAME`, optionally with `/CONFIG` and `/SPLIT` (default `train`).
+        """
+        from datasets import DatasetDict
+
+        with refused(f"{path}: can't be read as a data set of Hugging Face"), _quietly():
+            data = _open_data_set(path)
+            if isinstance(data, DatasetDict):
+                names = ", ".join(f"{path / split}" for split in data)
+                raise InputError(f"{path}: holds several splits; name one of them: {names:.200}")
+            # Rows outside their file or not in UTF-8 may crash the process. All are checked at once, because checking
+            # a slice would check all values of its lists.
+            for table in filter(None, (data.data, data._indices)):
+                table.validate(full=True)
+            if {SPANS, _TAGS} <= set(data.features):  # the tags repeat the spans
+                data = data.remove_columns(_TAGS)
+            features = data.features.to_dict()
+            arrow = data.with_format("arrow")
+        return _Rows(lambda: arrow.iter(_ROWS), features).read(path, repairs)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write sentences as a folder that `datasets.load_from_disk` opens."""
+        from datasets import ClassLabel, Dataset, Features, Sequence
+        from pyarrow.parquet import read_schema
+
+        from nerbert.formats.arrow_rows import write_parquet
+
+        with (
+            spool(_sentences(documents)) as again,
+            TemporaryDirectory(prefix="nerbert-") as scratch,
+            publish_folder(path) as draft,
+        ):
+            names = tag_names({span.type for document in again() for span in document.spans})
+            numbers = {name: number for number, name in enumerate(names)}
+
+            def rows() -> Iterator[Document]:
+                for row in _as_rows(again()):
+                    tags = example_tags(Example(row.text, row.words or (), row.spans))
+                    yield replace(row, fields={**row.fields, _TAGS: [numbers[tag] for tag in tags]})
+
+            table = Path(scratch) / "rows.parquet"
+            write_parquet(table, rows, path)
+            features = Features.from_arrow_schema(read_schema(table))
+            if _TAGS not in features:
+                raise InputError(f"{path}: no text to write, and a data set without rows can't be opened")
+            features[_TAGS] = Sequence(ClassLabel(names=names))
+            features[TOKENS] = Sequence(features[TOKENS].feature)
+            with _quietly():
+                data = Dataset.from_parquet(str(table), features=features, cache_dir=scratch)
+                data.save_to_disk(str(draft))
 
 
-class ArrowRow(Mapping[str, Any]):
-    """A row's fields in JSON types, converted on access (Parquet uses the columns); `added` fields aren't columns."""
-
-    __slots__ = ("added", "batch", "index")
-
-    def __init__(self, batch: "_Batch", index: int, added: Mapping[str, Any]) -> None:
-        self.batch, self.index, self.added = batch, index, added
-
-    def __getitem__(self, name: str) -> Any:
-        return self.added[name] if name in self.added else self.batch.plain[self.index][name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter((*self.added, *self.batch.columns.schema.names))
-
-    def __len__(self) -> int:
-        return len(self.added) + len(self.batch.columns.schema.names)
+def _as_rows(documents: Iterable[Document]) -> Iterator[Document]:
+    """Yield documents with all their content as fields."""
+    format_ = JsonLines()
+    return (replace(document, fields=format_.value(document)) for document in documents)
 
 
-class _Batch:
-    """Columns, and their rows in JSON types, which are made on first access."""
+class _Rows(JsonLines):
+    """Rows of columns, each read as an object of JSON lines; `features` are those of Hugging Face's `datasets`."""
 
-    def __init__(self, columns: pa.RecordBatch) -> None:
-        self.columns = columns
+    def __init__(self, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any]) -> None:
+        self._batches, self._features = batches, features
 
-    @cached_property
-    def plain(self) -> list[dict[str, Any]]:
-        """The rows in JSON types."""
-        return plain_rows(self.columns)
-
-
-def parquet_texts(path: Path, source: Stream) -> Iterator[Document]:
-    """Yield the rows of a file, the text (or words) in a column."""
-    with refused(f"{path}: can't be read as Parquet"):
-        size = round(path.stat().st_size / max(1, pq.read_metadata(path).num_rows))
-    first = 1
-    for batch in read_batches(path):
-        yield from batch_texts(batch, source.name, source.field, source.errors, first, size)
-        first += batch.num_rows
+    def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
+        """Yield each row with its number."""
+        return in_iob2(path, lambda: _numbered_rows(path, self._batches, self._features), repairs)
 
 
-def batch_texts(
-    batch: pa.RecordBatch, name: str, field: str, errors: str = ERRORS[0], first: int = 1, size: int = 0
-) -> list[Document]:
-    """Return the rows of a batch; `name` and `first`, the number of the first row, are for messages.
-
-    With `errors` = `replace`, bytes that aren't UTF-8 become U+FFFD in the texts, and in their column. Other columns
-    may contain values that JSON can't.
-    """
-    with at(name):
-        mended = decoded_column(batch, field, first, errors)
-        rows = list[Document]()
-        shared = _Batch(batch if errors == "strict" else mended)
-        has_text = TEXT in batch.schema.names
-        names = [name for name in ((field, TOKENS) if field == TEXT else (field,)) if name in batch.schema.names]
-        # without such a column, select all, so that the error names them
-        for index, fields in enumerate(plain_rows(mended.select(names[:1]) if names else mended)):
-            with at(part=f"row {first + index}"):
-                text, words = text_in(fields, field)
-            row = ArrowRow(shared, index, {} if has_text else {TEXT: text})
-            rows.append(Document(text, (), words, "", row, first + index, size=size))
-    return rows
-
-
-def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield a file's rows in batches of a few hundred kilobytes; without rows, one empty batch."""
-    with refused(f"{path}: can't be read as Parquet"), pq.ParquetFile(path) as file:
-        names = file.schema_arrow.names
-        if repeated := next((name for index, name in enumerate(names) if name in names[:index]), ""):
-            raise InputError(f"{path}: has several columns {repeated!r}; rename all but one")
-        size = sum(file.metadata.row_group(number).total_byte_size for number in range(file.num_row_groups))
-        rows = file.metadata.num_rows * _BATCH_BYTES // max(1, size)  # on average
-        yield from file.iter_batches(max(1, min(_MOST_ROWS, rows)))
-        if not file.metadata.num_rows:
-            yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
-
-
-def decoded_column(batch: pa.RecordBatch, field: str, first: int, errors: str) -> pa.RecordBatch:
-    """Return the batch with the column `field` decoded, if it holds texts; `first` is the number of the first row."""
-    index = batch.schema.get_field_index(field)
-    type_ = batch.schema.types[index] if index >= 0 else pa.null()
-    lists = pa.types.is_list(type_) or pa.types.is_large_list(type_)
-    if index < 0 or (pa.types.is_nested(type_) and not lists):
-        return batch
-    types = [pa.large_list(leaf) if lists else leaf for leaf in (pa.large_binary(), pa.large_string())]
+def _features_of(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:
+    """Return the features that Hugging Face's `datasets` stored in a schema; an empty mapping if there are none."""
     try:
-        values = batch.column(index).cast(types[0]).to_pylist()
-    except pa.ArrowException:
-        return batch
-    texts = []
-    for number, value in enumerate(values, first):
-        with at(part=f"row {number}"):
-            texts.append([_decode(item, errors) for item in value] if value and lists else _decode(value, errors))
-    return batch.set_column(index, field, pa.array(texts, types[1]))
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return features if isinstance(features, dict) else {}
 
 
-def _decode(value: Any, errors: str) -> Any:
-    return decode_line(value, 0, errors) if isinstance(value, bytes) else value
+def _numbered_rows(
+    path: Path, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number (from 1) and columns of each row: labels by name, without nulls; null spans become []."""
+    from nerbert.formats.arrow_rows import plain_rows
+
+    labelled = {name: feature for name, feature in features.items() if "ClassLabel" in json.dumps(feature)}
+    number = 0
+    for batch in batches():
+        with at(path):
+            rows = plain_rows(batch)
+        for number, columns in enumerate(rows, number + 1):  # noqa: B020
+            spans = (SPANS,) if SPANS in columns else ANNOTATIONS
+            with at(path, number):
+                row = {
+                    name: _as_list(_label_names(value, labelled[name], name) if name in labelled else value)
+                    for name, value in columns.items()
+                }
+            row |= {name: [] for name in spans if row.get(name, "") is None}
+            yield number, _without_nulls(row)
 
 
-def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """Return the rows in JSON types: dates and decimals as text, bytes in base64, NaN and infinities as null."""
-    try:
-        return [_plain(row) for row in batch.to_pylist()]
-    except UnicodeDecodeError as error:
-        raise InputError(f"a column that should hold text holds other bytes ({error.reason}); fix it") from None
-    except (pa.ArrowException, ValueError, OverflowError) as error:
-        raise InputError(f"a column holds values that JSON can't: {error!s:.120}; choose --to parquet") from None
-
-
-def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Return JSON objects as a table with a column for each name in any of them; types are inferred from the values."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = {}
-    for name in names:
-        try:
-            columns[_mend(name)] = _column([row.get(name) for row in rows])
-        except (pa.ArrowException, OverflowError) as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(
-                f"field {name!r} can't be a Parquet column: {reason:.120}; write JSON lines (--to jsonl)"
-            ) from error
-    return pa.table(columns)
-
-
-def write_parquet(
-    path: Path, rows: Callable[[], Iterable[Document]], name: object, like: Path | None = None, *, tagged: bool = True
-) -> None:
-    """Write rows with all their columns, and with their entities if `tagged`; `rows` is called twice.
-
-    Columns are those of all rows (without rows, those of the file `like`), and missing fields are null. Raise
-    InputError that names `name` for fields whose values don't fit one type.
-    """
-    schema = pa.schema([])
-    for group in _groups(rows()):
-        with at(f"{name}", group[0].line or None):
-            try:
-                schema = pa.unify_schemas([schema, _table(group).schema], promote_options="permissive")
-            except pa.ArrowException as error:
-                raise InputError(
-                    f"{error}; such fields can't be one Parquet column: write JSON lines (--to jsonl)"
-                ) from error
-    if like and not schema.names:
-        schema = _table((), next(read_batches(like))).schema
-    schema = schema if schema.names else pa.schema([(TEXT, pa.string())])
-    empty = (schema.append(_SPANS) if tagged else schema).empty_table()
-    not_parquet = refused(f"{name}", of=pa.ArrowNotImplementedError, remedy="write JSON lines (--to jsonl)")
-    with not_parquet, pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
-        for group in _groups(rows()):
-            table = tagged_table(group) if tagged else _table(group)
-            complete = pa.concat_tables([empty, table], promote_options="permissive")
-            writer.write_table(complete.combine_chunks())
-
-
-def _groups(rows: Iterable[Document]) -> Iterator[list[Document]]:
-    """Yield lists of rows, each of which becomes a row group."""
-    left = iter(rows)
-    while group := list(islice(left, _MOST_ROWS)):
-        yield group
-
-
-def tagged_table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> pa.Table:
-    """Return rows with their entities in the column `spans`, replacing an earlier one; without rows, use `columns`."""
-    spans = _column([[span_json(span) for span in row.spans] for row in rows], SPAN_LIST)
-    return _table(rows, columns).append_column(_SPANS, spans)
-
-
-def _table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> pa.Table:
-    """Return the rows' columns, without earlier entities."""
-    runs = [] if columns is None or rows else [pa.Table.from_batches([columns])]
-    for _, group in groupby(rows, lambda row: row.fields.batch if isinstance(row.fields, ArrowRow) else None):
-        run = [row.fields for row in group]
-        if not isinstance(first := run[0], ArrowRow):
-            runs.append(table_of(run))
-            continue
-        table = pa.Table.from_batches([first.batch.columns.slice(first.index, len(run))])
-        for name in first.added:
-            table = table.append_column(name, _column([fields[name] for fields in run], pa.string()))
-        runs.append(table)
-    table = runs[0] if len(runs) == 1 else pa.concat_tables(runs, promote_options="permissive")
-    return table.drop_columns([SPANS]) if SPANS in table.column_names else table
-
-
-def _column(values: list[Any], type_: pa.DataType | None = None) -> pa.Array:
-    try:
-        return pa.array(values, type_)
-    except UnicodeEncodeError:
-        return pa.array([_mend(value) for value in values], type_)
-
-
-def _mend(value: Any) -> Any:
-    """Return a value without lone surrogates."""
-    if isinstance(value, str):
-        return without_surrogates(value)
+def _without_nulls(value: Any) -> Any:
+    """Return a value without the nulls in its objects."""
     if isinstance(value, list):
-        return [_mend(item) for item in value]
-    return {_mend(key): _mend(item) for key, item in value.items()} if isinstance(value, dict) else value
+        return [_without_nulls(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    return value
 
 
-def _plain(value: Any) -> Any:
-    """Convert a value to JSON types."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
+def _label_names(value: Any, feature: Any, column: str) -> Any:
+    """Return a value with the names of its labels, by its feature, which may be nested."""
+    if isinstance(feature, list):  # a list feature in the form of older versions
+        feature = {"_type": "List", "feature": feature[0] if feature else None}
+    if value is None or not isinstance(feature, dict):
         return value
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
+    inner = feature.get("feature")
+    if feature.get("_type") == "ClassLabel":
+        names = feature.get("names") or []
+        if type(value) is int and not 0 <= value < len(names):
+            raise InputError(f"column {column!r} holds label {value}: the file names {len(names)} labels, from 0 on")
+        return names[value] if type(value) is int else value
+    if isinstance(value, list):
+        return [_label_names(item, inner, column) for item in value]
+    if isinstance(value, dict) and isinstance(inner, dict):  # a list of structs, kept as a struct of lists
+        return {
+            name: [_label_names(item, inner.get(name), column) for item in items or []] for name, items in value.items()
+        }
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+        return {name: _label_names(item, feature.get(name), column) for name, item in value.items()}
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    """Return a struct of lists as a list of structs."""
+    if isinstance(value, dict) and "start" in value and all(isinstance(item, list) for item in value.values()):
+        return [dict(zip(value, row, strict=False)) for row in zip(*value.values(), strict=False)]
+    return value
+
+
+def _open_data_set(path: Path) -> Any:
+    """Return the data set in a folder, or on the hub."""
+    from datasets import load_dataset, load_from_disk
+
+    if path.exists():
+        return load_from_disk(str(path))
+    if not _NAME.fullmatch(str(path)):
+        raise InputError(f"{path}: no such folder, and not the name of a data set (OWNER/NAME/SPLIT)")
+    name, config, split = _split_name(path)
+    return load_dataset(name, *config, split=_SPLITS[split or "train"])
+
+
+def hub_splits(path: Path) -> list[str]:
+    """Return those of the splits train, dev and test that a data set on the hub has; none for a name with a split."""
+    need("datasets", "datasets")
+    from datasets import get_dataset_split_names
+
+    name, config, split = _split_name(path)
+    if split:
+        return []
+    with refused(f"{path}: can't be loaded from the hub"):
+        splits = get_dataset_split_names(name, *config)
+    return [split for split in ("train", "dev", "test") if _SPLITS[split] in splits]
+
+
+def _split_name(path: Path) -> tuple[str, list[str], str]:
+    """Return a name on the hub, its configuration (one or none), and the split in the name, "" for none."""
+    parts = str(path).split("/")
+    split = parts.pop() if len(parts) > 1 and parts[-1] in _SPLITS else ""
+    return "/".join(parts[:2]), parts[2:], split
+
+
+def _sentences(documents: Iterable[Document]) -> Iterator[Document]:
+    """Yield documents with words: the document itself, or its sentences, which then share a group."""
+    for number, document in enumerate(documents, 1):
+        has_words = document.words is not None
+        yield from [document] if has_words else as_documents(document, sentences_of(document), f"{number}")
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Hide the progress bars of `datasets`."""
+    from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
+
+    enabled = is_progress_bar_enabled()
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            enable_progress_bar()

@@ -20,7 +20,7 @@ from nerbert.formats.conll import example_of
 from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import json_spans
 from nerbert.formats.jsonl import text_of
-from nerbert.formats.rows import LONGEST_LINE, Line, Stream, file_lines, spool
+from nerbert.formats.lines import LONGEST_LINE, Line, Stream, file_lines, spool
 from nerbert.formats.schemes import find_scheme, is_tag
 from nerbert.records import Document, Repairs, Span
 from nerbert.sources.files import BOM

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from nerbert.errors import InputError, few
-from nerbert.formats.parquet import batch_texts, tagged_table
-from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS
+from nerbert.formats.arrow_rows import batch_texts, tagged_table
+from nerbert.formats.lines import ERRORS, SPANS, TEXT, TOKENS
 from nerbert.tagger.jobs.files import tag_rows
 from nerbert.tagger.jobs.job import TagJob
 from nerbert.tagger.spans import OFFSETS, counted_spans

@@ -12,7 +12,7 @@ from datatrove.utils.typeshelper import StatHints
 
 from nerbert.config import check_choice
 from nerbert.errors import InputError, NerbertError, at
-from nerbert.formats.rows import SPANS
+from nerbert.formats.lines import SPANS
 from nerbert.tagger.pending import TagRequest
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger

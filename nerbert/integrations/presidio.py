@@ -10,8 +10,8 @@ from typing import Any
 from presidio_analyzer import AnalysisExplanation, LocalRecognizer, RecognizerResult
 from presidio_analyzer.input_validation.yaml_recognizer_models import CONFIG_MODEL_MAP, GLiNERRecognizerConfig
 
+from nerbert.entity_labels import asked_types, label_of, presidio_name
 from nerbert.errors import SettingsError, unknown
-from nerbert.formats.entity_labels import asked_types, label_of, presidio_name
 from nerbert.tagger.tagger import Tagger
 
 

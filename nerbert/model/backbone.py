@@ -38,7 +38,7 @@ def load_tagger_model(source: str) -> Any:
     """Return the token-classification model of a tagger's folder or hub name; raise InputError if it has no head."""
     from transformers import AutoModelForTokenClassification
 
-    from nerbert.model.fresh import joined_in, joined_kind
+    from nerbert.model.surgery import joined_in, joined_kind
 
     config = Backbone(source, None, 0).config
     layer = joined_in(config, source)
@@ -93,7 +93,7 @@ class Backbone:
         """
         import torch
 
-        from nerbert.model.fresh import JOINED, keep_layers, renew_head
+        from nerbert.model.surgery import JOINED, keep_layers, renew_head
 
         if self.fresh is not None:
             full = deepcopy(self.fresh)

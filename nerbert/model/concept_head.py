@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from nerbert.data.open_types import fold_labels
 from nerbert.errors import InputError
-from nerbert.formats.open_types import fold_labels
 from nerbert.model.heads import NEEDS_LABELS, Candidate, Entities, chosen_candidates, is_one_entity
 from nerbert.model.linear import MAX_TOKENS, WindowedHead, WordScores, linked_words, owners
 from nerbert.records import EntityLabel, Example

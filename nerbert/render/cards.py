@@ -5,8 +5,8 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nerbert.data.splits import split_of
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.formats.data import split_of
 from nerbert.hub import is_hub_name
 from nerbert.model.folder import EMBEDDED, TaggerFacts
 from nerbert.render import LOG_NAMES, Facts, Markdown, changed_settings, code, facts_of, log_figure, render, write

@@ -7,12 +7,12 @@ from typing import Any
 from rich.console import Console
 
 from nerbert.evaluation.quickstart import QuickstartResult
-from nerbert.formats.kinds import print_tagged
 from nerbert.records import Span
 from nerbert.render import render
 from nerbert.render.corpus import print_funnel
 from nerbert.render.terminal import table
 from nerbert.terminal import percent, plain
+from nerbert.texts.kinds import print_tagged
 
 LIMITS = "One pre-training, one draw of sentences; ± is over seeds of fine-tuning."
 NEXT = (

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nerbert import render
-from nerbert.formats.kinds import lines_of
 from nerbert.records import Document, Span
 from nerbert.render import Mark, pieces_of
+from nerbert.texts.kinds import lines_of
 
 ROOM = 1_000_000
 """Maximum characters on a page; each entity counts as `_ENTITY_ROOM` more."""

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nerbert.data.splits import SPLITS
 from nerbert.errors import refused
 from nerbert.finetuning.sampling import SizeUnit, Subset, plural
-from nerbert.formats.data import SPLITS
 from nerbert.formats.documents import repairs_line
 from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro
@@ -24,15 +24,15 @@ from nerbert.schema import to_plain
 from nerbert.terminal import duration, percent, plain
 
 if TYPE_CHECKING:
+    from nerbert.data.convert import Conversion
     from nerbert.doctor import Finding
     from nerbert.encoder.pretrain import DryRun
     from nerbert.evaluation.datasets.check import Findings
     from nerbert.evaluation.datasets.load import Listed
     from nerbert.evaluation.evaluate import Evaluation, OpenEvaluation
-    from nerbert.formats.convert import Conversion
-    from nerbert.tagger.answers import Checked
     from nerbert.tagger.calibrate import Calibrated
     from nerbert.tagger.export import Export
+    from nerbert.tagger.self_check_answers import Checked
     from nerbert.tagger.summary import ModelSummary
     from nerbert.training.checkpoint import TrainLog
 

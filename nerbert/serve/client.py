@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic_core import to_json
 
 from nerbert.about import __version__
+from nerbert.entity_labels import entity_labels, parse_labels
 from nerbert.errors import (
     InputError,
     NerbertError,
@@ -28,8 +29,7 @@ from nerbert.errors import (
     refused,
     unknown,
 )
-from nerbert.formats.entity_labels import entity_labels, parse_labels
-from nerbert.formats.rows import without_surrogates
+from nerbert.formats.lines import without_surrogates
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.schema import LARGEST_FILE, parse_json
 from nerbert.serve.answers import Refusal, ServedModel, ServedModels, TagAnswer, TextResult

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nerbert.entity_labels import parse_labels
 from nerbert.errors import InputError, SettingsError, need, refused
-from nerbert.formats.entity_labels import parse_labels
 from nerbert.serve.settings import TOKEN, Limits, is_loopback
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Any, NamedTuple, TypeAlias
 
+from nerbert.entity_labels import entity_labels
 from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable, at, unknown
-from nerbert.formats.entity_labels import entity_labels
 from nerbert.records import EntityLabel
 from nerbert.serve.answers import ServedModel
 from nerbert.serve.queue import Queue, QueuedBatch, Ticket

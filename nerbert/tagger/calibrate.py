@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import write_json
+from nerbert.data.splits import AnyData, read_gold
 from nerbert.errors import InputError, SettingsError, few
-from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import types_of_examples, word_spans
 from nerbert.metrics.calibration import Threshold, lowest_thresholds, temperature_of, uncalibrate
@@ -21,8 +21,8 @@ from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.model.heads import Head, Predicted, predict_entities
 from nerbert.model.threshold_fit import TRIED, best_threshold, calibrate_threshold
 from nerbert.records import EntityLabel, Example
-from nerbert.tagger.answers import CHECK
 from nerbert.tagger.self_check import try_write_check
+from nerbert.tagger.self_check_answers import CHECK
 from nerbert.tagger.tagger import Tagger
 
 _PLACES = 6

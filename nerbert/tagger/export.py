@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from nerbert.artifacts import publish_folder, write_json
+from nerbert.data.splits import AnyData, read_gold
+from nerbert.entity_labels import as_learnt
 from nerbert.errors import InputError, OutputExists, SettingsError, few, need
-from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
-from nerbert.formats.entity_labels import as_learnt
 from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.judging import bootstrap_difference, span_counts
 from nerbert.metrics.score import Counts

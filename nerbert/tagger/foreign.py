@@ -14,11 +14,11 @@ import regex
 from nerbert.about import DOCS
 from nerbert.errors import few
 from nerbert.formats.json_files import fields_but
-from nerbert.formats.rows import without_surrogates
+from nerbert.formats.lines import without_surrogates
 from nerbert.model.tokenizer import encode
 from nerbert.records import Document
 from nerbert.sentences import frequent_words
-from nerbert.tagger.answers import JobTagger
+from nerbert.tagger.self_check_answers import JobTagger
 from nerbert.terminal import tell
 
 _READ, _TEXTS = 4000, 100

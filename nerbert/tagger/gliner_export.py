@@ -19,8 +19,8 @@ from nerbert.model.head_kinds import TEXTS, ExportedHead, ExportTask, HeadOption
 from nerbert.model.quantisation import quantise
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
-from nerbert.tagger.answers import check_texts
 from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, read_traced
+from nerbert.tagger.self_check_answers import check_texts
 
 _COMPARED = 64
 """Maximum sentences on which a graph is compared with torch."""

@@ -13,7 +13,7 @@ from operator import attrgetter, itemgetter
 from typing import TypeAlias
 
 from nerbert.errors import InputError, NerbertError, refused
-from nerbert.formats.rows import without_surrogates
+from nerbert.formats.lines import without_surrogates
 from nerbert.labels import OUTSIDE, fold_type, is_signs, spans_from_bio
 from nerbert.locks import ThreadLock
 from nerbert.model.heads import Head, WordTags

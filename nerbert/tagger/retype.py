@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nerbert.entity_labels import entity_labels
 from nerbert.errors import InputError, SettingsError, few, unknown
-from nerbert.formats.entity_labels import entity_labels
 from nerbert.labels import common_name, learnt_words
 from nerbert.metrics.calibration import temperature_of
 from nerbert.model.folder import REPORT, ModelFolder, TaggerFacts, TaggerHook, seed_folders
 from nerbert.model.head_kinds import head_kind, labels_at_run_time
 from nerbert.records import EntityLabel
-from nerbert.tagger.answers import CHECK
 from nerbert.tagger.hub import write_folder
 from nerbert.tagger.self_check import try_write_check
+from nerbert.tagger.self_check_answers import CHECK
 from nerbert.tagger.summary import summarise
 from nerbert.terminal import tell
 

@@ -7,7 +7,7 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, seed_folders, to_copy
 from nerbert.schema import to_plain
-from nerbert.tagger.answers import CHECK, CHECKED, Checked, compare, expect_answers, read_check
+from nerbert.tagger.self_check_answers import CHECK, CHECKED, Checked, compare, expect_answers, read_check
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import tell
 

@@ -48,7 +48,7 @@ class Spans(list[Span]):
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the spans as in JSON (`nerbert tag --json`): text, type, start, end, confidence."""
-        from nerbert.formats.rows import span_json
+        from nerbert.formats.lines import span_json
 
         return [span_json(span) for span in self]
 

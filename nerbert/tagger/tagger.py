@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from nerbert.entity_labels import as_learnt
 from nerbert.errors import InputError, NerbertError, bad_path, few, nearest, refused
-from nerbert.formats.entity_labels import as_learnt
-from nerbert.formats.rows import without_surrogates
+from nerbert.formats.lines import without_surrogates
 from nerbert.hub import push_folder
 from nerbert.locks import ThreadLock
 from nerbert.metrics.calibration import temperature_of, uncalibrate
@@ -25,8 +25,8 @@ from nerbert.process import in_worker
 from nerbert.records import EntityLabel, Example
 from nerbert.sentences import splitter_for
 from nerbert.tagger import hub, pending
-from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.hub import Origin, weights_of
+from nerbert.tagger.self_check_answers import check_loaded
 from nerbert.tagger.spans import Spans, check_offsets
 from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of, usual_threshold
 from nerbert.terminal import tell

@@ -142,7 +142,7 @@ class Objective(Protocol):
 
     def freeze(self, model: Any, layers: int) -> int:
         """Freeze the lowest `layers` layers (-1: the objective's own number), and return how many are frozen."""
-        from nerbert.model.fresh import freeze
+        from nerbert.model.surgery import freeze
 
         freeze(model, max(0, layers))
         return max(0, layers)

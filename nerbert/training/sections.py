@@ -20,7 +20,7 @@ SOURCES: Registry[type[Section]] = Registry(
     {
         "gazetteers": "nerbert.encoder.gazetteers:GazetteersSettings",
         "open_types": "nerbert.encoder.open_texts:OpenTypesSettings",
-        "replay": "nerbert.finetuning.replay:ReplaySettings",
+        "replay": "nerbert.finetuning.data:ReplaySettings",
     },
     base=Section,
 )

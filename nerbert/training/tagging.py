@@ -13,8 +13,8 @@ from nerbert.labels import tag_names
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
 from nerbert.model.forward import Batch, TorchScorer, logits_at, states_at
-from nerbert.model.fresh import joined_kind, layer_to_join
 from nerbert.model.linear import LinearHead
+from nerbert.model.surgery import joined_kind, layer_to_join
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import ENTITY, Example

@@ -17,7 +17,7 @@ from nerbert.encoder.pretrain import FRESH
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import Backbone, save_model
 from nerbert.model.folder import write_card
-from nerbert.model.fresh import fresh_config, train_tokenizer
+from nerbert.model.surgery import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example

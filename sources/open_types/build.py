@@ -16,7 +16,7 @@ from domains import NAME, PASSAGES, Domain, read_domains
 from jinja2 import Environment, StrictUndefined
 
 from nerbert.artifacts import publish_folder, sha256_of
-from nerbert.formats.data import SPLITS
+from nerbert.data.splits import SPLITS
 from nerbert.terminal import tell
 
 _HERE = Path(__file__).parent

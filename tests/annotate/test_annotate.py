@@ -16,10 +16,10 @@ import pytest
 from nerbert.annotate.annotate import annotate_texts
 from nerbert.annotate.settings import load_prompt
 from nerbert.annotate.store import AnswerStore, BudgetSpent
+from nerbert.data.open_types import read_open_types
 from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
-from nerbert.formats.open_types import read_open_types
 from nerbert.training.objective import PRETRAIN
 from nerbert.training.sections import chosen_objective, load_settings
 from tests.annotate.conftest import Desk

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from nerbert.annotate.answers import LONGEST_DESCRIPTION, MOST_MENTIONS, Failure, Fault, read_labels, read_reply
-from nerbert.formats.open_types import LONGEST_TYPE
+from nerbert.data.open_types import LONGEST_TYPE
 
 TEXT = "The Bank of Norway raised rates; the bank will wait."
 

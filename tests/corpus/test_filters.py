@@ -24,9 +24,9 @@ from nerbert.corpus.mentions import MADE_ENTITY, categories_of, sides_of
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, write_table
 from nerbert.corpus.steps import Upstream
+from nerbert.data.exclude import ngrams
 from nerbert.errors import NerbertError, SettingsError
 from nerbert.executors import LocalExecutor
-from nerbert.formats.exclude import ngrams
 from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason, sentence_id
 from nerbert.rng import uniform

@@ -14,8 +14,8 @@ import pytest
 
 import nerbert
 from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.page_rows import ARTICLE, PageReport
 from nerbert.corpus.pages import fingerprint, write_pages
-from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import PASS_1, CorpusSettings
 from nerbert.corpus.shards import read_table, shard_paths
 from nerbert.corpus.wikitext.scan import scan_page
@@ -140,7 +140,7 @@ def test_every_page_has_a_fate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         page(9, ""),
         page(10, "Text.", ns=""),
     ]
-    monkeypatch.setattr("nerbert.corpus.rows._LONGEST_PAGE", 100)
+    monkeypatch.setattr("nerbert.corpus.page_rows._LONGEST_PAGE", 100)
     rows, titles, report = build([dump(tmp_path, *pages)], tmp_path / "out")
     assert report.fates == {
         ARTICLE: 2,

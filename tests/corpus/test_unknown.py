@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.columns import codes_of, words_of
 from nerbert.corpus.settings import BUILT_IN_STEPS, USUAL_STEPS, CorpusSettings
 from nerbert.corpus.shards import read_sentences
 from nerbert.corpus.unknown import NAME, NameIndex, drop_overlaps, inside, join_words, span_hashes
+from nerbert.corpus.word_columns import codes_of, words_of
 from nerbert.errors import SettingsError
 from nerbert.records import Sentence
 from tests.stages import CorpusPlan, build_corpus

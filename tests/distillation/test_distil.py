@@ -10,8 +10,8 @@ import pytest
 import nerbert
 import nerbert.distillation.distil as stage
 import nerbert.tagger.jobs.files as files
+from nerbert.entity_labels import entity_labels
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
-from nerbert.formats.entity_labels import entity_labels
 from nerbert.model.folder import SILVER, read_card, write_card
 from nerbert.model.heads import Entities
 from nerbert.records import EntityLabel, Example, Span

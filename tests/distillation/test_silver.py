@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from nerbert import example
+from nerbert.data.exclude import ngrams
 from nerbert.distillation.distil import SilverSample, shares_words, silver_examples, soften
-from nerbert.formats.exclude import ngrams
 from nerbert.records import Document, Example, Span
 from tests.tagger.jobs.fakes import Instant
 

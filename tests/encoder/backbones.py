@@ -12,8 +12,8 @@ from nerbert.encoder.pretrain import prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import Backbone, load_tagger_model, save_model
 from nerbert.model.folder import write_card
-from nerbert.model.fresh import fresh_config
 from nerbert.model.linear import LinearHead, Scorer
+from nerbert.model.surgery import fresh_config
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example

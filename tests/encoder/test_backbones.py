@@ -12,7 +12,7 @@ from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.model.forward import Batch, TorchScorer, logits_at
-from nerbert.model.fresh import renew_head, train_tokenizer
+from nerbert.model.surgery import renew_head, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.training.batches import collate

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from nerbert import pretrain
+from nerbert.encoder.concept_table import ROOT, all_of
 from nerbert.encoder.data import files_read
 from nerbert.encoder.open_texts import OpenExample, is_held_out
 from nerbert.encoder.pretrain import Preparation, dry_run
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.labels import fold_type
-from nerbert.model.concept_table import ROOT, all_of
 from nerbert.tables import read_columns
 from nerbert.training.sections import change_settings, make_settings
 from tests.encoder.corpora import cut

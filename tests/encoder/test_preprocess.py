@@ -17,7 +17,7 @@ from nerbert.errors import InputError
 from nerbert.executors import HERE, LocalExecutor
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.fresh import train_tokenizer
+from nerbert.model.surgery import train_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import Label, Window, Windows
 from nerbert.records import Example, Sentence

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.formats.data import find_splits
+from nerbert.data.splits import find_splits
 from nerbert.formats.format import find_format, read_documents
 from tests.commands import python
 from tests.extending.guides import blocks, module

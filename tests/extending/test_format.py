@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.data.splits import find_splits
 from nerbert.formats.conll import write_conll
-from nerbert.formats.data import find_splits
 from nerbert.formats.documents import Reading
 from nerbert.formats.format import FORMATS, find_format, read_documents
 from tests.commands import exit_code

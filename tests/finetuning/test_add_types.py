@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from nerbert import example
+from nerbert.data.splits import DataSet, read_data
 from nerbert.errors import InputError
 from nerbert.finetuning.add_types import add_types, prepare
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.data import DataSet, read_data
 from nerbert.model.folder import read_card
 from nerbert.model.heads import Entities, Head
 from nerbert.records import Example

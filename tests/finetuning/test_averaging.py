@@ -7,19 +7,19 @@ import pytest
 import torch
 
 from nerbert import example
+from nerbert.data.splits import DataSet
 from nerbert.errors import SettingsError
 from nerbert.finetuning.averaging import WeightAverage, choose_share
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import Finetuned, source_settings, train_tagger
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.data import DataSet
 from nerbert.metrics.score import score_spans
 from nerbert.model.concept_encoder import open_concepts
 from nerbert.render.cards import tagger_card
 from nerbert.training.sections import make_settings
 from tests.conftest import Once
 from tests.encoder.objectives.test_names import NAMES
-from tests.finetuning.test_replay import EXAMPLES, SETTINGS, start_of
+from tests.finetuning.test_data import EXAMPLES, SETTINGS, start_of
 from tests.raised import raises
 from tests.stages import finetune
 

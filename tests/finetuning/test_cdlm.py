@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from nerbert.data.splits import DataSet
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.runner import run_suite
 from nerbert.evaluation.benchmark.suite import read_suite
@@ -20,7 +21,6 @@ from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
 from nerbert.formats.conll import example_of, write_conll
-from nerbert.formats.data import DataSet
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.model.cdlm.cdlm_model import CdlmShape, language_loss, open_cdlm

@@ -13,18 +13,18 @@ from safetensors.torch import load_file, save_file
 
 import nerbert.finetuning.finetune as stage
 from nerbert import evaluate
+from nerbert.data.splits import DataSet, read_data
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.finetuning import start
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import Conll
-from nerbert.formats.data import DataSet, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.formats.format import FORMATS
-from nerbert.formats.rows import Stream
+from nerbert.formats.lines import Stream
 from nerbert.model.backbone import save_model, tags_of
 from nerbert.model.folder import TaggerFacts, read_card, write_card
-from nerbert.model.fresh import train_tokenizer
+from nerbert.model.surgery import train_tokenizer
 from nerbert.records import Document, Repairs
 from nerbert.render.cards import tagger_card
 from nerbert.tagger.calibrate import calibrate

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from nerbert.data.splits import DataSet
 from nerbert.encoder.objectives import concepts as concepts_of_steps
 from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.finetuning.data import FinetuneData, words_of_types
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import train_tagger
-from nerbert.finetuning.replay import FinetuneData, words_of_types
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
-from nerbert.formats.data import DataSet
 from nerbert.model.concept_encoder import open_concepts
 from nerbert.model.folder import read_card
 from nerbert.records import Example, Span
@@ -25,7 +25,7 @@ from nerbert.training.sections import make_settings
 from nerbert.words import split_words
 from tests.conftest import Once
 from tests.encoder.objectives.test_names import NAMES
-from tests.finetuning.test_replay import EXAMPLES, SETTINGS, TEXT, start_of
+from tests.finetuning.test_data import EXAMPLES, SETTINGS, TEXT, start_of
 from tests.raised import raises
 from tests.stages import finetune
 

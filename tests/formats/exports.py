@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.formats.json_files import JsonFormat
-from nerbert.formats.rows import Stream
+from nerbert.formats.lines import Stream
 from nerbert.records import Document, Repairs
 
 

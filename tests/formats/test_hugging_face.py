@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError, MissingExtra
-from nerbert.formats.columns import Datasets
 from nerbert.formats.conll import example_of
 from nerbert.formats.documents import Reading
 from nerbert.formats.format import read_documents
+from nerbert.formats.parquet import Datasets
 from nerbert.records import Document, Repairs, Span
 from tests.formats.exports import plain
 from tests.raised import raises
@@ -52,7 +52,7 @@ def test_a_damaged_file_is_refused_before_its_rows_are_read(
     (table,) = (tmp_path / "one").glob("*.arrow")
     before, after = (struct.pack(f"<{len(each)}i", *each) for each in (offsets, damaged))
     table.write_bytes(table.read_bytes().replace(before, after))
-    monkeypatch.setattr("nerbert.formats.columns._Rows.read", lambda *_: iter(()))  # reading may end the process
+    monkeypatch.setattr("nerbert.formats.parquet._Rows.read", lambda *_: iter(()))  # reading may end the process
     with raises(InputError, "one: can't be read as a data set of Hugging Face: "):
         list(Datasets().read(tmp_path / "one", Repairs()))
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from nerbert.data.convert import convert_data
 from nerbert.errors import InputError
-from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading
 from nerbert.formats.format import FORMATS, read_documents
 from nerbert.records import Document
@@ -105,7 +105,7 @@ def test_fields_with_names_that_formats_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
 ) -> None:
     """They are read from Label Studio's data, which take any names."""
-    monkeypatch.setattr("nerbert.formats.convert._SHOWN", len(CLASHING))
+    monkeypatch.setattr("nerbert.data.convert._SHOWN", len(CLASHING))
     fields = ({}, *({field: value} for field in CLASHING), dict.fromkeys(CLASHING, value))
     source = tmp_path / "a.json"
     source.write_text(json.dumps([task("annotations", **each) for each in fields]))

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.columns import Parquet
-from nerbert.formats.parquet import SPAN_LIST, read_batches, table_of, write_parquet
-from nerbert.formats.rows import SPANS, Stream
+from nerbert.formats.arrow_rows import SPAN_LIST, read_batches, table_of, write_parquet
+from nerbert.formats.lines import SPANS, Stream
+from nerbert.formats.parquet import Parquet
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.raised import raises
 
@@ -49,7 +49,7 @@ def test_batches_are_smaller_where_texts_are_larger(tmp_path: Path, size: int, m
     ],
 )
 def test_messages(tmp_path: Path, values: list[object], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.formats.parquet._MOST_ROWS", 3)
+    monkeypatch.setattr("nerbert.formats.arrow_rows._MOST_ROWS", 3)
     if b"\xff" in values:
         values = [each.encode() if isinstance(each, str) else each for each in values]
     pq.write_table(pa.table({"text": values}), tmp_path / "x")
@@ -68,7 +68,7 @@ def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
 
 
 def test_fields_of_several_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.formats.parquet._MOST_ROWS", 1)
+    monkeypatch.setattr("nerbert.formats.arrow_rows._MOST_ROWS", 1)
     rows = [Document("x", fields={"text": "x", "a": value}) for value in (1, 0.5, "1")]
     write_parquet(tmp_path / "x", lambda: rows[:2], "x")
     assert pq.read_table(tmp_path / "x")["a"].to_pylist() == [1.0, 0.5]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from nerbert.data.convert import convert_data
 from nerbert.errors import InputError, MissingExtra
 from nerbert.formats import spacy as module
-from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading
 from nerbert.formats.format import read_documents
 from nerbert.formats.spacy import SpacyDocBin

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nerbert.errors import InputError
 from nerbert.formats.documents import Reading
 from nerbert.formats.format import read_documents
-from nerbert.formats.rows import Line
+from nerbert.formats.lines import Line
 from nerbert.formats.tables import TableForm, Tables, table_rows
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.formats.exports import plain, streamed

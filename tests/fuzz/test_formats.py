@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import strategies as st
 
-from nerbert.formats.convert import convert_data
+from nerbert.data.convert import convert_data
+from nerbert.data.open_types import open_type_line, read_open_types
 from nerbert.formats.documents import Reading
 from nerbert.formats.format import FORMATS, read_documents
-from nerbert.formats.inputs import find_sources
-from nerbert.formats.open_types import open_type_line, read_open_types
 from nerbert.records import Document
+from nerbert.texts.inputs import find_sources
 from tests.fuzz.annotation_seeds import BRAT, JSON_SEEDS, OPEN_TYPES, seeds_of, words_of, written
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.json_values import json_rows

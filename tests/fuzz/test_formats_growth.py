@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.data.open_types import read_open_types
 from nerbert.errors import NerbertError
 from nerbert.formats.documents import Overlaps, Reading
 from nerbert.formats.format import FORMATS, read_documents
 from nerbert.formats.json_files import JsonFormat
-from nerbert.formats.open_types import read_open_types
 from nerbert.records import Document, Span
 from tests.fuzz.annotation_seeds import JSON_SEEDS
 from tests.fuzz.properties import calls_of, exponent, peak_of, seconds_of

@@ -15,7 +15,7 @@ from nerbert.model.folder import ModelFolder
 from nerbert.model.head_kinds import head_kind, labels_at_run_time
 from nerbert.render.cards import tagger_card
 from nerbert.render.terminal import print_summaries
-from nerbert.tagger.answers import read_check
+from nerbert.tagger.self_check_answers import read_check
 from nerbert.tagger.summary import summarise
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.json_values import dumped

@@ -13,8 +13,8 @@ from presidio_analyzer.nlp_engine import NlpEngineProvider
 from presidio_analyzer.predefined_recognizers import CreditCardRecognizer
 from presidio_analyzer.recognizer_registry import RecognizerRegistryProvider
 
+from nerbert.entity_labels import asked_types, label_of, presidio_name
 from nerbert.errors import InputError, SettingsError
-from nerbert.formats.entity_labels import asked_types, label_of, presidio_name
 from nerbert.integrations.presidio import NerbertRecognizer
 from nerbert.records import Span
 from nerbert.tagger.spans import Spans

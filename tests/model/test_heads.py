@@ -12,8 +12,8 @@ from transformers import CONFIG_MAPPING
 
 from nerbert.errors import InputError
 from nerbert.model.forward import POINTWISE, Batch, logits_at
-from nerbert.model.fresh import renew_head
 from nerbert.model.heads import Entities
+from nerbert.model.surgery import renew_head
 from nerbert.model.windows import Window, Windows
 from nerbert.records import Example
 from nerbert.training.batches import collate

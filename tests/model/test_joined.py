@@ -12,7 +12,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import Backbone, load_tagger_model, save_model
 from nerbert.model.folder import write_card
 from nerbert.model.forward import Batch, logits_at
-from nerbert.model.fresh import train_tokenizer
+from nerbert.model.surgery import train_tokenizer
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
 from tests.raised import raises

@@ -13,7 +13,7 @@ from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.errors import SettingsError
 from nerbert.model.backbone import save_model
 from nerbert.model.forward import Batch, logits_at
-from nerbert.model.fresh import freeze, keep_layers, layers_of, train_tokenizer
+from nerbert.model.surgery import freeze, keep_layers, layers_of, train_tokenizer
 from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_mlm, tiny_tagging
 from tests.raised import raises

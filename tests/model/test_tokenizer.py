@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nerbert.data.splits import DataSet
 from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import train_tagger
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
-from nerbert.formats.data import DataSet
 from nerbert.formats.documents import example_of_spans
 from nerbert.model.backbone import Backbone, load_tokenizer
-from nerbert.model.fresh import train_tokenizer
+from nerbert.model.surgery import train_tokenizer
 from nerbert.model.tokenizer import (
     BioLabels,
     EntityBorders,

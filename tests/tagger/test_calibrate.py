@@ -22,10 +22,10 @@ from nerbert.model.folder import find_named, read_card
 from nerbert.model.heads import predict_entities
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.terminal import print_calibrations
-from nerbert.tagger import answers
-from nerbert.tagger.answers import CHECK
+from nerbert.tagger import self_check_answers
 from nerbert.tagger.calibrate import Calibrated
 from nerbert.tagger.calibrate import calibrate as calibrate_tagger
+from nerbert.tagger.self_check_answers import CHECK
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.examples import read_examples
@@ -107,7 +107,7 @@ def test_answers_of_earlier_confidences_do_not_stay_and_a_readme_of_ones_own_doe
 ) -> None:
     (folder / "README.md").write_text("mine")
     assert (folder / CHECK).is_file()
-    monkeypatch.setattr(answers, "answers_of", raising(InputError("no answer")))
+    monkeypatch.setattr(self_check_answers, "answers_of", raising(InputError("no answer")))
     (done,) = calibrate(folder, data / "test.conll")
     assert not (folder / CHECK).exists()
     assert capsys.readouterr().err.endswith("no check.json was written: no answer\n")

@@ -23,8 +23,8 @@ from nerbert.model.backbone import save_model
 from nerbert.model.concept_encoder import ConceptModel, open_concepts
 from nerbert.model.concept_head import AskedLabels, ConceptHead
 from nerbert.model.folder import write_card
-from nerbert.model.fresh import train_tokenizer
 from nerbert.model.linear import WordScores, word_scores
+from nerbert.model.surgery import train_tokenizer
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.export import export
 from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors

@@ -9,7 +9,7 @@ import torch
 
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone, save_model
-from nerbert.model.fresh import renew_head, train_tokenizer
+from nerbert.model.surgery import renew_head, train_tokenizer
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.tagging import TaggingSettings, TokenClassification

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nerbert.data.splits import DataSet, read_data
+from nerbert.entity_labels import as_learnt
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.add_types import prepare
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
-from nerbert.formats.data import DataSet, read_data
-from nerbert.formats.entity_labels import as_learnt
 from nerbert.model.folder import CARD, REPORT, read_card
 from nerbert.model.heads import probabilities
 from nerbert.model.linear import LinearHead, merged_tags

@@ -9,9 +9,9 @@ import pytest
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.folder import TaggerFacts, read_card
-from nerbert.tagger import answers
-from nerbert.tagger.answers import CHECK, Checked, check_texts
+from nerbert.tagger import self_check_answers
 from nerbert.tagger.self_check import add_check, check
+from nerbert.tagger.self_check_answers import CHECK, Checked, check_texts
 from nerbert.tagger.tagger import Tagger
 from tests.calls import noted
 from tests.commands import exit_code
@@ -60,7 +60,7 @@ def test_other_precision_and_options_are_within_the_tolerance(folder: Path) -> N
     assert found.projection > 0
     assert found.differences == []
     loaded = Tagger.load(folder, device="cpu", precision="fp32", thresholds=1.0, decoding="greedy", offsets="utf-16")
-    assert not answers.compare(loaded, str(folder), found.expected).differences
+    assert not self_check_answers.compare(loaded, str(folder), found.expected).differences
 
 
 @pytest.mark.parametrize("name", ["classifier.bias", "layer.0.attention"])
@@ -87,7 +87,7 @@ def test_another_order_of_labels_differs_by_the_projection_and_a_temperature_by_
     assert found.projection == 0
     assert found.differences
     edit(folder / "config.json", _swap)
-    assert checked(folder).projection > 10 * answers.TOLERANCES["fp32"].projection
+    assert checked(folder).projection > 10 * self_check_answers.TOLERANCES["fp32"].projection
 
 
 def test_without_answers_the_message_says_how_to_make_them(folder: Path, capsys: Caught) -> None:
@@ -117,7 +117,7 @@ def damaged(*texts: dict[str, Any], decoding: str = "legal") -> str:
         (damaged(ANSWER, decoding="best"), "decoding"),
         (damaged(ANSWER | {"spans": [{"start": 2, "end": 1, "type": "x"}]}), "empty or negative"),
         (damaged(ANSWER | {"text": "a" * 20_000}), "at most 10000 characters"),
-        (" " * (answers._LARGEST + 1), "more than"),
+        (" " * (self_check_answers._LARGEST + 1), "more than"),
     ],
 )
 def test_a_damaged_file_is_one_line_and_the_tagger_loads(folder: Path, content: str, why: str, capsys: Caught) -> None:
@@ -138,10 +138,10 @@ def test_other_versions_are_checked_once(folder: Path, monkeypatch: pytest.Monke
 
     def made_with(torch: str) -> None:
         edit(folder / CHECK, lambda made: made["versions"].update(torch=torch))
-        answers.CHECKED.clear()
+        self_check_answers.CHECKED.clear()
 
-    asked = noted(monkeypatch, answers, "compare", lambda tagger, name, expected: name)
-    now = answers.read_versions()["torch"]
+    asked = noted(monkeypatch, self_check_answers, "compare", lambda tagger, name, expected: name)
+    now = self_check_answers.read_versions()["torch"]
     made_with(".".join([*now.split(".")[:2], "99"]))
     assert (load(), asked) == ("", [])
     made_with("1.0.0")

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from nerbert.data.splits import DataSet
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.domains import Domains
 from nerbert.formats.conll import example_of
-from nerbert.formats.data import DataSet
 from nerbert.labels import spans_from_bio
 from nerbert.model.folder import SIGNS
 from nerbert.model.heads import Entities, Head

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from nerbert.artifacts import link_file
 from nerbert.corpus.dump.sites import TEMPLATE, fold_redirects, normalise_title, wiki_code
-from nerbert.corpus.rows import ARTICLE
+from nerbert.corpus.page_rows import ARTICLE
 from nerbert.corpus.shards import TITLES, UNTYPED, open_writer, read_batches, read_table, shard_paths
 from nerbert.executors import HERE, Executor
 from nerbert.records import Infobox, Reason

@@ -12,15 +12,15 @@ import torch
 from annotated_types import Interval
 
 from nerbert.config import refuse
+from nerbert.encoder.concept_table import UNKNOWN, ConceptTable, Row
 from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
 from nerbert.encoder.objectives.span_labels import ConceptLabels, PromptMaker, SpanLabels
 from nerbert.errors import SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptModel, WordModel, go_on, open_concepts
 from nerbert.model.concept_head import ConceptHead, concept_head
-from nerbert.model.concept_table import UNKNOWN, ConceptTable, Row
 from nerbert.model.forward import Batch, TorchScorer, autocast, states_at
-from nerbert.model.fresh import freeze
+from nerbert.model.surgery import freeze
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import IGNORED, Windows, take_column
 from nerbert.records import EntityLabel, Example

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nerbert.encoder.concept_table import ROOT, ConceptTable
 from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels, WindowLabels
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan
 from nerbert.metrics.score import score_spans
-from nerbert.model.concept_table import ROOT, ConceptTable
 from nerbert.model.forward import autocast
 from nerbert.model.heads import Entities, Head, Predicted
 from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold, calibrate_threshold

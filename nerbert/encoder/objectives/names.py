@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
+from nerbert.encoder.concept_table import Row
 from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings, StepConcepts, concept_loss
 from nerbert.encoder.objectives.span_labels import SpanLabels, WindowLabels
 from nerbert.labels import word_spans
 from nerbert.model.concept_encoder import ConceptModel
 from nerbert.model.concept_head import BOUNDARIES
-from nerbert.model.concept_table import Row
 from nerbert.model.forward import Batch, states_at
 from nerbert.model.windows import IGNORED, Label, Windows
 from nerbert.records import Example

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from nerbert.encoder.concept_table import ROOT, UNKNOWN, ConceptTable, Row
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.labels import word_spans
-from nerbert.model.concept_table import ROOT, UNKNOWN, ConceptTable, Row
 from nerbert.model.tokenizer import WordLabels
 from nerbert.model.windows import IGNORED, Label, Windows, take_column
 from nerbert.records import Example

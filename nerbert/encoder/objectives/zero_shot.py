@@ -12,18 +12,8 @@ import torch
 from annotated_types import Interval
 
 from nerbert.config import refuse
-from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
-from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels, WindowLabels, count_lost
-from nerbert.errors import InputError, SettingsError
-from nerbert.model.backbone import Backbone
-from nerbert.model.concept_table import ConceptTable
-from nerbert.model.forward import Batch
-from nerbert.model.fresh import freeze
-from nerbert.model.gliner.config import WORDS, Architecture
-from nerbert.model.gliner.folder import load_gliner
-from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
-from nerbert.model.gliner.layers import GlinerFolder, TorchGliner
-from nerbert.model.gliner.trainee import (
+from nerbert.encoder.concept_table import ConceptTable
+from nerbert.encoder.gliner_training import (
     GlinerTrainee,
     PromptBatch,
     PromptedPieces,
@@ -31,7 +21,17 @@ from nerbert.model.gliner.trainee import (
     with_gliner_words,
     with_prompts,
 )
+from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
+from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels, WindowLabels, count_lost
+from nerbert.errors import InputError, SettingsError
+from nerbert.model.backbone import Backbone
+from nerbert.model.forward import Batch
+from nerbert.model.gliner.config import WORDS, Architecture
+from nerbert.model.gliner.folder import load_gliner
+from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
+from nerbert.model.gliner.layers import GlinerFolder, TorchGliner
 from nerbert.model.gliner.weights import new_gliner
+from nerbert.model.surgery import freeze
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.process import is_first_process

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import sha256_once
+from nerbert.data.splits import DataSet, data_sum, find_splits, read_data, split_of
 from nerbert.errors import InputError, refused
-from nerbert.formats.data import DataSet, data_sum, find_splits, read_data, split_of
 from nerbert.formats.documents import Reading
 from nerbert.model.folder import ModelFolder, Use
 

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from nerbert.config import read_toml
+from nerbert.entity_labels import parse_type_labels
 from nerbert.errors import NerbertError, SettingsError, at, unknown
 from nerbert.evaluation.benchmark.cells import CellKey
 from nerbert.evaluation.benchmark.systems.external import check_command
 from nerbert.evaluation.datasets.load import find_known
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.formats.format import FORMATS
 from nerbert.training.sections import change_settings, make_settings
 

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from nerbert.data.splits import SplitStream, stream_splits
 from nerbert.errors import InputError, at
 from nerbert.evaluation.datasets.load import AT_LEAST, KnownData, find_known_files, find_place
 from nerbert.evaluation.datasets.mentions import ManyTypes, Mentions, Slip
 from nerbert.formats.conll import Conll, scheme_of
-from nerbert.formats.data import SplitStream, stream_splits
 from nerbert.formats.documents import CheckReading, Reading, no_sentence, sentences_of
 from nerbert.formats.format import find_format
 from nerbert.formats.schemes import Scheme, find_tags

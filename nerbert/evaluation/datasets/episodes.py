@@ -11,7 +11,7 @@ from typing_extensions import TypedDict  # Python 3.11's TypedDict lacks feature
 from nerbert.errors import InputError, SettingsError, at, refused
 from nerbert.finetuning.sampling import Size, SizeUnit, usual_queries
 from nerbert.formats.conll import example_of
-from nerbert.formats.rows import checked_words
+from nerbert.formats.lines import checked_words
 from nerbert.formats.schemes import Scheme
 from nerbert.records import Example
 from nerbert.schema import parse_json

@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from nerbert.artifacts import check_free, publish_folder, sha256_of, write_json
+from nerbert.data.convert import check_apart
+from nerbert.data.splits import SPLITS, DataSet, cut_of, data_sum, find_splits, read_data, split_files, split_of
 from nerbert.errors import InputError, nearest
 from nerbert.finetuning.sampling import Subset, draw_subset, parse_size
-from nerbert.formats.convert import check_apart
-from nerbert.formats.data import SPLITS, DataSet, cut_of, data_sum, find_splits, read_data, split_files, split_of
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.format import find_format
 from nerbert.records import Example

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from nerbert.about import __version__
+from nerbert.data.splits import AnyData
 from nerbert.errors import InputError, at
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.evaluation.evaluate import Evaluation, Scored, evaluate, reading_card
 from nerbert.evaluation.report.difference import TaggerComparison, compare
 from nerbert.evaluation.report.sentences import ScoredAnswers, SentenceList, missed_sentences, worst_sentences
-from nerbert.formats.data import AnyData
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.metrics.calibration import Bin, Threshold, kept_counts, lowest_thresholds, reliability
 from nerbert.metrics.judging import (

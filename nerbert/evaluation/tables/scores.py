@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from statistics import fmean
 from typing import Literal
 
+from nerbert.data.splits import split_sum
 from nerbert.evaluation.benchmark.cells import State
 from nerbert.evaluation.benchmark.suite import Published
 from nerbert.evaluation.datasets.load import find_known
@@ -28,7 +29,6 @@ from nerbert.evaluation.tables.results import (
 )
 from nerbert.evaluation.tables.statistics import FEWEST, Summary, Test, Unit, average, holm, summary, t_test, units_of
 from nerbert.finetuning.sampling import SizeUnit, plural
-from nerbert.formats.data import split_sum
 from nerbert.terminal import percent
 
 ENCODERS_FOR_STARS = 5

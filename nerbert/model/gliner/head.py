@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from nerbert.data.open_types import fold_labels
 from nerbert.errors import InputError, SettingsError
-from nerbert.formats.open_types import fold_labels
 from nerbert.labels import WordSpan
 from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow

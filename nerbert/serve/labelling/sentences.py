@@ -13,11 +13,11 @@ from pathlib import Path
 from nerbert.errors import InputError, at
 from nerbert.formats.documents import Reading, sentences_of
 from nerbert.formats.format import read_documents, recognise_format
-from nerbert.formats.inputs import find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Example, Repairs
 from nerbert.rng import uniform
 from nerbert.tagger.pending import clean_example
+from nerbert.texts.inputs import find_sources
 
 MOST = 200_000
 """Maximum number of sentences in a project."""

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from nerbert.data.convert import convert_data
 from nerbert.errors import InputError, NerbertError
-from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.formats.format import FORMATS
 from nerbert.model.folder import read_card

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from nerbert.entity_labels import asked_types, label_of, presidio_name
 from nerbert.errors import InputError
-from nerbert.formats.entity_labels import asked_types, label_of, presidio_name
 from nerbert.records import EntityLabel
 from nerbert.sentences import SEVERAL_LANGUAGES
 from nerbert.serve.protocol import Call, Query, Strings, refuse

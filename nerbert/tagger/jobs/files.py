@@ -17,14 +17,14 @@ from typing import IO, NamedTuple, NoReturn, TypeAlias
 from nerbert.artifacts import Made, artifact, check_free
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.executors import Executor, Resources
-from nerbert.formats import kinds
 from nerbert.formats.format import formats_of_suffix
-from nerbert.formats.inputs import JSON, InputFile, JobPaths, check_no_input, in_lists
 from nerbert.records import Document, Example, Repairs, Span
-from nerbert.tagger.answers import JobTagger
 from nerbert.tagger.foreign import tell_foreign, tell_not_found
+from nerbert.tagger.self_check_answers import JobTagger
 from nerbert.tagger.spans import OFFSETS, counted_spans
 from nerbert.terminal import Progress, progress
+from nerbert.texts import kinds
+from nerbert.texts.inputs import JSON, InputFile, JobPaths, check_no_input, in_lists
 
 MANIFEST = "manifest.json"
 """File in an output folder that records how the outputs were made."""

@@ -15,27 +15,27 @@ from typing import Any, TypeAlias
 from nerbert.about import __version__
 from nerbert.artifacts import publish_job, write_json
 from nerbert.config import check_choice
+from nerbert.entity_labels import parse_labels
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.executors import HERE, Executor, LocalExecutor
-from nerbert.formats import kinds
 from nerbert.formats.documents import repairs_line
-from nerbert.formats.entity_labels import parse_labels
 from nerbert.formats.format import TextWriter, WritingRows, abilities, check_needs
-from nerbert.formats.inputs import InputFile, JobPaths, find_sources
 from nerbert.formats.jsonl import tagged_document
-from nerbert.formats.rows import ERRORS
+from nerbert.formats.lines import ERRORS
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.model.onnx import read_exported
 from nerbert.records import Repair, Repairs
 from nerbert.sources.files import writable
-from nerbert.tagger.answers import JobTagger
 from nerbert.tagger.foreign import tell_not_found, with_notes
 from nerbert.tagger.jobs import files
+from nerbert.tagger.self_check_answers import JobTagger
 from nerbert.tagger.spans import OFFSETS
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
 from nerbert.terminal import Progress, standard_output, tell
+from nerbert.texts import kinds
+from nerbert.texts.inputs import InputFile, JobPaths, find_sources
 
 _FORMAT = 4
 """Raise it when the format of parts changes."""

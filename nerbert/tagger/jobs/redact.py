@@ -18,11 +18,8 @@ from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at, few, refused
 from nerbert.executors import HERE, Executor
 from nerbert.formats.format import check_needs
-from nerbert.formats.inputs import JobPaths, check_no_input
 from nerbert.formats.jsonl import ANNOTATIONS
-from nerbert.formats.kinds import JSONL, ROW_KINDS, kind_named, read_rows, write_rows
-from nerbert.formats.kinds import TEXT as LINES
-from nerbert.formats.rows import TEXT, TOKENS, file_lines
+from nerbert.formats.lines import TEXT, TOKENS, file_lines
 from nerbert.records import Document
 from nerbert.schema import json_line, parse_json
 from nerbert.sources.files import writable
@@ -31,6 +28,9 @@ from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, check_output, descr
 from nerbert.tagger.jobs.job import TagJob
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent, tell
+from nerbert.texts.inputs import JobPaths, check_no_input
+from nerbert.texts.kinds import JSONL, ROW_KINDS, kind_named, read_rows, write_rows
+from nerbert.texts.kinds import TEXT as LINES
 
 FILE, ROW = "file", "row"
 KEY = "NERBERT_REDACT_KEY"

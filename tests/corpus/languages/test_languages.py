@@ -15,7 +15,7 @@ import pytest
 
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.sites import make_site
-from nerbert.corpus.rows import PageRows
+from nerbert.corpus.page_rows import PageRows
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.records import RawPage
 from nerbert.tables import read_columns

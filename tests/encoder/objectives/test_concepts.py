@@ -14,6 +14,7 @@ import torch
 
 from nerbert import pretrain
 from nerbert.artifacts import sha256_of
+from nerbert.encoder.concept_table import ROOT, Concept, ConceptTable
 from nerbert.encoder.data import read_synonyms
 from nerbert.encoder.objectives.concepts import Concepts, StepConcepts, concept_loss
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings, is_held_out
@@ -22,7 +23,6 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_encoder import ConceptModel, open_concepts
-from nerbert.model.concept_table import ROOT, Concept, ConceptTable
 from nerbert.model.threshold_fit import calibrate_threshold
 from nerbert.records import Example, Span
 from nerbert.training.sections import change_settings, make_settings

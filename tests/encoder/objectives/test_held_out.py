@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nerbert.encoder.concept_table import Concept, ConceptTable
 from nerbert.encoder.objectives.held_out import AskedText, HeldOutScore, asked_texts
 from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan
-from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.model.heads import Entities, Head, Odds
 from nerbert.model.threshold_fit import calibrate_threshold
 from nerbert.records import EntityLabel, Example, Span

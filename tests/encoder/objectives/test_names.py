@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nerbert import Tagger, pretrain
+from nerbert.encoder.concept_table import Concept, ConceptTable
 from nerbert.encoder.objectives.names import BoundaryLabels, Names, NamesSettings, boundary_tags
 from nerbert.encoder.open_texts import OpenExample, OpenTypesSettings
 from nerbert.encoder.pretrain import Preparation
@@ -18,7 +19,6 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import spans_from_bio
 from nerbert.model.backbone import save_model
 from nerbert.model.concept_encoder import open_concepts
-from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.model.threshold_fit import calibrate_threshold
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Windows

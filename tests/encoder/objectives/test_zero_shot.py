@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from nerbert.encoder.concept_table import ROOT, Concept, ConceptTable
+from nerbert.encoder.gliner_training import with_gliner_words
 from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels, WindowLabels, count_lost
 from nerbert.encoder.objectives.zero_shot import ZeroShot, ZeroShotBatch, ZeroShotSettings
 from nerbert.encoder.objectives.zero_shot import _scores as scores_of
@@ -17,12 +19,10 @@ from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings
 from nerbert.encoder.pretrain import Preparation, prepare, pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
-from nerbert.model.concept_table import ROOT, Concept, ConceptTable
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.layers import TorchGliner
-from nerbert.model.gliner.trainee import with_gliner_words
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import batches_of

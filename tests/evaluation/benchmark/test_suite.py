@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nerbert.entity_labels import parse_type_labels
 from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.plan import draw_part
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, parse_encoders, read_suite
@@ -13,7 +14,6 @@ from nerbert.evaluation.benchmark.systems.finetuned import in_key
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import check_head
-from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.training.objective import find_objective
 from nerbert.training.sections import load_settings
 from nerbert.training.tagging import TaggingSettings

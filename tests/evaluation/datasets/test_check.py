@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.data.splits import read_data
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.check import Findings, Repeats, check_data
 from nerbert.evaluation.datasets.load import open_data
 from nerbert.evaluation.datasets.mentions import Mentions
 from nerbert.formats.conll import example_of, scheme_of
-from nerbert.formats.data import read_data
 from nerbert.formats.documents import CheckReading, Reading
 from nerbert.records import Repair
 from nerbert.render.terminal import advice_on, print_findings

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nerbert.data.splits import GoldSentences
 from nerbert.errors import InputError
 from nerbert.evaluation.evaluate import Evaluation, Scored
 from nerbert.evaluation.report.difference import compare
@@ -18,7 +19,6 @@ from nerbert.evaluation.report.sentences import (
     worst_sentences,
 )
 from nerbert.formats.conll import example_of
-from nerbert.formats.data import GoldSentences
 from nerbert.labels import bio_from_spans
 from nerbert.metrics.judging import MistakeKind
 from nerbert.model.heads import WordTags

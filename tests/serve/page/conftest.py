@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from nerbert.formats.entity_labels import parse_labels
+from nerbert.entity_labels import parse_labels
 from nerbert.serve.protocols.labelling import LabelJob, Labelling
 from nerbert.tagger.tagger import Tagger
 from tests.serve.heads import DEADLINE, until

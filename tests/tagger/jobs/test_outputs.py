@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import SettingsError
-from nerbert.formats.parquet import SPAN_LIST
+from nerbert.formats.arrow_rows import SPAN_LIST
 from nerbert.labels import example_tags
 from nerbert.tagger.jobs.job import TagJob, tag_files
 from tests.examples import read_examples
@@ -139,7 +139,7 @@ def test_json_becomes_columns(tag: Tag, monkeypatch: pytest.MonkeyPatch, part: i
 
 def test_columns_of_few_values_are_joined(tag: Tag, monkeypatch: pytest.MonkeyPatch) -> None:
     """Dictionaries of parts that hold other values in another order."""
-    monkeypatch.setattr("nerbert.formats.parquet._MOST_ROWS", 3)
+    monkeypatch.setattr("nerbert.formats.arrow_rows._MOST_ROWS", 3)
     values = [f"Ada {number * 7 % 11}" for number in range(20)]
     table = pa.table({"text": pa.array(values).dictionary_encode(), "place": pa.array(range(20), pa.uint16())})
     pq.write_table(table, "x.parquet", row_group_size=5)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nerbert.formats.kinds import lines_of, print_tagged
 from nerbert.records import Span
 from nerbert.tagger.jobs.job import TagJob, tag_files
 from nerbert.tagger.tagger import Tagger
+from nerbert.texts.kinds import lines_of, print_tagged
 from tests.serve.heads import DEADLINE
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Instant

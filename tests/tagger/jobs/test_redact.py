@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nerbert.formats.kinds import read_rows
 from nerbert.tagger.jobs.redact import KEY
+from nerbert.texts.kinds import read_rows
 from tests.commands import exit_code
 from tests.tagger.jobs.fakes import Capitals
 from tests.tagger.jobs.rows import rows, write_rows

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import held, publish_folder, write_json
+from nerbert.data.splits import DataSet
+from nerbert.entity_labels import parse_type_labels
 from nerbert.errors import NerbertError, SettingsError, at
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, made_with_torch, tagged_entities, time_step
@@ -13,8 +15,6 @@ from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import source_settings, train_tagger
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import takes_labels
-from nerbert.formats.data import DataSet
-from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.labels import class_words
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import predict_entities

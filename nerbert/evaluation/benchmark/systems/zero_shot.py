@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nerbert.entity_labels import parse_type_labels
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, found_entities, made_with_torch, time_step
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.evaluate import labels_by_type
-from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.labels import class_words, types_of_examples, word_spans
 from nerbert.metrics.calibration import uncalibrate
 from nerbert.model.folder import ModelFolder

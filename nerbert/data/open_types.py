@@ -23,7 +23,7 @@ from nerbert.formats.conll import example_of
 from nerbert.formats.exports import token_span
 from nerbert.formats.format import FORMATS, foreign, head_of
 from nerbert.formats.json_files import is_array, json_values, object_line
-from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream, without_surrogates
+from nerbert.formats.lines import ERRORS, SPANS, TEXT, TOKENS, Stream, without_surrogates
 from nerbert.formats.tables import cuts_of, table_texts
 from nerbert.labels import fold_type
 from nerbert.records import EntityLabel, OpenEntity, OpenText, Reason
@@ -289,7 +289,7 @@ def _rows(path: Path) -> Iterator[tuple[int | str, Mapping[str, Any]]]:
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     need("corpus", "pyarrow")
-    from nerbert.formats.parquet import decoded_column, plain_rows, read_batches
+    from nerbert.formats.arrow_rows import decoded_column, plain_rows, read_batches
 
     first = 1
     for batch in read_batches(path):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.rows import decode_line, read_lines
+from nerbert.formats.lines import decode_line, read_lines
 from tests.raised import raises
 
 
@@ -45,7 +45,7 @@ def test_a_line_is_given_before_more_is_read() -> None:
 
 
 def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.formats.rows.LONGEST_LINE", 100_000)
+    monkeypatch.setattr("nerbert.formats.lines.LONGEST_LINE", 100_000)
     assert lines_of(io.BytesIO(b"x" * 100_000))
     with raises(InputError, "a line of more than 100000 bytes is no text; split it into lines", path="x", line=1):
         lines_of(io.BytesIO(b"x" * 200_000))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from nerbert.model.concept_table import ROOT, Asked, Concept, ConceptTable, all_of
+from nerbert.encoder.concept_table import ROOT, Asked, Concept, ConceptTable, all_of
 from nerbert.records import Example, Span
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nerbert.data.splits import data_sum
 from nerbert.errors import InputError
-from nerbert.formats.data import data_sum
 from nerbert.formats.format import FORMATS, check_needs, foreign, head_of, recognise_format
 from nerbert.formats.json_files import json_value
 from nerbert.formats.jsonl import text_of
-from nerbert.formats.rows import file_lines
+from nerbert.formats.lines import file_lines
 from nerbert.records import Repairs
 from nerbert.sources.files import BOM, find_all, find_files, writable
 

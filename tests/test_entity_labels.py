@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.entity_labels import as_learnt, entity_labels, parse_labels, read_type_labels
 from nerbert.errors import InputError, SettingsError
-from nerbert.formats.entity_labels import as_learnt, entity_labels, parse_labels, read_type_labels
 from nerbert.records import EntityLabel
 from tests.raised import raises
 

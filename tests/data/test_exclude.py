@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from nerbert.corpus.filters import ExcludedTexts
+from nerbert.data.exclude import read_excluded
 from nerbert.errors import InputError
-from nerbert.formats.exclude import read_excluded
 from nerbert.formats.format import FORMATS
 from nerbert.records import Document, Reason
 from tests.raised import raises

@@ -12,14 +12,14 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from annotated_types import Interval
 
+from nerbert.data.splits import DataSet
+from nerbert.encoder.concept_table import Concept, ConceptTable
 from nerbert.encoder.open_texts import OpenTexts, OpenTypesSettings
+from nerbert.entity_labels import words_of_code
 from nerbert.errors import InputError, at, few
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.data import DataSet
-from nerbert.formats.entity_labels import words_of_code
 from nerbert.labels import class_words, common_name, fold_type, types_of_examples
-from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
 from nerbert.records import Example

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.columns import Ints, Links, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page
+from nerbert.corpus.word_columns import Ints, Links, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.records import LINK, CleanPage, RawPage, Reason, sentence_id
 from nerbert.sentences import RuleSplitter, join_in_links
 from nerbert.words import splitter_named

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import nerbert
-from nerbert.corpus.near import near_pages, source_parts
 from nerbert.corpus.shards import PageLines
+from nerbert.corpus.similar_pages import near_pages, source_parts
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.executors import LocalExecutor
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nerbert.data.splits import DataSet
 from nerbert.encoder.objectives.zero_shot import ZeroShot
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.benchmark.systems.finetuned import in_key
+from nerbert.finetuning.data import FinetuneData, ReplaySettings
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import train_tagger
-from nerbert.finetuning.replay import FinetuneData, ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.data import DataSet
 from nerbert.formats.documents import document_of
 from nerbert.formats.jsonl import JsonLines
 from nerbert.metrics.calibration import uncalibrate

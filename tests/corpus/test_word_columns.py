@@ -4,10 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerbert.corpus.columns import Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import make_site
-from nerbert.corpus.rows import PageRows
+from nerbert.corpus.page_rows import PageRows
 from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.word_columns import Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.records import RawPage, Reason
 from nerbert.words import icu_splitter, split_words
 

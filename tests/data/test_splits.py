@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from nerbert.data.splits import SPLITS, cut_documents, find_splits, read_data, read_gold, split_of, train_sum
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.formats.conll import example_of
-from nerbert.formats.data import SPLITS, cut_documents, find_splits, read_data, read_gold, split_of, train_sum
 from nerbert.formats.documents import Reading, document_of, example_of_spans
-from nerbert.formats.inputs import find_sources
 from nerbert.formats.jsonl import JsonLines
+from nerbert.texts.inputs import find_sources
 from tests.raised import raises
 
 OSLO = document_of(example_of(["Oslo"], ["B-place"]))

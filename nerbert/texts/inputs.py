@@ -20,13 +20,13 @@ from typing import IO, Any
 from nerbert.artifacts import publish
 from nerbert.config import check_choice
 from nerbert.errors import InputError, NerbertError, refused, shorten
-from nerbert.formats import kinds
 from nerbert.formats.format import check_needs, foreign, formats_of_suffix, head_of, recognise_format
 from nerbert.formats.jsonl import with_all_fields
-from nerbert.formats.rows import ERRORS, TEXT, Stream
+from nerbert.formats.lines import ERRORS, TEXT, Stream
 from nerbert.records import Document, Repairs
 from nerbert.sources.files import find_files, open_plain, writable
 from nerbert.terminal import tell
+from nerbert.texts import kinds
 
 JSON = ".json"
 """Read as JSON lines if the file itself is named; skipped in folders, where it is usually something else."""

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nerbert.data.open_types import LONGEST_TYPE, Mention, locate, open_type_line, read_open_types
 from nerbert.errors import InputError
-from nerbert.formats.open_types import LONGEST_TYPE, Mention, locate, open_type_line, read_open_types
-from nerbert.formats.rows import UTF_16
+from nerbert.formats.lines import UTF_16
 from nerbert.labels import fold_type
 from nerbert.records import OpenEntity, OpenText, Reason
 from tests.raised import raises

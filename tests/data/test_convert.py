@@ -10,9 +10,9 @@ from typing import ClassVar
 import pytest
 
 from nerbert.artifacts import publish
+from nerbert.data.convert import convert_data
+from nerbert.data.splits import read_data
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, WriteError
-from nerbert.formats.convert import convert_data
-from nerbert.formats.data import read_data
 from nerbert.formats.documents import Reading
 from nerbert.formats.format import FORMATS
 from nerbert.records import Document, Repair, Repairs

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError, SettingsError, at, visible
-from nerbert.formats.rows import read_lines
+from nerbert.formats.lines import read_lines
 from nerbert.labels import class_words, fold_type, learnt_words
 from nerbert.records import EntityLabel
 from nerbert.sources.files import open_plain

@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias
 from nerbert.errors import visible
 from nerbert.formats.format import FORMATS, Abilities, TextWriter, WritingRows
 from nerbert.formats.json_files import json_text, object_line
-from nerbert.formats.rows import TEXT as TEXT_FIELD
-from nerbert.formats.rows import Stream
+from nerbert.formats.lines import TEXT as TEXT_FIELD
+from nerbert.formats.lines import Stream
 from nerbert.records import Document, Repairs, Span
 from nerbert.sources.files import BOM
 from nerbert.terminal import bracket_spans, colour_spans, is_terminal
@@ -113,7 +113,7 @@ def write_rows(
     Text gets a byte order mark, and a line break after the last line, only if the text `like` has them.
     """
     if kind == PARQUET:
-        from nerbert.formats.parquet import write_parquet
+        from nerbert.formats.arrow_rows import write_parquet
 
         write_parquet(path, lambda: (Document(row[TEXT_FIELD], fields=row) for row in rows()), path, tagged=False)
     elif kind == CSV:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nerbert.errors import SettingsError
-from nerbert.model.fresh import copy_head, train_tokenizer
+from nerbert.model.surgery import copy_head, train_tokenizer
 from nerbert.words import split_words
 from tests.raised import raises
 
@@ -20,7 +20,7 @@ TEXTS = [
 CHILD = """
 import hashlib
 from pathlib import Path
-from nerbert.model.fresh import train_tokenizer
+from nerbert.model.surgery import train_tokenizer
 texts = Path({path!r}).read_text().splitlines()
 print(hashlib.sha256(train_tokenizer(texts, 900).backend_tokenizer.to_str().encode()).hexdigest())
 """

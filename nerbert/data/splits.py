@@ -193,7 +193,7 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     files = dict[str, Path]()
     with refused(f"{data}: can't be read", of=OSError):
         if reading.from_ == "datasets" and not data.exists():
-            from nerbert.formats.columns import hub_splits  # a name of the hub
+            from nerbert.formats.parquet import hub_splits  # a name of the hub
 
             files = {split: data / split for split in hub_splits(data)} or {"train": data}
         for split, path in split_files(data, reading.from_):

@@ -19,15 +19,15 @@ from nerbert.config import refuse
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import DumpPart, read_pages
 from nerbert.corpus.dump.sites import Site
-from nerbert.corpus.rows import drop_reason
+from nerbert.corpus.page_rows import drop_reason
 from nerbert.corpus.shards import PageLines, corpus_parts, is_corpus
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.errors import InputError, need
 from nerbert.executors import HERE, Executor
-from nerbert.formats.inputs import read_texts
 from nerbert.rng import Array
 from nerbert.schema import json_line
 from nerbert.terminal import progress
+from nerbert.texts.inputs import read_texts
 
 _COLUMNS = 1 << 18
 _BATCH = 256

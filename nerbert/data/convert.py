@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nerbert.artifacts import check_free, publish_folder, publish_job, write_json
+from nerbert.data.splits import SplitStream, stream_splits
 from nerbert.errors import InputError, NerbertError, SettingsError, at
-from nerbert.formats.data import SplitStream, stream_splits
 from nerbert.formats.documents import Reading, as_documents, repairs_line, sentences_of
 from nerbert.formats.format import FORMATS, Abilities, Format, abilities, check_needs, formats_of_suffix, name_format
 from nerbert.records import Document, Example, Repairs

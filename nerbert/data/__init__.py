@@ -1,0 +1,1 @@
+"""Annotated data sets: their splits, conversion, exclusion, and open types."""

@@ -1,0 +1,1 @@
+"""Texts to tag: the files they are read from, and the kinds of these files."""
