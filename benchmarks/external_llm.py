@@ -12,8 +12,9 @@ annotate`: a mention counts wherever its words occur. Of entities that overlap, 
 usable answer has no entity, and is counted.
 
 Each answer is one line of FOLDER/answers.jsonl; a rerun asks only for the others, and so do other seeds, for neither
-DEV nor SEED is read. If TEST has gold tags, they are scored as in a suite. --csv writes the figures in the columns of a
-suite's CSV; the last line of the output has them as JSON. `seconds` are those of this run, tokens are those of all.
+DEV nor SEED is read. A suite needs `--keep=FOLDER` as one word: of a word that is a path, it reads the content. If TEST
+has gold tags, they are scored as in a suite. --csv writes the figures in the columns of a suite's CSV; the last line of
+the output has them as JSON. Seconds and tokens include those of earlier runs.
 """
 
 import argparse
@@ -137,6 +138,7 @@ class AnswerLines:
     def __init__(self, path: Path, request: Sequence[Any], prompt: SpanPrompt) -> None:
         self._path, self._request, self._prompt = path, request, prompt
         self._replies: dict[str, Reply] = {}
+        self._seconds = Counter[str]()
         data = path.read_bytes() if path.exists() else b""
         if data and not data.endswith(b"\n"):  # of a run that was killed
             path.write_bytes(data := data[: data.rfind(b"\n") + 1])
@@ -144,6 +146,8 @@ class AnswerLines:
             row = json.loads(line)
             reply = Reply(row["content"], row["cut"], Tokens(*row["tokens"]), row["estimated"])
             self._replies[row["request"]] = reply
+            self._seconds[row["request"]] += row["seconds"]
+        self._last = time.monotonic()
 
     def get(self, text: str) -> Reply:
         """Return the last answer for a text, with all tokens spent on the text."""
@@ -155,9 +159,18 @@ class AnswerLines:
         tokens = Tokens(*(sum(pair) for pair in zip(before.tokens, reply.tokens, strict=True)))
         reply = replace(reply, tokens=tokens, estimated=before.estimated or reply.estimated)
         key = self._key(text)
+        now = time.monotonic()
+        seconds = round(now - self._last, 4)
+        self._last = now
+        row = {"text": text, "request": key, "seconds": seconds, **asdict(reply)}
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"text": text, "request": key, **asdict(reply)}, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
         self._replies[key] = reply
+        self._seconds[key] += seconds
+
+    def seconds(self, texts: Iterable[str]) -> float:
+        """Return the duration of all runs that got these answers: each line has the seconds since the one before."""
+        return round(sum(self._seconds[self._key(text)] for text in texts), 3)
 
     def _key(self, text: str) -> str:
         content = json.dumps([*self._request, self._prompt.fill(text)])
@@ -255,9 +268,7 @@ def _ask(options: Any, folder: Path) -> tuple[dict[str, Any], list[tuple[list[st
     read = partial(read_labels, read=partial(read_spans, types))
     store = AnswerLines(folder / ANSWERS, [settings.model, settings.request_fields()], prompt)
     texts = list(dict.fromkeys(" ".join(words) for words in tests))
-    begin = time.monotonic()
     kept, failures = _ask_all(settings, prompt, store, texts)
-    seconds = round(time.monotonic() - begin, 3)
     labelled = {text: _read(read, text, store.get(text), failures) for text in texts}
     faults = Counter(str(fault) for _, fault in labelled.values() if fault)
     answers = [answer for answer, _ in labelled.values()]
@@ -267,11 +278,12 @@ def _ask(options: Any, folder: Path) -> tuple[dict[str, Any], list[tuple[list[st
         "examples": options.examples,
         "sentences": len(tests),
         "kept_before": kept,
-        "seconds": seconds,
+        "seconds": store.seconds(texts),
         "input_tokens": sum(reply.tokens.input for reply in spent),
         "output_tokens": sum(reply.tokens.output for reply in spent),
         "tokens_are_estimated": any(reply.estimated for reply in spent),
-        "without_answer": dict(faults),
+        "without_answer": faults.total(),
+        "reasons": dict(faults),
         "invented_mentions": sum(answer.invented for answer in answers),
         "bad_entries": sum(answer.bad for answer in answers),
     }
@@ -347,16 +359,23 @@ def _report(options: Any, facts: dict[str, Any], found: Sequence[Sequence[Span]]
     if any(example.spans for example in test):
         part = CellSentences(train, test, {})
         scores = score_part(part, Predictions(entities, facts, sure=False))
-    name = f"{options.model}, {options.examples} examples"
+    name = f"{options.model}, examples: {options.examples}"
     place = CellKey(name, options.test.resolve().parent.name, str(len(train)), 1, options.seed, "default")
     table = BenchmarkTable(name=name, title=name, cells=[Cell(place, State.DONE, scores=scores, facts=facts)])
     if options.csv:
         options.csv.write_text(csv_of(table), encoding="utf-8")
     micro = scores.get("micro", {})
     shares = [percent(micro[key]) if key in micro else "–" for key in ("f1", "precision", "recall")]
-    unusable = ", ".join(f"{count} {fault}" for fault, count in facts["without_answer"].items())
+    reasons = "".join(f", {count:,} {fault}" for fault, count in facts["reasons"].items())
     numbers = [f"{facts[key]:,}" for key in ("seconds", "input_tokens", "output_tokens")]
-    row = [options.model, f"{options.examples}", f"{facts['sentences']:,}", *shares, *numbers, unusable or "0"]
+    row = [
+        options.model,
+        f"{options.examples}",
+        f"{facts['sentences']:,}",
+        *shares,
+        *numbers,
+        f"{facts['without_answer']:,}{reasons}",
+    ]
     heads = "model,examples,sentences,F1,precision,recall,seconds,tokens in,tokens out,without answer".split(",")
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}\n| {' | '.join(row)} |\n")
     about = surroundings([options.train, options.test], ("nerbert", "httpx"))

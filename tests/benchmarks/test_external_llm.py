@@ -102,7 +102,7 @@ def test_a_model_is_a_row_with_scores_and_costs(bench: Bench, capsys: pytest.Cap
     assert "| m | 1 | 3 | 100.00 | 100.00 | 100.00 |" in told
     assert bench.server.address.split("/")[2] not in told
     row = last_json(told)
-    assert row["without_answer"] == {"not_the_form_asked_for": 1}
+    assert row["reasons"] == {"not_the_form_asked_for": 1}
     assert [row[key] for key in ("input_tokens", "output_tokens", "bad_entries", "invented_mentions")] == [
         300,
         30,
@@ -112,12 +112,13 @@ def test_a_model_is_a_row_with_scores_and_costs(bench: Bench, capsys: pytest.Cap
     with (bench.folder / "row.csv").open(newline="", encoding="utf-8") as file:
         records = {row["metric"]: row for row in csv.DictReader(file) if not row["type"]}
     assert [records["micro.f1"][key] for key in ("system", "target", "size", "value")] == [
-        "m, 1 examples",
+        "m, examples: 1",
         "ships",
         "3",
         "1.0",
     ]
-    assert records["facts.input_tokens"]["value"] == "300"
+    assert [records[f"facts.{key}"]["value"] for key in ("input_tokens", "without_answer")] == ["300", "1"]
+    assert float(records["facts.seconds"]["value"]) == row["seconds"] > 0
     assert bench.slept[0] == 7.0
     assert bench.server.passages == [MARY, MARY, ADA, NOBODY]
 
@@ -151,7 +152,8 @@ def test_only_sentences_without_an_answer_are_asked_for(bench: Bench, capsys: py
     assert bench.server.passages == [MARY, ADA, ADA, NOBODY]
     assert bench.found()[1] == [(4, "Ada", "SHIP")]
     bench.run()
-    row = last_json(capsys.readouterr().out)
+    before, row = (last_json(run) for run in capsys.readouterr().out.split("| model")[1:])
+    assert before["seconds"] == row["seconds"]
     assert (row["kept_before"], row["input_tokens"], len(bench.server.asked)) == (3, 300, 4)  # bad ones are final, too
 
 
@@ -161,7 +163,7 @@ def test_a_server_without_schemas_is_asked_for_plain_json(bench: Bench, capsys: 
     assert [("response_format" in asked.body) for asked in bench.server.asked] == [True, False, False, False]
     told = capsys.readouterr()
     assert "the server rejects response_format" in told.err
-    assert last_json(told.out)["without_answer"] == {"request_rejected": 1, "not_the_form_asked_for": 1}
+    assert last_json(told.out)["reasons"] == {"request_rejected": 1, "not_the_form_asked_for": 1}
     assert [len(found) for found in bench.found()] == [3, 0, 0]
 
 
@@ -189,5 +191,5 @@ def test_what_can_be_read_of_an_answer_counts(
     bench.server.always = say(answer, finish)
     bench.run(test=TEST.partition("\n\n")[0] + "\n\n")
     assert [name for _, name, _ in bench.found()[0]] == names
-    assert last_json(capsys.readouterr().out)["without_answer"] == fault
+    assert last_json(capsys.readouterr().out)["reasons"] == fault
     assert len(bench.server.asked) == 1
