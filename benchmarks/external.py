@@ -65,6 +65,20 @@ def starts_of(words: Sequence[str]) -> list[int]:
     return [end - len(word) - 1 for word, end in zip(words, accumulate(len(word) + 1 for word in words), strict=True)]
 
 
+def whole_words(words: Sequence[str], entities: Iterable[Span]) -> list[Span]:
+    """Return entities given by characters of the words joined by single spaces; one that cuts a word takes it whole.
+
+    Of entities that overlap, the first one counts.
+    """
+    starts = starts_of(words)
+    spans: list[Span] = []
+    for start, end, type_ in entities:
+        inside = [place for place, at in enumerate(starts) if at < end and at + len(words[place]) > start]
+        if inside and all(inside[-1] < first or last <= inside[0] for first, last, _ in spans):
+            spans.append((inside[0], inside[-1] + 1, type_))
+    return sorted(spans)
+
+
 def write(path: Path, tagged: Iterable[tuple[Sequence[str], Iterable[Span]]]) -> None:
     """Write sentences with their entities as JSON lines."""
     with path.open("w", encoding="utf-8") as file:

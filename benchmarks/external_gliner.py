@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from external import run, sentences, spans_of, starts_of, write
+from external import run, sentences, spans_of, whole_words, write
 from gliner import GLiNER
 from transformers import set_seed
 
@@ -60,20 +60,10 @@ def _spans(model: Any, part: list[list[str]], types: list[str]) -> list[list[tup
     """Return the entities of some sentences whose words are joined by spaces; one that cuts a word takes it whole."""
     texts = [" ".join(words) for words in part]
     said = model.inference(texts, types, flat_ner=True, threshold=0.5, batch_size=len(texts))
-    found = []
-    for words, entities in zip(part, said, strict=True):
-        starts = starts_of(words)
-        spans: list[tuple[int, int, str]] = []
-        for each in sorted(entities, key=lambda each: each["start"]):
-            inside = [
-                place
-                for place, start in enumerate(starts)
-                if start < each["end"] and start + len(words[place]) > each["start"]
-            ]
-            if inside and (not spans or spans[-1][1] <= inside[0]):
-                spans.append((inside[0], inside[-1] + 1, each["label"]))
-        found.append(spans)
-    return found
+    return [
+        whole_words(words, sorted((each["start"], each["end"], each["label"]) for each in entities))
+        for words, entities in zip(part, said, strict=True)
+    ]
 
 
 if __name__ == "__main__":

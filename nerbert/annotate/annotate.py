@@ -99,7 +99,7 @@ def annotate_texts(
         tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")
     with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, query) as store:
         sources = [source.copy_to(draft.work / f"{number}") for number, source in enumerate(inputs.sources)]
-        run = _AnnotateRun(settings, prompt, key, store, partial(_rows, sources))
+        run = AnnotateRun(settings, prompt, key, store, partial(_rows, sources))
         try:
             run.ask()
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -125,8 +125,8 @@ def _made_from(report: Path) -> object:
     return None
 
 
-class _AnnotateRun:
-    """One run over the texts: get an answer for each, and write the labels."""
+class AnnotateRun:
+    """One run over the texts: get an answer for each, which `read` understands, and write the labels."""
 
     def __init__(
         self,
@@ -135,12 +135,13 @@ class _AnnotateRun:
         key: "SecretStr",
         store: AnswerStore,
         rows: Callable[[], Iterator[tuple[str, int, str]]],
+        read: Callable[..., Labels] = read_labels,
     ) -> None:
         self._settings, self._prompt, self._key, self._store = settings, prompt, key, store
-        self._rows = rows
+        self._rows, self._read = rows, read
         self._budget = Budget(settings.max_total_tokens)
         self.report = AnnotateReport()
-        self._failures: dict[bytes, tuple[Fault, str]] = {}
+        self.failures: dict[bytes, tuple[Fault, str]] = {}
         self._stop: NerbertError | None = None
         self._stopped = asyncio.Event()
         self._done, self._failed_in_a_row, self._resume_at = 0, 0, 0.0
@@ -161,16 +162,16 @@ class _AnnotateRun:
                 bar.advance(self._done, before=True)
                 asyncio.run(self._ask_all(bar))
         if self._stop is not None:
-            remedy = self._budget.remedy(self._done, self.report.distinct - self._done - len(self._failures)) or _AGAIN
+            remedy = self._budget.remedy(self._done, self.report.distinct - self._done - len(self.failures)) or _AGAIN
             raise type(self._stop)(f"{self._stop}; {self.summary()}; {remedy}") from None
-        if self.report.distinct and len(self._failures) == self.report.distinct:
-            fault, message = next(iter(self._failures.values()))
+        if self.report.distinct and len(self.failures) == self.report.distinct:
+            fault, message = next(iter(self.failures.values()))
             raise InputError(f"no text got a usable answer ({fault}: {message}); {self.summary()}")
 
     def summary(self) -> str:
         """Return the progress and the tokens spent, in one line."""
         spent, report = self._budget.spent, self.report
-        faults = Counter(fault for fault, _ in self._failures.values())
+        faults = Counter(fault for fault, _ in self.failures.values())
         failed = "".join(f", {number:,} {fault}" for fault, number in faults.most_common())
         return (
             f"{self._done:,} of {report.distinct:,} texts done ({report.kept_before:,} by earlier runs){failed}; "
@@ -216,7 +217,7 @@ class _AnnotateRun:
                 message = str(failure)
                 failed[fault] += 1
                 if failed[fault] >= failure.tries:
-                    self._failures[text_key(text)] = fault, message
+                    self.failures[text_key(text)] = fault, message
                     self._failed_in_a_row += 1
                     if self._failed_in_a_row >= self._settings.max_failures:
                         many = f"{self._failed_in_a_row} texts in a row failed (max_failures)"
@@ -252,7 +253,7 @@ class _AnnotateRun:
         finally:
             await self._budget.settle(most, taken)
         if reply is not None:
-            read_labels(text, reply.content or "", cut=reply.cut)
+            self._read(text, reply.content or "", cut=reply.cut)
             self._done = self._done + 1
             self._failed_in_a_row = 0
 
@@ -261,7 +262,7 @@ class _AnnotateRun:
         reply = self._store.get(text)
         if reply.content is not None:
             with suppress(Failure):
-                return reply, read_labels(text, reply.content, cut=reply.cut)
+                return reply, self._read(text, reply.content, cut=reply.cut)
         return reply, None
 
     def _distinct(self) -> Iterator[str]:
@@ -291,7 +292,7 @@ class _AnnotateRun:
                     report.invented_mentions += labels.invented
                     report.bad_lines += labels.bad
                     report.cut_off += reply.cut
-                elif (failure := self._failures.get(text_key(text))) is not None:
+                elif (failure := self.failures.get(text_key(text))) is not None:
                     report.failed += 1
                     report.failures[failure[0]] += 1
                     if len(report.failed_passages) < _LISTED:

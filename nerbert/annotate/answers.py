@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -17,6 +18,8 @@ MOST_MENTIONS, LONGEST_DESCRIPTION = 500, 600
 """Maximum entries of an answer, and characters of a description; more count as bad lines, as do invalid types."""
 _THOUGHTS, _END_OF_THOUGHTS = "<think>", "</think>"
 """Tags that some servers leave around a model's reasoning, which isn't part of the answer."""
+EntryReader = Callable[[str, bool], tuple[list[Mention], int]]
+"""Reader of an answer, given whether it is cut off: its entries, and the number of entries that can't be read."""
 
 
 class Fault(StrEnum):
@@ -91,24 +94,7 @@ def read_reply(data: str, input_estimate: int) -> Reply:
     return Reply("" if refused else content.decode(), finish == "length", tokens, not is_known)
 
 
-def read_labels(text: str, content: str, *, cut: bool) -> Labels:
-    """Return a text with the entities that an answer names; raise Failure if the answer is unusable."""
-    content = content.rpartition(_END_OF_THOUGHTS)[2]
-    if not content.strip() or content.lstrip().startswith(_THOUGHTS):
-        if cut:
-            raise Failure(Fault.CUT_OFF, "the answer is cut off before its first word", tries=1)
-        raise Failure(Fault.REFUSED, "the answer is empty")
-    entries, bad = _read_lines(content, cut=cut)
-    short = (entry for entry in entries[:MOST_MENTIONS] if len(entry[2]) <= LONGEST_DESCRIPTION)
-    good = list(keep_usable(short, Counter()))
-    bad += len(entries) - len(good)
-    entities, invented = locate(text, dict.fromkeys(good))
-    if entries and not entities:
-        raise Failure(Fault.NOT_IN_TEXT, f"none of {len(entries)} mentions is in the text: {content!r:.120}")
-    return Labels(OpenText(text, entities), len(invented), bad)
-
-
-def _read_lines(content: str, *, cut: bool) -> tuple[list[Mention], int]:
+def _read_lines(content: str, cut: bool) -> tuple[list[Mention], int]:
     """Return the entries of an answer, and the number of other lines; the last line of a cut answer isn't an entry."""
     lines = [line for line in content.split("\n") if line.strip()]
     if [line.strip().casefold() for line in lines] == [NONE]:
@@ -122,3 +108,23 @@ def _read_lines(content: str, *, cut: bool) -> tuple[list[Mention], int]:
         fault = Fault.CUT_OFF if cut else Fault.NOT_THE_FORM
         raise Failure(fault, f"no line is `mention {SEPARATOR} concept`: {content!r:.120}", tries=1 if cut else 2)
     return entries, len(lines) - len(entries)
+
+
+def read_labels(text: str, content: str, *, cut: bool, read: EntryReader = _read_lines) -> Labels:
+    """Return a text with the entities that an answer names; raise Failure if the answer is unusable.
+
+    `read` returns the entries of an answer and the number of bad ones, or raises Failure; the default reads lines.
+    """
+    content = content.rpartition(_END_OF_THOUGHTS)[2]
+    if not content.strip() or content.lstrip().startswith(_THOUGHTS):
+        if cut:
+            raise Failure(Fault.CUT_OFF, "the answer is cut off before its first word", tries=1)
+        raise Failure(Fault.REFUSED, "the answer is empty")
+    entries, bad = read(content, cut)
+    short = (entry for entry in entries[:MOST_MENTIONS] if len(entry[2]) <= LONGEST_DESCRIPTION)
+    good = list(keep_usable(short, Counter()))
+    bad += len(entries) - len(good)
+    entities, invented = locate(text, dict.fromkeys(good))
+    if entries and not entities:
+        raise Failure(Fault.NOT_IN_TEXT, f"none of {len(entries)} mentions is in the text: {content!r:.120}")
+    return Labels(OpenText(text, entities), len(invented), bad)
