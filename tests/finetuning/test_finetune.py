@@ -243,7 +243,7 @@ def test_command_says_where_the_taggers_are_and_how_good(
     lost = ", ".join(card(tmp_path / "one")["types"])
     log = capsys.readouterr().err
     assert f"the new tagger won't find {lost}: types of {tmp_path}/one that the data lack; " in log
-    foreign = f"note: {tmp_path}/more.marked seems to be in another language than {tmp_path}/one reads (en); the model many"
+    foreign = f"note: {tmp_path}/more.marked seems to be in another language than {tmp_path}/one reads (en); the model "
     assert log.count(foreign) == 1
 
 

@@ -1,6 +1,9 @@
+import pytest
+
 from nerbert.records import Document
 from nerbert.tagger.foreign import tell_foreign, with_notes
 from nerbert.tagger.tagger import Tagger
+
 
 def test_a_text_of_unknown_characters_is_told(tagger: Tagger, capsys: pytest.CaptureFixture[str]) -> None:
     burmese = "မြန်မာ ရန်ကုန် \ud800"
