@@ -243,7 +243,7 @@ class CodeHead(Head):
     [
         ("pay INV-2025-0417 now", [(2, 6, "number")], [("INV-2025-0417", "number")]),
         ("pay INV-2025-0417 now", [(1, 2, "port"), (2, 6, "number")], [("INV", "port"), ("-2025-0417", "number")]),
-        ("pay INV-2025-0417, now", [(3, 7, "number")], [("INV-2025-0417", "number")]),
+        ("pay INV-2025-0417, now", [(2, 7, "number")], [("INV-2025-0417", "number")]),
         ("at -5 now", [(1, 3, "number")], [("-5", "number")]),
         ("pay INV-2025", [(2, 3, "number")], []),
     ],
