@@ -27,7 +27,8 @@ class Reason(StrEnum):
     """Reasons for dropping a page, link or sentence; the manifest counts them for each step.
 
     `LINK_OUTSIDE_PROSE` counts links in lists, headings, captions and tables (in captions and tables only those whose
-    target has no colon). Links in templates and references are not counted.
+    target has no colon), and in sentences with quotes that a removed template left empty. Links in templates and
+    references are not counted.
     """
 
     NOT_AN_ARTICLE = "not_an_article"

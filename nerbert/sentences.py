@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
+import regex
+
 from nerbert.tables import read_columns
 from nerbert.words import DOMAIN_ENDING, is_small
 
@@ -92,13 +94,18 @@ _SPACE = re.compile(
     rf"|(?<=[{_SCRIPT}]{{15}})([^\S\n])(?=[{_SCRIPT}]{{15}})"
 )
 """A part in brackets, or (1) a space between two runs of a script that writes spaces only between clauses."""
-_WORD = re.compile(rf"(?:[^\W\d_]|[{_MARKS}])++")
+_WORD, _LETTER, _LATIN = map(regex.compile, (r"\p{L}[\p{L}\p{M}\u200c\u200d]+", r"\p{L}", r"\p{Latin}"))
+"""A word to count: of two characters, since "d", "i" and "s" are words of some languages and parts of English ones."""
 _OF_SCRIPT = re.compile(
     "(?P<th>[\u0e00-\u0e7f])|(?P<lo>[\u0e80-\u0eff])|(?P<bo>[\u0f00-\u0fff])|(?P<my>[\u1000-\u109f])|(?P<km>[\u1780-\u17ff])"
 )
 """A letter of a script, by its largest language."""
 _READ = 4000
 """Characters of a text from which its language is guessed."""
+_LEAST_LETTERS, _LEAST_WORDS = 20, 4
+"""Letters of other scripts, and known words of another language, from which on a text is foreign."""
+_TIMES = 2
+"""So many times as many words are known in the other language as in one's own."""
 SEVERAL_LANGUAGES = "multilingual"
 """The language of a model that was trained on texts in several languages: that of each text is guessed."""
 _PART = 40
@@ -246,7 +253,7 @@ def languages_with(kind: str) -> list[str]:
 
 
 @cache
-def frequent_words() -> dict[str, frozenset[str]]:
+def _frequent_words() -> dict[str, frozenset[str]]:
     """Return the words that often begin sentences, in lower case, by the codes of the languages that share them."""
     return {
         codes: frozenset(map(str.lower, listed_words(codes.split()[0], "starter")))
@@ -254,18 +261,46 @@ def frequent_words() -> dict[str, frozenset[str]]:
     }
 
 
+def _count_known(text: str) -> dict[str, int]:
+    """Return how many of each language's frequent words a text's beginning has, by the languages' codes."""
+    words = {word.lower() for word in _WORD.findall(text[:_READ])}
+    return {codes: len(words & listed) for codes, listed in _frequent_words().items()}
+
+
 def guess_language(text: str) -> str:
     """Return the code of the language with most of the frequent words in a text's beginning, if it is clear.
 
     Scripts whose languages have no such words are known by a letter. Else it is `SEVERAL_LANGUAGES`.
     """
-    words = {word.lower() for word in _WORD.findall(text[:_READ])}
-    counts = {codes: len(words & listed) for codes, listed in frequent_words().items()}
+    counts = _count_known(text)
     likely, next_one = sorted(counts, key=lambda codes: counts[codes], reverse=True)[:2]
     if counts[likely] > max(counts[next_one], 1):
         return likely.split()[0]
     letter = _OF_SCRIPT.search(text[:_READ])
     return str(letter.lastgroup) if letter else SEVERAL_LANGUAGES
+
+
+def is_foreign(text: str, language: str) -> bool:
+    """Return whether a text is in another language than a code's; False if that is of another script than Latin.
+
+    Short texts and lists of names aren't told, and some pairs of languages are too close.
+    """
+    own = _latin_group(language)
+    if not own:
+        return False
+    text = text[:_READ]
+    letters = len(_LETTER.findall(text))
+    if letters - len(_LATIN.findall(text)) >= max(letters / 2, _LEAST_LETTERS):
+        return True
+    counts = _count_known(text)
+    return max(counts.values()) >= max(_LEAST_WORDS, _TIMES * counts[own] + 1)
+
+
+@cache
+def _latin_group(language: str) -> str:
+    """Return the codes of the languages that share a language's frequent words, if they are in Latin script."""
+    groups = [codes for codes in _frequent_words() if language in codes.split()]
+    return next((codes for codes in groups if all(map(_LATIN.match, _frequent_words()[codes]))), "")
 
 
 def splitter_for(language: str, text: str) -> RuleSplitter:

@@ -10,6 +10,7 @@ from nerbert.sentences import (
     SEVERAL_LANGUAGES,
     RuleSplitter,
     guess_language,
+    is_foreign,
     join_in_links,
     splitter_for,
 )
@@ -252,6 +253,7 @@ def test_joining_does_what_it_says_slowly(cuts: list[int], places: list[int]) ->
         ("I saw Dr. Meyer on 3. May.", SEVERAL_LANGUAGES, 1),
         ("東京。大阪。", SEVERAL_LANGUAGES, 2),
         ("ก" * 200 + " " + "ก" * 200, "th", 2),
+        ("I'd say it's late. We don't.", "en", 2),
     ],
 )
 def test_a_text_is_split_by_the_rules_of_its_own_language(text: str, language: str, sentences: int) -> None:
@@ -259,3 +261,31 @@ def test_a_text_is_split_by_the_rules_of_its_own_language(text: str, language: s
     splitter = splitter_for(SEVERAL_LANGUAGES, text)
     assert splitter is splitter_for(language, "")
     assert len(splitter.spans(text)) == sentences
+
+
+GERMAN = "Der Vertrag wurde am Montag in Kiel von der Kanzlei geprüft, und die Firma hat ihn nicht unterschrieben."
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "foreign"),
+    [
+        (GERMAN, "en", True),
+        (GERMAN, "de", False),
+        (GERMAN, "mul", False),
+        (
+            "The contract was signed in Kiel by the firm Der Blaue Anker and the office of Die Welt on Monday.",
+            "en",
+            False,
+        ),
+        ("Kiel, Lübeck, Husum", "en", False),
+        ("I don't remember. I've tried, and I don't remember.", "en", False),
+        ("Уговор је потписан у Београду у понедељак, а фирма га није оверила.", "sr", False),
+        (GERMAN, "", False),
+        ("Договор был подписан в Киеве в понедельник.", "en", True),
+        ("The city of 北京大学北京大学北京大学 is a place in China, and the firm is at home there.", "en", False),
+        ("合同于周一在北京签署，公司代表和律师都在场。双方还约定下个月在上海再次会面。", "en", True),
+        ("合同于周一在北京签署，公司代表和律师都在场。双方还约定下个月在上海再次会面。", "zh", False),
+    ],
+)
+def test_another_language_is_seen(text: str, language: str, foreign: bool) -> None:
+    assert is_foreign(text, language) == foreign

@@ -2,17 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from nerbert.about import DOCS
 from nerbert.data.splits import AnyData, DataSet, cut_of, read_data
 from nerbert.errors import SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import is_signs
 from nerbert.model.folder import SIGNS, read_card
+from nerbert.sentences import is_foreign
+from nerbert.terminal import tell
 from nerbert.words import nearest_splitter
 
+_TEXTS = 100
+"""Sentences whose language is looked at."""
+_tell_once = cache(tell)
 _Data_co = TypeVar("_Data_co", bound=AnyData, covariant=True)
 
 
@@ -31,9 +38,16 @@ class Domains(Generic[_Data_co]):
     reading: Reading | None = None
 
     def read(self, encoder: str) -> "Domains[DataSet]":
-        """Return the sentences, loaded to fine-tune `encoder`."""
-        reading = reading_for(read_card(encoder), self.reading, training=True)
+        """Return the sentences, loaded to fine-tune `encoder`; say if they are in another language than its texts."""
+        card = read_card(encoder)
+        reading = reading_for(card, self.reading, training=True)
         target = read_data(self.target, reading=reading)
+        language = str(card.get("language", ""))
+        if is_foreign(" ".join(example.text for example in target.train[:_TEXTS]), language):
+            _tell_once(
+                f"note: {target.folder} seems to be in another language than {encoder} reads ({language}); the model "
+                f"many reads most (--encoder many): {DOCS}/how-to/language.md"
+            )
         source = None if self.source is None else read_data(self.source, reading=reading)
         return Domains(target, source, self.labels, self.types)
 

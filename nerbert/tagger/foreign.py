@@ -1,7 +1,6 @@
 """Tell when a tagger hardly fits a text: by its language, its unknown pieces, and the labels that find nothing.
 
-A language is seen by the script, and by the words that begin sentences. Cost: short texts and lists of names are not
-told, and some pairs of languages are too close.
+A language is seen by the script, and by the words that begin sentences (`is_foreign`). Cost: the note is given once.
 """
 
 from collections.abc import Iterable
@@ -9,43 +8,23 @@ from dataclasses import replace
 from functools import cache
 from itertools import islice
 
-import regex
-
 from nerbert.about import DOCS
 from nerbert.errors import few
 from nerbert.formats.json_files import fields_but
 from nerbert.formats.lines import without_surrogates
 from nerbert.model.tokenizer import encode
 from nerbert.records import Document
-from nerbert.sentences import frequent_words
+from nerbert.sentences import is_foreign
 from nerbert.tagger.self_check_answers import JobTagger
 from nerbert.terminal import tell
 
 _READ, _TEXTS = 4000, 100
 """Characters that are looked at, and texts."""
-_LEAST_LETTERS, _LEAST_WORDS = 20, 4
-"""Letters of other scripts, and known words of another language, from which on a text is foreign."""
-_TIMES = 2
-"""So many times as many words are known in the other language as in the tagger's own."""
 _LONG = 1000
 """Characters from which on a text is expected to hold an entity of each label."""
 _UNKNOWN = "\N{CUNEIFORM SIGN A}"
 """A character that vocabularies lack: its pieces are those of any unknown character."""
-_WORD, _LETTER, _LATIN = (regex.compile(pattern) for pattern in (r"\p{L}[\p{L}\p{M}]+", r"\p{L}", r"\p{Latin}"))
 _tell_once = cache(tell)
-
-
-def is_foreign(text: str, language: str) -> bool:
-    """Return whether a text is in another language than a code's; False if that is of another script than Latin."""
-    if not (own := _words_of(language)):
-        return False
-    text = text[:_READ]
-    letters = len(_LETTER.findall(text))
-    if letters - len(_LATIN.findall(text)) >= max(letters / 2, _LEAST_LETTERS):
-        return True
-    words = {word.lower() for word in _WORD.findall(text)}
-    known = max(len(words & listed) for listed in frequent_words().values())
-    return known >= max(_LEAST_WORDS, _TIMES * len(words & own) + 1)
 
 
 def _is_unknown(text: str, head: object) -> bool:
@@ -92,10 +71,3 @@ def with_notes(row: Document, tagger: JobTagger) -> Document:
 def _not_found(tagger: JobTagger, characters: int, types: set[str]) -> list[str]:
     """Return the names of labels that found nothing, if a text is long."""
     return [label.name for label in tagger.labels if characters >= _LONG and label.name not in types]
-
-
-@cache
-def _words_of(language: str) -> frozenset[str]:
-    """Return the words of a language that is written in Latin script; none of another."""
-    own = next((words for codes, words in frequent_words().items() if language in codes.split()), frozenset())
-    return own if all(map(_LATIN.match, own)) else frozenset()

@@ -18,7 +18,7 @@ from nerbert.labels import OUTSIDE, fold_type, is_signs, spans_from_bio
 from nerbert.locks import ThreadLock
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
-from nerbert.tagger.spans import BRACKETS, Graphemes, Spans, counted_spans, pair_brackets
+from nerbert.tagger.spans import EDGE_MARKS, Graphemes, Spans, counted_spans, trim_marks
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 """Number of words, or texts, that are read before they go through the model."""
@@ -196,13 +196,13 @@ def _tag_together(block: Sequence[_Sentence]) -> None:
 
 
 def shown_words(example: Example, first: int, last: int, type_: str) -> tuple[int, int]:
-    """Return the words of an entity that are shown: with paired brackets and whole codes; not what training never had.
+    """Return the words of an entity that are shown: `trim_marks`, with whole codes; not what training never had.
 
     That is an entity without a letter or digit, and the name of its type before a colon, as in a form: `City: Leeds`.
     """
     beside = example.words[max(first - 1, 0)][0], example.words[min(last, len(example.words) - 1)][1]
-    if not BRACKETS.isdisjoint(example.text[slice(*beside)]):
-        first, last = pair_brackets(example.tokens, first, last)
+    if not EDGE_MARKS.isdisjoint(example.text[slice(*beside)]):
+        first, last = trim_marks(example.tokens, first, last)
     if first == last:
         return first, last
     text = example.text[example.words[first][0] : example.words[last - 1][1]]

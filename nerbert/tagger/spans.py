@@ -103,19 +103,23 @@ _LAST = {"characters": "", "utf-16": "\uffff", "bytes": "\x7f\u07ff\uffff"}
 """The last characters of one unit, of two and so on; later characters have one unit more."""
 
 
-_BRACKETS = {"(": ")", "[": "]", "（": "）", "［": "］", "【": "】"}
-_CLOSING = frozenset(_BRACKETS.values())
-BRACKETS = _CLOSING | _BRACKETS.keys()
+_BRACKETS = dict(zip("([（［【「『《〈«", ")]）］】」』》〉»", strict=True))
+_SEPARATORS = ",;:،؛、，；：፣፤၊"
+"""Marks between entities. Few entities of annotated data have one at an edge, all by mistake; other marks may be part
+of a name (`Yahoo!`, `St.`, `C++`), even if a tagger's few examples lack them."""
+_NEVER_FIRST, _NEVER_LAST = {*_SEPARATORS, *_BRACKETS.values()}, {*_SEPARATORS, *_BRACKETS}
+EDGE_MARKS = _NEVER_FIRST | _NEVER_LAST
 
 
-def pair_brackets(words: Sequence[str], first: int, last: int) -> tuple[int, int]:
-    """Return the words of an entity with both of a pair of brackets or neither, where brackets are words of their own.
+def trim_marks(words: Sequence[str], first: int, last: int) -> tuple[int, int]:
+    """Return the words of an entity without separators at its edges, and with both of a pair of brackets or neither.
 
-    A missing one beside the entity joins it, one at its edge leaves it. One deep inside stays.
+    A missing bracket beside the entity joins it, one at its edge leaves it. One deep inside stays, as does a mark that
+    is part of a word.
     """
-    while first < last and words[first] in _CLOSING:
+    while first < last and words[first] in _NEVER_FIRST:
         first += 1
-    while first < last and words[last - 1] in _BRACKETS:
+    while first < last and words[last - 1] in _NEVER_LAST:
         last -= 1
     for opening, closing in _BRACKETS.items():
         inside = words[first:last]

@@ -236,11 +236,15 @@ def test_command_says_where_the_taggers_are_and_how_good(
     out, log = capsys.readouterr()
     assert out == f"tagger: {tmp_path}/one; no dev split to score it on\n"
     assert re.search(r"fine-tuning, seed 1: step 1 of 2, loss \d\.\d+, [\d,]+ tokens/s, .+ left\n", log)
-    (tmp_path / "more.marked").write_text("[Oslo|town] is a town.\n")
+    german = "Die Stadt [Oslo|town] wurde nicht von der Firma gebaut, und auch die Kirche ist noch nicht alt.\n"
+    (tmp_path / "more.marked").write_text(german)
     more = ["--data", tmp_path / "more.marked", "-o", tmp_path / "more", *fast]
     assert exit_code("finetune", tmp_path / "one", *more) == 0
     lost = ", ".join(card(tmp_path / "one")["types"])
-    assert f"the new tagger won't find {lost}: types of {tmp_path}/one that the data lack; " in capsys.readouterr().err
+    log = capsys.readouterr().err
+    assert f"the new tagger won't find {lost}: types of {tmp_path}/one that the data lack; " in log
+    foreign = f"note: {tmp_path}/more.marked seems to be in another language than {tmp_path}/one reads (en); the model "
+    assert log.count(foreign) == 1
 
 
 Heads = list[tuple[int, str, dict[str, torch.Tensor]]]

@@ -243,11 +243,12 @@ class CodeHead(Head):
     [
         ("pay INV-2025-0417 now", [(2, 6, "number")], [("INV-2025-0417", "number")]),
         ("pay INV-2025-0417 now", [(1, 2, "port"), (2, 6, "number")], [("INV", "port"), ("-2025-0417", "number")]),
+        ("pay INV-2025-0417, now", [(2, 7, "number")], [("INV-2025-0417", "number")]),
         ("at -5 now", [(1, 3, "number")], [("-5", "number")]),
         ("pay INV-2025", [(2, 3, "number")], []),
     ],
 )
-def test_an_entity_has_the_whole_of_a_code(
+def test_an_entity_has_the_whole_of_a_code_without_the_comma_beside_it(
     text: str, spans: list[tuple[int, int, str]], wanted: list[tuple[str, str]]
 ) -> None:
     tagger = Tagger(CodeHead(*spans), SPLITTER, "en")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nerbert.errors import MissingExtra
 from nerbert.records import Span
 from nerbert.tagger.pending import PendingText
-from nerbert.tagger.spans import Graphemes, Spans, character_spans, counted_spans, pair_brackets
+from nerbert.tagger.spans import Graphemes, Spans, character_spans, counted_spans, trim_marks
 from nerbert.words import split_words
 from tests.raised import raises
 
@@ -229,10 +229,19 @@ def test_nested_entities_stay_nested_and_others_apart() -> None:
         ("see <(> here", ""),
         ("<Acme ( Holdings ) Ltd>", "Acme ( Holdings ) Ltd"),
         ("met <Charles Darwin)> on", "Charles Darwin)"),  # a word of its own isn't cut
+        ("in <「 千 と> 千 」 了", "千 と"),
+        ("<Acme ,> Oslo", "Acme"),
+        ("Acme <, Oslo> ; Bergen", "Oslo"),
+        ("<( Acme , Inc. ) ;> Oslo", "( Acme , Inc. )"),
+        ("<City :> Leeds", "City"),
+        ("在 <北 京 、> 上 海", "北 京"),
+        ("see <, :> here", ""),
+        ("at <Yahoo !> , or", "Yahoo !"),
+        ("<C + +> , .", "C + +"),
     ],
 )
-def test_an_entity_has_both_brackets_or_neither(text: str, found: str) -> None:
+def test_an_entity_has_both_brackets_or_neither_and_no_separator_at_its_edge(text: str, found: str) -> None:
     first, last = text[: text.index("<")].split(), text[: text.index(">")].split()
     words = text.replace("<", "").replace(">", "").split()
-    start, end = pair_brackets(words, len(first), len(last))
+    start, end = trim_marks(words, len(first), len(last))
     assert " ".join(words[start:end]) == found

@@ -6,7 +6,7 @@ Each edit runs over the whole page, and only if the page contains its pattern: t
 import re
 from collections.abc import Sequence
 
-from nerbert.corpus.wikitext.protected import protect
+from nerbert.corpus.wikitext.protected import GAPS, protect
 
 _BLOCK = re.compile(
     r"<(?:h([1-6])(?=[\s>])[^<>]*+>(?:[^<]++|<(?!/?h[1-6]))*+</h\1\s*+>|(?:(li)|"
@@ -46,7 +46,6 @@ _WIDE_EDITS = (
     (re.compile(rf"（ ?(?:[{_COMMAS}] ?)++"), "（"),
     (_BEFORE_MARK, ""),
 )
-_GAPS = ("「」", "『』", "《》")
 _SENTENCE = re.compile(r"(?<=[。！？])|(?<=[.!?] )|(\n)")
 _RUN = re.compile("''+")
 
@@ -125,9 +124,9 @@ def _tidy_wide(text: str) -> str:
     text = _end_brackets(text, "）")
     for pattern, shown in _WIDE_EDITS:
         text = pattern.sub(shown, text)
-    if any(gap in text for gap in _GAPS):
+    if any(gap in text for gap in GAPS):
         pieces = filter(None, _SENTENCE.split(text))
-        text = "".join([piece for piece in pieces if not any(gap in piece for gap in _GAPS)])
+        text = "".join([piece for piece in pieces if not any(gap in piece for gap in GAPS)])
     return text
 
 

@@ -29,9 +29,11 @@ REMOVED = "<ref/>"
 _EDGES = frozenset("]}>\n'")
 _PLAIN_FORMULA = re.compile(r"\s*+[^\W_][^\\{}^_\[\]\n]{0,30}")
 _FORMULA = "formula"
-_MARKUP = "[]{}|'<>&=*#:;!_"
+_MARKUP = "[]{}|'<>&=*#:;!_」』》"
+GAPS = ("「」", "『』", "《》")
+"""Empty quotes: those of a page itself are shown, others lack the text of a removed template."""
 _LINE_MARKS = frozenset("*#:;|!=")
-_HIDDEN = "".join(map(chr, [*range(1, 9), *range(14, 22)]))
+_HIDDEN = "".join(map(chr, [*range(1, 9), *range(14, 22), 0, 26, 27]))
 _PROTECT = str.maketrans(_MARKUP, _HIDDEN)
 _SHOWN = tuple(zip(_HIDDEN, _MARKUP, strict=True))
 OPEN, NUMBERED, CLOSE, DYNAMIC = "\x16", "\x17", "\x18", "\x19"
@@ -170,6 +172,13 @@ def _convert_picture(line: str) -> str:
 def protect(text: str) -> str:
     """Hide characters that could be read as markup, until `unprotect`; the length stays the same."""
     return text.translate(_PROTECT)
+
+
+def protect_gaps(wikitext: str) -> str:
+    """Protect the empty quotes that a page itself has."""
+    for gap in GAPS:
+        wikitext = wikitext.replace(gap, gap[0] + protect(gap[1]))
+    return wikitext
 
 
 def as_prose(text: str) -> str:

@@ -11,12 +11,21 @@ from itertools import accumulate
 from nerbert.corpus.dump.sites import Site, normalise_title
 from nerbert.corpus.wikitext.links import ENTITY, PageLinks, character, count_links, do_pipe_tricks, link_reader
 from nerbert.corpus.wikitext.prose import join_paragraphs, keep_prose, remove_marks, squeeze, tidy_lines
-from nerbert.corpus.wikitext.protected import CLOSE, DROPPED, DYNAMIC, NUMBERED, OPEN, remove_opaque, unprotect
+from nerbert.corpus.wikitext.protected import (
+    CLOSE,
+    DROPPED,
+    DYNAMIC,
+    NUMBERED,
+    OPEN,
+    protect_gaps,
+    remove_opaque,
+    unprotect,
+)
 from nerbert.corpus.wikitext.templates import remove_tables, template_reader
 from nerbert.records import CleanPage, Reason
 from nerbert.tables import read_columns
 
-SCANNER = "nerbert-wikitext-8"
+SCANNER = "nerbert-wikitext-9"
 """Name and version of the scanner; offsets of two versions must not be mixed."""
 
 _PROTOCOL = (
@@ -43,7 +52,7 @@ def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False) -> 
     """Scan one page, without control characters (XML has none); `lists` keeps list items as separate paragraphs."""
     page_title = normalise_title(title)
     reader = link_reader(site)
-    text = show_variant(remove_opaque(wikitext), site.code)
+    text = show_variant(remove_opaque(protect_gaps(wikitext)), site.code)
     text, boxes = template_reader(site).expand(do_pipe_tricks(text), title)
     text, tables = remove_tables(text)
     text, lost = reader.without_files(text)
