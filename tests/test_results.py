@@ -25,7 +25,7 @@ PAGES = {
 }
 UNTRACED: dict[str, tuple[tuple[int, ...], str]] = {}
 """Tables whose cells weren't kept, counted from 0, and what rests on them."""
-ALIASES = {"btc": "twitter", "mlm": "masked words", "cls": "", "crossner": "", "disease": "", "mit": "", "broad": ""}
+ALIASES = {"btc": "twitter", "mlm": "masked words", "re3d": "", "crossner": "", "disease": "", "mit": "", "broad": ""}
 """Words of CSVs, and what pages say for them."""
 SET = {"sentences", "draw", "share", "labels", "clients"}
 """Columns of numbers that were set: they name rows."""
@@ -91,7 +91,8 @@ def measured(heads: list[str], rows: list[list[str]], title: frozenset[str]) -> 
         labels = [first, *(cell for cell, head in pairs if is_set(head) or not numbers(cell)), heads[0]]
         for cell, head in pairs:
             if not (is_set(heads[0]) or is_set(first) or is_set(head)):
-                yield Cell(cell, (words(head), words(" ".join([head, *labels])), title), " ".join(row))
+                near, row_words = words(head), words(" ".join(labels))
+                yield Cell(cell, (near, row_words, near | row_words, title), " ".join(row))
 
 
 @dataclass(frozen=True)
@@ -110,19 +111,20 @@ class Source:
             if named := pick(values, names):
                 picked = True
                 rows = [row for row in rows if row[place] in named]
-        named = pick(self.measures, names[:2])
+        named = pick(self.measures, names[:-1])
         if not rows or not (picked or named):
             return [], []
         columns = [self.column(rows, place) for place, head in enumerate(self.heads) if head in (named or self.measures)]
         if set(COUNTS) <= set(self.heads):
             right, predicted, gold = (self.column(rows, self.heads.index(name)) for name in COUNTS)
             columns = [[[200 * a / max(1, b + c)] for (a,), (b,), (c,) in zip(right, predicted, gold, strict=True)]]
+        firsts = [[cell[0] for cell in column if cell] for column in columns]
+        average = [] if named or not all(firsts) else [statistics.mean(value for column in firsts for value in column)]
         if len(rows) == 1:
-            return [value for (cell,) in columns for value in cell], []
-        firsts = [[cell[0] for cell in column] for column in columns if all(column)]
-        return [value for column in firsts for value in (statistics.mean(column), statistics.stdev(column))], [
-            end for place in self.keys for column in firsts for end in self.ends(rows, place, column)
-        ]
+            return [*average, *(value for (cell,) in columns for value in cell)], []
+        whole = [column for column in firsts if len(column) == len(rows)]
+        means = [value for column in whole for value in (statistics.mean(column), statistics.stdev(column))]
+        return [*average, *means], [end for place in self.keys for column in whole for end in self.ends(rows, place, column)]
 
     @staticmethod
     def column(rows: Sequence[tuple[str, ...]], place: int) -> list[list[float]]:
