@@ -31,7 +31,7 @@ SET = {"sentences", "draw", "share", "labels", "clients"}
 """Columns of numbers that were set: they name rows."""
 COUNTS = ("right", "predicted", "gold")
 FIGURE = re.compile(r"[+−-]?[\d.]+|–|about|$")
-NUMBER = re.compile(r"(?<![\w.])(–?)([+−-]?)(\d[\d,]*(?:\.\d+)?)(?![\w-])(?=(–\d)?)")
+NUMBER = re.compile(r"(?:(?<=\d)(–)|(?<![\w.-]))([+−-]?)(\d[\d,]*(?:\.\d+)?)(?![\w-])(?=(–\d)?)")
 TARGET = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 
 Names = tuple[frozenset[str], ...]
@@ -72,7 +72,7 @@ def words(text: str) -> frozenset[str]:
 
 
 def is_set(head: str) -> bool:
-    return re.fullmatch(r"\*[^*]+\*", head) is not None
+    return head == "source" or re.fullmatch(r"\*[^*]+\*", head) is not None
 
 
 def tables(text: str) -> Iterator[list[Cell]]:
