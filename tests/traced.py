@@ -11,7 +11,6 @@ import csv
 import re
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -59,20 +58,18 @@ class Cell(NamedTuple):
 
 @cache
 def numbers(text: str) -> list[Number]:
-    found = NUMBER.findall(re.sub(r"`[^`]*`", " ", TARGET.sub("]", text)))
     return [
         Number(
             float(f"{sign}{digits}".translate(PLAIN)), 0.5 * 10 ** -len(digits.partition(".")[2]), bool(before or after)
         )
-        for before, sign, digits, after in found
+        for before, sign, digits, after in NUMBER.findall(re.sub(r"`[^`]*`", " ", TARGET.sub("]", text)))
     ]
 
 
 @cache
 def words(text: str) -> frozenset[str]:
     text = re.sub(r"(?<=\d),(?=\d{3})", "", TARGET.sub("]", text).casefold().replace("_", " "))
-    found = re.findall(r"\d+\.\d+|\w+|[−÷×]", text)
-    return frozenset(" ".join(ALIASES.get(word, word) for word in found).split())
+    return frozenset(" ".join(ALIASES.get(word, word) for word in re.findall(r"\d+\.\d+|\w+|[−÷×]", text)).split())
 
 
 def is_set(head: str) -> bool:
@@ -99,8 +96,7 @@ def measured(heads: list[str], rows: list[list[str]], title: frozenset[str]) -> 
                 yield Cell(cell, names, " ".join(row))
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """A CSV; of each column that names rows the words of its values, and of each other its name's words."""
 
     heads: tuple[str, ...]
@@ -183,7 +179,7 @@ def sources(page: Path) -> list[Source]:
 def page_numbers(page: Path) -> list[Number]:
     """Return the numbers of a page that a row repeats, with either sign: "loses 0.4" is −0.4."""
     found = numbers(page.read_text(encoding="utf-8"))
-    return [*found, *(number._replace(value=-number.value) for number in found)]
+    return [signed for number in found for signed in (number, number._replace(value=-number.value))]
 
 
 def untraced(page: Path, cells: Sequence[Cell], known: Sequence[Source]) -> list[str]:
@@ -200,6 +196,5 @@ def untraced(page: Path, cells: Sequence[Cell], known: Sequence[Source]) -> list
 
 
 def check(page: Path) -> list[list[str]]:
-    """Return what is untraced in each table of a page."""
     known = sources(page)
     return [untraced(page, cells, known) for cells in tables(page.read_text(encoding="utf-8"))]
