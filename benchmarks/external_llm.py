@@ -40,14 +40,14 @@ from nerbert.annotate.annotate import AnnotateRun
 from nerbert.annotate.answers import Failure, Fault, Labels, Reply, Tokens, read_labels
 from nerbert.annotate.settings import AnnotateSettings, load_key
 from nerbert.annotate.store import text_key
+from nerbert.data.open_types import Mention
+from nerbert.entity_labels import as_learnt
 from nerbert.errors import InputError, NerbertError
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, CellSentences, Predictions, State
 from nerbert.evaluation.benchmark.plan import score_part
 from nerbert.evaluation.benchmark.systems.zero_shot import asked_labels
 from nerbert.evaluation.tables.results import BenchmarkTable
 from nerbert.formats.conll import example_of
-from nerbert.formats.entity_labels import as_learnt
-from nerbert.formats.open_types import Mention
 from nerbert.labels import fold_type
 from nerbert.records import EntityLabel, OpenText
 from nerbert.render.benchmark import csv_of
