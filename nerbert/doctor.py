@@ -88,8 +88,7 @@ def _check_folders(folder: Path) -> Iterator[Finding]:
 def _packages() -> Iterator[Finding]:
     """Yield a finding for the packages of the core, and one for those of each extra."""
     extras: dict[str, list[tuple[str, str]]] = {}
-    for line in metadata.requires("nerbert") or ():
-        match = _REQUIREMENT.fullmatch(line)
+    for match in map(_REQUIREMENT.fullmatch, metadata.requires("nerbert") or ()):
         if match:
             extras.setdefault(match[3] or "", []).append((match[1], match[2] or ""))
     yield from starmap(_examine_extra, extras.items())

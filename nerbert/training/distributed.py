@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from errno import ENOMEM
 from itertools import chain
@@ -22,13 +23,13 @@ _PATIENCE = timedelta(hours=6)
 """Time limit for processes to wait for each other: one may tokenise a corpus, or score, alone."""
 
 
+@dataclass
 class ProcessGroup:
     """`rank` of `count` processes, computing on `device`."""
 
-    def __init__(self, device: torch.device, rank: int = 0, count: int = 1) -> None:
-        self.rank = rank
-        self.count = count
-        self.device = device
+    device: torch.device
+    rank: int = 0
+    count: int = 1
 
     @property
     def is_first(self) -> bool:
@@ -42,7 +43,7 @@ class ProcessGroup:
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
         with _explain_lost_process():
             distributed.all_reduce(sums)
-            return [float(value) for value in sums.tolist()]
+            return list(sums.tolist())
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Set each gradient to its sum over all processes; a parameter without a gradient in any keeps none."""
@@ -58,11 +59,10 @@ class ProcessGroup:
 
     def gather(self, items: Sequence[Any]) -> list[Any]:
         """Return the items of all processes, in the order of their ranks."""
-        if self.count == 1:
-            return list(items)
-        shares = [list[Any]()] * self.count
-        with _explain_lost_process():
-            distributed.all_gather_object(shares, list(items))
+        shares = [list(items)] * self.count
+        if self.count > 1:
+            with _explain_lost_process():
+                distributed.all_gather_object(shares, shares[0])
         return list(chain.from_iterable(shares))
 
     def wait(self) -> None:
@@ -101,15 +101,14 @@ def make_process_group(settings: TrainSettings) -> ProcessGroup:
         torch.set_num_threads(settings.threads)
     torch.backends.cuda.enable_cudnn_sdp(False)  # it makes a plan for each new shape, and micro-batches have many
     with refused("this process can't train with others", SettingsError, ValueError):
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        if os.environ.get("WORLD_SIZE", "1") == "1":
             return ProcessGroup(torch.device(best_device()))
-        device, backend = torch.device("cpu"), "gloo"
+        device = torch.device("cpu")
         if torch.cuda.is_available():
-            number = int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
-            device, backend = torch.device("cuda", number), "nccl"
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
             torch.cuda.set_device(device)
         if not distributed.is_initialized():
-            distributed.init_process_group(backend, timeout=_PATIENCE)
+            distributed.init_process_group("gloo" if device.type == "cpu" else "nccl", timeout=_PATIENCE)
         return ProcessGroup(device, distributed.get_rank(), distributed.get_world_size())
 
 
