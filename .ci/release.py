@@ -24,16 +24,14 @@ from typing import Any
 from licences import Licence, Verdict, closure, licence_of, needs
 from packaging.utils import canonicalize_name
 
-from nerbert.doctor import DEVELOPERS
-
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 VERSION = PROJECT["version"]
 DIST, SBOM = ROOT / "dist", ROOT / "build" / f"nerbert-{VERSION}.cdx.json"
 CHANGES = ROOT / "CHANGELOG.md"
 TOOLS = ROOT / ".venv-release" / "bin"
-RUN_TIME = ("", *(each for each in PROJECT["optional-dependencies"] if each not in DEVELOPERS))
-"""No extra, and all that are not for developers alone."""
+RUN_TIME = ("", *PROJECT["optional-dependencies"])
+"""No extra, and each."""
 MODELS = {path.parent.name: path.parent for path in sorted(ROOT.glob("models/*/pyproject.toml"))}
 """The project's models that are distributions of their own."""
 LARGEST = {"nerbert": 50_000_000, "model": 100_000_000}

@@ -9,8 +9,9 @@ where it has its GPU provider; the losses of a small training against those of a
 writes them). Pieces are real ones, padding not counted. A piece takes 6 operations a weight outside the embeddings, and
 12 · layers · width · length for attention.
 
-Without a GPU the sizes are tiny, and the figures say only that everything runs. Writes gpu.json and gpu.md. On a fresh
-GPU machine: `PYTHONPATH=. python benchmarks/gpu.py -o out`; it takes less than ten minutes.
+`Trainer` needs accelerate. Without a GPU the sizes are tiny, and the figures say only that everything runs. Writes
+gpu.json and gpu.md. On a fresh GPU machine: `PYTHONPATH=. python benchmarks/gpu.py -o out`; it takes less than ten
+minutes.
 """
 
 import argparse
@@ -187,9 +188,6 @@ def theirs(size: Size, settings: TrainSettings, data: TrainingData, **more: Any)
             **more,
         )
         Counting(model_of(size), arguments, train_dataset=rows, data_collator=padded, callbacks=[StepClock()]).train()
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(reset_partial_state=True)  # its bf16 isn't for the next side
     return {"pieces": sum(map(int, pieces)), **found[0]}
 
 

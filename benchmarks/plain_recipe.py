@@ -5,11 +5,11 @@ or prediction as a process to be measured. What nerbert's fine-tuning is compare
 `python benchmarks/plain_recipe.py FOLDER TEST.conll --predict` scores by seqeval.
 
 A tokenizer that takes words, the label on a word's first piece and -100 on the others, a fresh head, sentences padded
-to the longest of their batch, `Trainer`. What is not named here is `Trainer`'s default: fp32, sentences in random
-order, fused AdamW, a checkpoint with the optimizer's state at the end besides the model. `--better` is the same recipe
-in the hands of someone who knows what `Trainer` offers: bf16 on the CPU, sentences of a length together, no checkpoint,
-plain lists instead of a `Dataset`. Both are spared what the example script loads and training doesn't need (`evaluate`,
-seqeval, logs to a file).
+to the longest of their batch, `Trainer`, which needs accelerate. What is not named here is `Trainer`'s default: fp32,
+sentences in random order, fused AdamW, a checkpoint with the optimizer's state at the end besides the model. `--better`
+is the same recipe in the hands of someone who knows what `Trainer` offers: bf16 on the CPU, sentences of a length
+together, no checkpoint, plain lists instead of a `Dataset`. Both are spared what the example script loads and training
+doesn't need (`evaluate`, seqeval, logs to a file).
 
 Two differences from that script, for the score's sake: words that it cuts off at the model's length count as O, where
 the script leaves them out of the score; and what is scored against are the tags of the file, so that a type which train

@@ -8,7 +8,7 @@ dropout: losses, gradient norms and pieces must be the same. Then each side is a
 (run_pretraining.py), sides in turn, one torch thread; a round is a seed. Counted are the CPU seconds of the training
 alone, after some steps that warm up; whole processes stand in the JSON beside. `Trainer` is its default collator in
 random order, `Trainer, best` what it offers for a CPU: windows of a length together, no logs, no bar. Both are in bf16,
-and both are spared checkpoints and tokenising.
+and both are spared checkpoints and tokenising. `Trainer` needs accelerate.
 
 `Trainer, best` sorts within 50 steps, so a number of steps that is a multiple of 50 holds short and long ones alike.
 """

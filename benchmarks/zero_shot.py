@@ -3,7 +3,7 @@
 `python benchmarks/zero_shot.py SENTENCES [--shape deberta] [--heads span,token] [--labels 5,50] [--words 3000]
 [--rounds 3] [--batch 8] [--neighbours 8] [--max-types 25]`
 
-Needs the extra `gliner-test`. SENTENCES is a file of annotated sentences in any format; 1 to `--neighbours` of them,
+Needs the group `gliner-test`. SENTENCES is a file of annotated sentences in any format; 1 to `--neighbours` of them,
 drawn by a seed, are a text. A text has to fit into the model's room beside the labels: the package cuts off what
 doesn't. The weights are the same.
 Weights are random in the shape of a public model: `deberta` is GLiNER small's (6 layers × 768, then 512), `minilm`

@@ -19,8 +19,6 @@ _GB = 1 << 30
 _LEAST_MEMORY = 4 * _GB
 _LEAST_DISK = 10 * _GB
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?(?:>=([\d.]+))?.*?(?:; ?extra == ['\"](\w+(?:-\w+)*)['\"])?")
-DEVELOPERS = ("docs", "extras-test", "figures", "gliner-test", "lint", "nightly", "test")
-"""Extras that only the project's developers need."""
 
 
 class Finding(NamedTuple):
@@ -90,10 +88,9 @@ def _check_folders(folder: Path) -> Iterator[Finding]:
 def _packages() -> Iterator[Finding]:
     """Yield a finding for the packages of the core, and one for those of each extra."""
     extras: dict[str, list[tuple[str, str]]] = {}
-    for line in metadata.requires("nerbert") or ():
-        match = _REQUIREMENT.fullmatch(line)
-        if match and (extra := match[3] or "") not in DEVELOPERS:
-            extras.setdefault(extra, []).append((match[1], match[2] or ""))
+    for match in map(_REQUIREMENT.fullmatch, metadata.requires("nerbert") or ()):
+        if match:
+            extras.setdefault(match[3] or "", []).append((match[1], match[2] or ""))
     yield from starmap(_examine_extra, extras.items())
 
 

@@ -254,7 +254,7 @@ def shorten(text: str, longest: int) -> str:
 
 _EXTRAS = {
     **dict.fromkeys(("pyarrow", "duckdb", "lxml"), "corpus"),
-    **dict.fromkeys(("torch", "transformers", "accelerate", "tokenizers", "safetensors", "huggingface_hub"), "train"),
+    **dict.fromkeys(("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub"), "train"),
 }
 """Libraries that whole modules need, and the extras that install them."""
 

@@ -39,7 +39,7 @@ for line in lines:
 print(json.dumps(answers))
 """
 HEAVY = """
-    pyarrow duckdb lxml torch transformers accelerate safetensors huggingface_hub datasets spacy scipy mcp
+    pyarrow duckdb lxml torch transformers safetensors huggingface_hub datasets spacy scipy mcp
 """.split()
 TEXT_FORMATS = "conll jsonl csv gliner doccano label-studio prodigy argilla marked brat".split()
 WORKS = (

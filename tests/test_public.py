@@ -20,7 +20,7 @@ from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.training.tagging import TaggingSettings
 from tests.raised import raises
 
-HEAVY = ["torch", "transformers", "accelerate", "tokenizers", "numpy", "pyarrow", "lxml", "rich", "cyclopts"]
+HEAVY = ["torch", "transformers", "tokenizers", "numpy", "pyarrow", "lxml", "rich", "cyclopts"]
 
 
 def _loaded_by(statement: str) -> set[str]:
@@ -54,7 +54,7 @@ def test_science_loads_little_and_no_presentation(name: str, module: str) -> Non
         ("import nerbert.corpus.build", {"nerbert.render", "jinja2"}),
         (
             "import nerbert.render.corpus, nerbert.corpus.knowledge.knowledge, nerbert.corpus.build",
-            {"torch", "transformers", "accelerate", "tokenizers", "safetensors"},
+            {"torch", "transformers", "tokenizers", "safetensors"},
         ),
         (
             "from nerbert.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",

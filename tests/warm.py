@@ -26,7 +26,7 @@ from types import ModuleType
 from typing import Any
 
 MODULES = """
-    torch torch.profiler accelerate onnxruntime pandas transformers.convert_slow_tokenizer
+    torch torch.profiler onnxruntime pandas transformers.convert_slow_tokenizer
     transformers.models.auto.modeling_auto transformers.models.bert.modeling_bert
     nerbert.cli nerbert.corpus.build nerbert.encoder.pretrain nerbert.finetuning.finetune nerbert.tagger.jobs.job
     nerbert.evaluation.evaluate nerbert.quickstart.tour

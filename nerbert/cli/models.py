@@ -409,7 +409,7 @@ def benchmark(
     again += [word for option in only or [] for word in ("--only", option)]
     again += opt.words_of(run) + (["--retry"] if retry else [])
     plan = read_suite(suite, parse_encoders(encoder or []))
-    need("train", "torch", "transformers", "accelerate", "tokenizers")
+    need("train", "torch", "transformers", "tokenizers")
     from nerbert.evaluation.benchmark import runner  # imports torch
     from nerbert.evaluation.tables.table import make_table
     from nerbert.render.benchmark import show_results

@@ -1,4 +1,4 @@
-"""The processes that train together, one or several (`torchrun`), on Accelerate; and out-of-memory errors.
+"""The processes that train together, one or several (`torchrun`), on torch.distributed; and out-of-memory errors.
 
 Gradients are summed once per step. Cost: communication doesn't overlap with the last backward pass.
 """
@@ -7,13 +7,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from errno import ENOMEM
+from itertools import chain
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, gather_object
+from torch import distributed
 
 from nerbert.errors import NerbertError, SettingsError, refused
 from nerbert.training.settings import TrainSettings
@@ -22,14 +23,13 @@ _PATIENCE = timedelta(hours=6)
 """Time limit for processes to wait for each other: one may tokenise a corpus, or score, alone."""
 
 
+@dataclass
 class ProcessGroup:
     """`rank` of `count` processes, computing on `device`."""
 
-    def __init__(self, accelerator: Accelerator) -> None:
-        self._accelerator = accelerator
-        self.rank = int(accelerator.process_index)
-        self.count = int(accelerator.num_processes)
-        self.device: torch.device = accelerator.device
+    device: torch.device
+    rank: int = 0
+    count: int = 1
 
     @property
     def is_first(self) -> bool:
@@ -40,9 +40,10 @@ class ProcessGroup:
         """Return the sums over all processes."""
         if self.count == 1:
             return list(values)
-        share = torch.tensor(values, dtype=torch.float64, device=self.device)
+        sums = torch.tensor(values, dtype=torch.float64, device=self.device)
         with _explain_lost_process():
-            return [float(value) for value in self._accelerator.reduce(share).tolist()]
+            distributed.all_reduce(sums)
+            return list(sums.tolist())
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Set each gradient to its sum over all processes; a parameter without a gradient in any keeps none."""
@@ -53,23 +54,26 @@ class ProcessGroup:
             if anywhere:
                 grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
                 with _explain_lost_process():
-                    parameter.grad = self._accelerator.reduce(grad)
+                    distributed.all_reduce(grad)
+                parameter.grad = grad
 
     def gather(self, items: Sequence[Any]) -> list[Any]:
         """Return the items of all processes, in the order of their ranks."""
-        with _explain_lost_process():
-            return list(gather_object(list(items))) if self.count > 1 else list(items)
+        shares = [list(items)] * self.count
+        if self.count > 1:
+            with _explain_lost_process():
+                distributed.all_gather_object(shares, shares[0])
+        return list(chain.from_iterable(shares))
 
     def wait(self) -> None:
         """Wait until all processes reach this call."""
-        with _explain_lost_process():
-            self._accelerator.wait_for_everyone()
+        self.totals(0.0)
 
     def end(self) -> None:
         """Wait for the other processes and end the group."""
         if self.count > 1:
             self.wait()
-            self._accelerator.end_training()
+            distributed.destroy_process_group()
 
 
 _OF_DEVICE = ("CUDA error", "device-side assert")
@@ -92,14 +96,26 @@ def _explain_lost_process() -> Iterator[None]:
 
 
 def make_process_group(settings: TrainSettings) -> ProcessGroup:
-    """Return the group of this process; Accelerate's own mixed precision stays off."""
+    """Return the group of this process, which joins those that torchrun started with it."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.backends.cuda.enable_cudnn_sdp(False)  # it makes a plan for each new shape, and micro-batches have many
-    with refused("this process has an Accelerator that nerbert can't train with", SettingsError, ValueError):
-        handlers = [InitProcessGroupKwargs(timeout=_PATIENCE)]
-        no_gpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
-        return ProcessGroup(Accelerator(mixed_precision="no", cpu=no_gpu, kwargs_handlers=handlers))
+    with refused("this process can't train with others", SettingsError, ValueError):
+        if os.environ.get("WORLD_SIZE", "1") == "1":
+            return ProcessGroup(torch.device(best_device()))
+        device = torch.device("cpu")
+        if torch.cuda.is_available():
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+            torch.cuda.set_device(device)
+        if not distributed.is_initialized():
+            distributed.init_process_group("gloo" if device.type == "cpu" else "nccl", timeout=_PATIENCE)
+        return ProcessGroup(device, distributed.get_rank(), distributed.get_world_size())
+
+
+def best_device() -> str:
+    """Return the type of the device for a training in one process: cuda, mps or cpu."""
+    other = "mps" if torch.backends.mps.is_available() else "cpu"
+    return "cuda" if torch.cuda.is_available() else other
 
 
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)

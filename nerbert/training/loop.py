@@ -1,4 +1,4 @@
-"""The only training loop: short, readable, on Accelerate, and independent of the task.
+"""The only training loop: short, readable, on torch.distributed, and independent of the task.
 
 Losses are summed over a step and divided once, so micro-batches don't change gradients. Randomness comes from seed,
 step and rank.

@@ -1,12 +1,12 @@
 """A step of a training: its micro-batches, their gradients and the update."""
 
+import gc
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from accelerate.utils.memory import clear_device_cache
 
 from nerbert.errors import NerbertError, SettingsError
 from nerbert.model.forward import Batch, autocast
@@ -95,7 +95,9 @@ def _add_gradients(
     else:
         return losses
     run.model.zero_grad(set_to_none=True)
-    clear_device_cache(garbage_collection=True)  # the error and the tensors in its frames are freed by now
+    gc.collect()  # the error is freed by now, but not yet the tensors in its frames
+    if device.type != "cpu":
+        torch.get_device_module(device).empty_cache()
     return None
 
 

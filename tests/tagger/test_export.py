@@ -49,7 +49,7 @@ def test_without_torch(done: Export, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (light / "nerbert.json").read_bytes() == (done.folder / "nerbert.json").read_bytes()
     assert not list(light.glob("*.safetensors"))
     wanted = Tagger.load(done.folder, backend="onnx").tag(SHIP)
-    for name in ("torch", "transformers", "accelerate", "safetensors", "huggingface_hub"):
+    for name in ("torch", "transformers", "safetensors", "huggingface_hub"):
         monkeypatch.setitem(sys.modules, name, None)
     assert Tagger.load(light).head.name == "onnx int8 cpu"
     assert Tagger.load(light).tag(SHIP) == wanted != []
@@ -159,7 +159,7 @@ def test_messages(
 
 
 HEAVY = (
-    "torch transformers huggingface_hub safetensors accelerate pyarrow duckdb lxml pandas scipy sklearn jinja2 httpx "
+    "torch transformers huggingface_hub safetensors pyarrow duckdb lxml pandas scipy sklearn jinja2 httpx "
     "rich tomllib multiprocessing.context nerbert.pool concurrent.futures.process"
 ).split()
 STAGES = "annotate corpus distillation encoder evaluation finetuning render training".split()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
+from torch import distributed
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.forward import Batch, best_precision
@@ -325,13 +325,22 @@ def test_an_epoch_without_windows_is_an_error(trained: Train, windows: Windows, 
         trained(replace(FP32, epochs=2), data=data)
 
 
-def test_precisions_follow_each_other_in_one_process(trained: Train) -> None:
-    for precision in ("bf16", "fp32"):
-        trained(TrainSettings(precision=precision, threads=1, epochs=1))
-    mine = Accelerator()
-    make_process_group(FP32)
-    assert mine.mixed_precision == "no"
-    assert best_precision("mps") == "fp32"
+@pytest.mark.parametrize(("gpus", "joined"), [(0, ["gloo", "cpu"]), (4, ["cuda:2", "nccl", "cuda:2"])])
+def test_processes_of_torchrun_share_the_gpus(gpus: int, joined: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    monkeypatch.setenv("LOCAL_RANK", "6")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    calls = list[str]()
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: calls.append(str(device)))
+    with raises(SettingsError, "this process can't train with others: "):  # nobody says where they are
+        make_process_group(FP32)
+    calls.clear()
+    monkeypatch.setattr(distributed, "init_process_group", lambda backend, timeout: calls.append(backend))
+    monkeypatch.setattr(distributed, "get_rank", lambda: 6)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 8)
+    group = make_process_group(FP32)
+    assert ([*calls, str(group.device)], group.rank, group.count) == (joined, 6, 8)
 
 
 @pytest.mark.parametrize(("emulated", "hardware", "wanted"), [(True, False, "fp32"), (True, True, "bf16")])
@@ -344,6 +353,7 @@ def test_a_gpu_that_emulates_bf16_computes_in_fp32(
         torch.cuda, "is_bf16_supported", lambda including_emulation=True: hardware or (emulated and including_emulation)
     )
     assert best_precision("cuda") == wanted
+    assert best_precision("mps") == "fp32"
 
 
 def test_each_epoch_has_its_own_windows(trained: Train, windows: Windows) -> None:

@@ -25,7 +25,7 @@ from nerbert.records import Example
 from nerbert.schema import json_line, read_json, to_plain
 
 _LARGEST = 512 << 20
-_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
+_LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 CELLS, SOURCES = "cells", "sources"
 """Subfolders of a benchmark's folder that are kept: cell files, checkpoints of source domains."""
 TRY_AGAIN = "try_again"

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-
 from nerbert.config import refuse
 from nerbert.errors import InputError, NerbertError
 from nerbert.evaluation.benchmark import keys
@@ -46,6 +44,7 @@ from nerbert.model.forward import best_precision
 from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.process import cores
 from nerbert.records import Example
+from nerbert.training.distributed import best_device
 from nerbert.training.objective import FINETUNE, find_objective
 from nerbert.training.sections import chosen_objective
 
@@ -54,8 +53,7 @@ _Out = TypeVar("_Out")
 
 def this_machine() -> Machine:
     """Return this machine's device for training, and its best precision."""
-    other = "mps" if torch.backends.mps.is_available() else "cpu"
-    device = "cuda" if torch.cuda.is_available() else other
+    device = best_device()
     return Machine(device, best_precision(device))
 
 

@@ -109,7 +109,7 @@ def check_facts(cells: list[Cell], output: Path) -> None:
     assert facts["reached"].keys() == {"person", "place", "ship"}
     assert set(facts["data"]) == {"train.conll", "dev.conll", "test.conll"}
     assert facts["temperature"] > 0
-    assert set(facts["versions"]) >= {"nerbert", "python", "torch", "transformers", "tokenizers", "accelerate", "numpy"}
+    assert set(facts["versions"]) >= {"nerbert", "python", "torch", "transformers", "tokenizers", "numpy"}
     folders = {path.name for path in (output / "sources").iterdir() if path.is_dir()}
     assert folders == {cell.facts["source"] for cell in cells if "source" in cell.facts}
     assert len(folders) == 2, "one checkpoint a seed"

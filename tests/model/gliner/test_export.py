@@ -149,7 +149,7 @@ def row(span: Span) -> tuple[Any, ...]:
 
 CHILD = """
 import sys
-for name in ("torch", "transformers", "accelerate", "safetensors", "huggingface_hub", "pyarrow"):
+for name in ("torch", "transformers", "safetensors", "huggingface_hub", "pyarrow"):
     sys.modules[name] = None
 import json
 from nerbert import Tagger

@@ -16,7 +16,7 @@ from nerbert.tagger.tagger import Tagger
 
 from .conftest import BODIES, words_of
 
-gliner = pytest.importorskip("gliner", reason="the package gliner is not installed: pip install 'nerbert[gliner-test]'")
+gliner = pytest.importorskip("gliner", reason="the package gliner is not installed: pip install --group gliner-test")
 pytestmark = pytest.mark.extras
 TEXTS = (
     "The Vasa-class ship sank in the port of Stockholm, the capital of Sweden.",
