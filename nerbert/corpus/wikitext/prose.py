@@ -31,6 +31,7 @@ _ODD_SPACES = (
 _INVISIBLE = "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 _REPLACED = tuple([(char, " ") for char in _ODD_SPACES] + [(char, "") for char in _INVISIBLE])
 _COMMAS = ";,،؛、，；"
+_BEFORE_BRACKET = f" {_COMMAS}"
 _EMPTY_PARENTHESES = (
     re.compile(rf" \( ?(?:[{_COMMAS}:：–] ?)*+\)"),
     re.compile(rf"\((?<![A-Za-z0-9_]\() ?(?:[{_COMMAS}:：–] ?)*+\)"),
@@ -40,6 +41,11 @@ _AFTER_PARENTHESIS = re.compile(rf"\((?=[ {_COMMAS}]) ?(?:[{_COMMAS}] ?)*+")
 _OPENED = re.compile(rf"\([ {_COMMAS}:–)]")
 _BEFORE_MARK = re.compile(r" (?<![.,،。、，] )(?:(?=[.,،](?:[\s)»”」\"]|\Z))|(?<![a-z/] )(?=[。、，]))")
 """The blank between a word and the mark that belongs to it; one that ends a web address stays."""
+_BEFORE_COMMON = {
+    ",": re.compile(r" ,(?<![.,،。、，] ,)(?=[\s)»”」\"]|\Z)"),
+    ".": re.compile(r" \.(?<![.,،。、，] \.)(?=[\s)»”」\"]|\Z)"),
+}
+"""The same, with the mark, for the two most common: most blanks need no look."""
 _WIDE = "（）「」『』《》。、，،"
 _WIDE_EDITS = (
     (re.compile(rf" ?（ ?(?:[{_COMMAS}:：–] ?)*+）"), ""),
@@ -107,8 +113,9 @@ def tidy_lines(text: str, *, wide: bool = True) -> str:
         for pattern in _EMPTY_PARENTHESES:
             edited = pattern.sub("", edited)
         edited = _AFTER_PARENTHESIS.sub("(", edited)
-    if " ," in edited or " ." in edited:
-        edited = _BEFORE_MARK.sub("", edited)
+    for mark, pattern in _BEFORE_COMMON.items():
+        if f" {mark}" in edited:
+            edited = pattern.sub(mark, edited)
     if wide:
         edited = _tidy_wide(edited)
     return text if edited == text else squeeze(edited)
@@ -116,7 +123,7 @@ def tidy_lines(text: str, *, wide: bool = True) -> str:
 
 def _end_brackets(text: str, bracket: str) -> str:
     *closed, last = text.split(bracket)
-    return bracket.join([*(piece.rstrip(f" {_COMMAS}") for piece in closed), last])
+    return bracket.join([*(piece.rstrip(_BEFORE_BRACKET) for piece in closed), last])
 
 
 def _tidy_wide(text: str) -> str:

@@ -89,10 +89,11 @@ class TemplateReader:
             nonlocal begun
             (start, end), text = match.span(), match.string
             inside = text[start + 2 : end - 2]
-            begins_line = text[start - 1 : start] in "\n"
+            before = text[start - 1 : start]
+            begins_line = before in "\n"
             name, bar, _ = inside.partition("|")
             meaning = known.get(name) or read(name)
-            shown = self._show(meaning, inside, title)
+            shown = "" if meaning.box else self._show(meaning, inside, title)
             if not shown:
                 is_first = begins_line or self._begins_line(text, start, begun)
                 begun = end if is_first else begun
@@ -102,7 +103,7 @@ class TemplateReader:
                 return shown or DYNAMIC
             if shown:
                 return _fit_text(shown, begins_line=begins_line and not meaning.function)
-            return REMOVED if _must_not_meet(text, start, end) else ""
+            return REMOVED if before in "\n]}'" and _must_not_meet(text, start, end) else ""
 
         source = _PARAMETER.sub(_show_default, source)
         return remove_deep_templates(_TEMPLATE.sub(expand_template, source)), boxes
