@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> t
     )
 
 
-@cache
+@lru_cache(1 << 16)
 def words_of_code(name: str) -> str:
     """Return the words that a label stands for if it is a code: `PER` → `person`, `WORK_OF_ART` → `work of art`.
 
@@ -79,6 +79,11 @@ def words_of_code(name: str) -> str:
     """
     folded = class_words(name)
     return _familiar_labels().get(folded.replace(" ", "").replace("-", ""), folded if "_" in name else "")
+
+
+def read_words(name: str) -> str:
+    """Return the words that a label, or a heading in a form, is read as: `person` for `PER`, `Name` and `Person`."""
+    return words_of_code(name) or fold_type(name)
 
 
 @cache

@@ -103,6 +103,11 @@ def _write_page(*rows: Any, **names: Any) -> None:
     write_page(*rows, **names)
 
 
+def _split_names(names: str | bool) -> tuple[str, ...]:
+    """Return the names in a list with commas; none for an option without a value."""
+    return tuple(filter(None, map(str.strip, names.split(",")))) if isinstance(names, str) else ()
+
+
 def redact(
     tagger: str,
     *inputs: opt.FileOrDash,
@@ -117,6 +122,7 @@ def redact(
     undo: Path | None = None,
     edited: opt.Flag = False,
     labels: str = "",
+    patterns: Annotated[str | bool, Parameter(negative="")] = False,
     min_confidence: str = "",
     overwrite: opt.ReplaceJob = False,
     loading: opt.Loading = opt.LOADING,
@@ -157,6 +163,10 @@ def redact(
         With --undo: the redacted file was edited; restore the original of each pseudonym that is left.
     labels
         Labels to find, as in `nerbert tag`.
+    patterns
+        Also replace numbers and addresses that Presidio's recognizers can check, such as card numbers
+        (nerbert[presidio]): those named, as in --patterns=iban,phone,email; with --patterns alone, after the inputs,
+        all of the tagger's language. They win overlaps with entities.
     min_confidence
         Leave entities below this confidence in the text: a number from 0 to 1, or by type: 0.8,city=0.5.
     """
@@ -183,7 +193,16 @@ def redact(
         loading=asdict(loading),
         **asdict(read),
     )
-    kept = tuple(filter(None, map(str.strip, keep.split(","))))
-    job = RedactJob(tag=tags, to=to, how=how, keep=kept, document=document, repeats=repeats, key=key, map=originals)
+    job = RedactJob(
+        tag=tags,
+        to=to,
+        how=how,
+        keep=_split_names(keep),
+        document=document,
+        repeats=repeats,
+        key=key,
+        map=originals,
+        patterns=None if patterns is False else _split_names(patterns),
+    )
     with run.open_executor() as executor:
         redact_files(job, executor)

@@ -22,6 +22,8 @@ from nerbert.labels import fold_type
 from nerbert.records import Example, OpenText, Reason, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json, to_plain
+from nerbert.sentences import SEVERAL_LANGUAGES
+from nerbert.tables import read_columns
 from nerbert.terminal import progress
 from nerbert.training.settings import Section
 from nerbert.words import SPLITTER, check_splitter, split_words
@@ -62,8 +64,9 @@ class OpenTypesSettings(Section):
     Source: NuNER's study of diversity."""
 
     language: str = ""
-    """Language of the texts of `files`, where there is no corpus: a code, or `multilingual`. A tagger splits texts into
-    sentences by its rules; with `multilingual`, by those of the language that each text seems to have. Source: ours."""
+    """Language of the texts of `files`, where there is no corpus: the code of a Wikipedia or its language, or
+    `multilingual`. A tagger splits texts into sentences by its rules; with `multilingual`, by those of the language
+    that each text seems to have. Source: ours."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -73,6 +76,10 @@ class OpenTypesSettings(Section):
             [path.name for path in self.dev],
             "left out without open_types.files, which they are held out for",
         )
+        if self.language:
+            codes = {SEVERAL_LANGUAGES, *chain.from_iterable(read_columns("wikipedias.tsv", "code", "language"))}
+            must = f"{SEVERAL_LANGUAGES!r}, or a code of nerbert/tables/wikipedias.tsv"
+            refuse(self.language not in codes, "open_types.language", self.language, must)
 
 
 class OpenExample(Example):

@@ -87,7 +87,11 @@ class PretrainSettings(TrainSettings):
         cut = self.num_layers != 0 and self.backbone == "fresh"
         refuse(cut, "num_layers", self.num_layers, "0 with backbone = 'fresh', which has fresh_num_layers")
         corpora = [*map(str, self.corpus)]
-        files = bool(self.of(OpenTypesSettings).files)
+        open_types = self.of(OpenTypesSettings)
+        files = bool(open_types.files)
+        language = open_types.language
+        ours = "left out beside a corpus, which has its own language"
+        refuse(bool(language and corpora), "open_types.language", language, ours)
         refuse(len({*corpora}) < len(corpora), "corpus", corpora, "different folders")
         named = f"the corpora in order{', then open_types.files' if files else ''}"
         refuse(

@@ -13,8 +13,9 @@ from operator import attrgetter, itemgetter
 from typing import TypeAlias
 
 from nerbert.errors import InputError, NerbertError, refused
+from nerbert.entity_labels import read_words
 from nerbert.formats.lines import without_surrogates
-from nerbert.labels import OUTSIDE, fold_type, is_signs, spans_from_bio
+from nerbert.labels import OUTSIDE, is_signs, spans_from_bio
 from nerbert.locks import ThreadLock
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
@@ -207,7 +208,7 @@ def shown_words(example: Example, first: int, last: int, type_: str) -> tuple[in
         return first, last
     text = example.text[example.words[first][0] : example.words[last - 1][1]]
     follows = example.text[example.words[last - 1][1] :][:1]
-    is_heading = follows in (":", "：") and fold_type(text) == fold_type(type_)
+    is_heading = follows in (":", "：") and read_words(text) == read_words(type_)
     if is_signs(text) or is_heading:
         return first, first
     return _start_of_code(example, first) if text[0] == "-" else first, last

@@ -246,6 +246,7 @@ class CodeHead(Head):
         ("pay INV-2025-0417, now", [(2, 7, "number")], [("INV-2025-0417", "number")]),
         ("at -5 now", [(1, 3, "number")], [("-5", "number")]),
         ("pay INV-2025", [(2, 3, "number")], []),
+        ("Person: Ada", [(0, 1, "PER"), (2, 3, "PER")], [("Ada", "PER")]),  # a heading of its type, written as a code
     ],
 )
 def test_an_entity_has_the_whole_of_a_code_without_the_comma_beside_it(

@@ -176,8 +176,17 @@ class TaggedParts:
         raise InputError(f"{self._source}: changed while it was read; rerun the command")
 
 
+Amend: TypeAlias = Callable[[str, Sequence[Span]], Sequence[Span]]
+"""Returns the entities to store of a text, given those that the tagger found."""
+
+
 def tag_all(
-    sources: Sequence[InputFile], work: Path, tagger: JobTagger, executor: Executor, offsets: str = OFFSETS[0]
+    sources: Sequence[InputFile],
+    work: Path,
+    tagger: JobTagger,
+    executor: Executor,
+    offsets: str = OFFSETS[0],
+    amend: Amend | None = None,
 ) -> list[TaggedParts]:
     """Return files whose parts are in `work`; tag the missing ones, under a bar over all bytes if known.
 
@@ -190,7 +199,8 @@ def tag_all(
     with progress("rows", None if None in sizes else sum(size or 0 for size in sizes), of_bytes=True) as bar:
         total = bar.items
         parts = chain.from_iterable(file.parts(number) for number, file in enumerate(tagged))
-        for done in executor.map_ordered(partial(_tag_part, tagger=tagger, bar=bar), parts, needs):
+        tag = partial(_tag_part, tagger=tagger, bar=bar, amend=amend)
+        for done in executor.map_ordered(tag, parts, needs):
             tagged[done.file].entities.update(done.entities)
             total += done.rows
             if total > bar.items:  # tagged by an earlier run, or in another process, whose bar is not visible
@@ -211,8 +221,12 @@ class _TaggedPart(NamedTuple):
     before: bool
 
 
-def _tag_part(part: FilePart, tagger: JobTagger, bar: Progress) -> _TaggedPart:
-    tagged = _tag_once(part, lambda: tag_rows(tagger, part.name, part.rows, bar))
+def _tag_part(part: FilePart, tagger: JobTagger, bar: Progress, amend: Amend | None) -> _TaggedPart:
+    def find() -> Iterable[Sequence[Span]]:
+        spans = tag_rows(tagger, part.name, part.rows, bar)
+        return map(amend, [row.text for row in part.rows], spans) if amend else spans
+
+    tagged = _tag_once(part, find)
     entities = Counter(type_ for row in tagged.result for _, _, type_, _ in row)
     return _TaggedPart(part.file, len(part.rows), sum(row.size for row in part.rows), entities, tagged.before)
 

@@ -15,14 +15,16 @@ from typing import IO, Any
 
 from nerbert.artifacts import check_free, publish, publish_job, sha256_of, write_json
 from nerbert.config import check_choice
-from nerbert.errors import InputError, SettingsError, at, few, refused
+from nerbert.errors import InputError, SettingsError, at, few, need, refused
 from nerbert.executors import HERE, Executor
+from nerbert.formats.entity_labels import read_words
 from nerbert.formats.format import check_needs
 from nerbert.formats.jsonl import ANNOTATIONS
 from nerbert.formats.lines import TEXT, TOKENS, file_lines
 from nerbert.records import Document
 from nerbert.schema import json_line, parse_json
 from nerbert.sources.files import writable
+from nerbert.tables import read_columns
 from nerbert.tagger import redact
 from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, check_output, describe_counts, tag_all, target_kind
 from nerbert.tagger.jobs.job import TagJob
@@ -54,11 +56,19 @@ class RedactJob:
     key: Path | None = None
     map: Path | None = None
     """File for the originals."""
+    patterns: tuple[str, ...] | None = None
+    """Labels of checked patterns to redact besides the tagger's entities; (): all of the tagger's language. They win an
+    overlap with an entity."""
 
     def find(self) -> tuple[JobPaths, list[PurePath], str]:
         """Return the inputs, the outputs' names and kind; raise SettingsError or InputError for options that clash."""
         check_choice("--how", self.how, redact.WAYS)
         check_choice("--document", self.document, (FILE, ROW))
+        if self.patterns is not None:
+            known = [label for (label,) in read_columns("patterns.tsv", "label")]
+            for name in self.patterns:
+                check_choice("--patterns", read_words(name), known)
+            need("presidio", "presidio_analyzer")
         if never := [name for name in self.keep if name in (*_NEVER, self.tag.field)]:
             raise SettingsError(f"--keep {never[0]}: has the text, its words or entities, so it can't be kept")
         if self.key and self.how != redact.HASH:
@@ -181,9 +191,15 @@ def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
     tagger = job.tag.load()
     output = Path(job.tag.output or "")
     facts = job.tag.fingerprint(tagger, paths)
+    amend = None
+    if job.patterns is not None:
+        from nerbert.tagger.patterns import CheckedPatterns
+
+        facts["patterns"] = list(job.patterns)
+        amend = CheckedPatterns(job.patterns, tagger.language, tagger.types).add_to
     files = publish_job(output, facts, overwrite=job.tag.overwrite, file=not paths.many)
     with files as (draft, work), TemporaryFile() as notes:
-        tagged = tag_all(paths.sources, work, tagger, executor or HERE)
+        tagged = tag_all(paths.sources, work, tagger, executor or HERE, amend=amend)
         done = [_RedactedRows(job, parts, new, notes, kind) for parts in tagged]
         for name, rows in zip(names, done, strict=True):
             target = draft / name if paths.many else draft

@@ -282,6 +282,8 @@ def test_a_folder_keeps_its_architecture(settings: Make, tmp_path: Path) -> None
         ({"tagging": {"label_smoothing": 0.1}}, "tagging.label_smoothing"),
         ({"zero_shot": {"max_width": 1}}, "zero_shot.max_width"),
         ({"open_types": {"files": [], "dev": ["open.jsonl"]}, "corpus": "c"}, "open_types.dev"),
+        ({"open_types": {"files": ["open.jsonl"], "language": "german"}}, "open_types.language"),
+        ({"open_types": {"files": ["open.jsonl"], "language": "de"}, "corpus": "c"}, "open_types.language"),
     ],
 )
 def test_settings_that_do_not_go_together(settings: Make, changes: dict[str, Any], name: str) -> None:

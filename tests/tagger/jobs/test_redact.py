@@ -3,6 +3,7 @@
 import csv
 import json
 import stat
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -114,6 +115,35 @@ def test_lines_are_redacted_counted_and_restored_to_the_byte(
     capitals.card = {"dev": {"recall": 0.875}}
     assert redact("x.txt", "-o", "again.txt") == 0
     assert "On its dev data it found 87.50 % of the entities." in capsys.readouterr().err
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("kind", ["txt", "jsonl", "csv", "parquet"])
+def test_checked_patterns_are_redacted_counted_and_restored(redact: Redact, capsys: Caught, kind: str) -> None:
+    pytest.importorskip("presidio_analyzer")
+    text = "Ada has GB82 WEST 1234 5698 7654 32, or 030-901820 x@example.org"
+    write_rows("x.jsonl", [{"text": text}])
+    options = ("-o", f"y.{kind}", "--map", "m", "--patterns")
+    assert redact("x.jsonl", *options) == 0
+    counts = capsys.readouterr().err
+    assert "entities redacted: 4 (" in counts
+    assert "bank account number 1" in counts
+    new = "[vowel 1] has [bank account number 1], or [phone number 1] [e-mail address 1]"
+    name = "text" if kind == "txt" else kind
+    assert [row.text for row in read_rows(Path(f"y.{kind}"), name)] == [new]
+    assert exit_code("redact", "--undo", "m", f"y.{kind}", "-o", f"z.{kind}") == 0
+    assert [row.text for row in read_rows(Path(f"z.{kind}"), name)] == [text]
+
+
+def test_patterns_are_refused_before_the_tagger_is_loaded(
+    redact: Redact, capsys: Caught, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("x.txt").write_text("Ada\n")
+    assert redact("x.txt", "-o", "y.txt", "--patterns=iban,card") == 1
+    assert "--patterns 'card': must be one of credit card number, " in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
+    assert redact("x.txt", "-o", "y.txt", "--patterns") == 1
+    assert "pip install 'nerbert[presidio]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])

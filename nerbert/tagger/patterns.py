@@ -1,0 +1,73 @@
+"""Find numbers and addresses by Presidio's recognizers that check what they match (`nerbert/tables/patterns.tsv`).
+
+The words around a match aren't read, so no spaCy model is needed; nothing is fetched. Cost: a number that a person
+mistyped isn't found.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from presidio_analyzer import predefined_recognizers
+from tldextract import TLDExtract
+
+from nerbert.formats.entity_labels import read_words
+from nerbert.records import Span
+from nerbert.sentences import SEVERAL_LANGUAGES
+from nerbert.tables import read_columns
+
+_LEAST = 0.4
+"""Minimum score: Presidio's for a valid phone number; what passes a checksum has 1."""
+_find_domain = TLDExtract(cache_dir=None, suffix_list_urls=())
+"""Knows the domains of its release; Presidio's own fetches a list."""
+_TAKEN = "\0"
+"""Put in place of the characters of patterns that were found."""
+_WORDS = re.compile(r"\w(?:[^\0]*\w)?")
+
+
+class OfflineEmailRecognizer(predefined_recognizers.EmailRecognizer):
+    """Presidio's recognizer of e-mail addresses, without its requests for a list of domains."""
+
+    def validate_result(self, pattern_text: str) -> bool:
+        """Return whether an address has a known domain."""
+        return bool(_find_domain(pattern_text).fqdn)
+
+
+_RECOGNIZERS = vars(predefined_recognizers) | {"EmailRecognizer": OfflineEmailRecognizer}
+
+
+class CheckedPatterns:
+    """The recognizers of some labels, else those for texts in a language; `types` are the tagger's.
+
+    What a recognizer finds has the tagger's type that is read as the same words, else these words for its type.
+    """
+
+    def __init__(self, labels: Iterable[str], language: str, types: Iterable[str]) -> None:
+        wanted = set(map(read_words, labels))
+        own = {read_words(type_): type_ for type_ in types}
+        self._recognizers = [
+            (own.get(label, label), _RECOGNIZERS[name]())
+            for label, name, languages in read_columns("patterns.tsv", "label", "recognizer", "languages")
+            if (label in wanted if wanted else language == SEVERAL_LANGUAGES or languages in ("*", language))
+        ]
+
+    def add_to(self, text: str, spans: Sequence[Span]) -> list[Span]:
+        """Return a text's entities and patterns; patterns win overlaps, among them the longest, then the surest."""
+        matches = [
+            Span(match.start, match.end, type_, confidence=match.score)
+            for type_, recognizer in self._recognizers
+            for match in recognizer.analyze(text, recognizer.supported_entities)
+            if match.score >= _LEAST
+        ]
+        found = list[Span]()
+        for span in sorted(matches, key=lambda span: (span.start - span.end, -span.confidence)):
+            found += _cut_span(text, span)
+            text = text[: span.start] + _TAKEN * (span.end - span.start) + text[span.end :]
+        return [*found, *(part for span in spans for part in _cut_span(text, span))]
+
+
+def _cut_span(text: str, span: Span) -> list[Span]:
+    """Return a span, or, if some of its characters are taken, the words between them."""
+    if _TAKEN not in text[span.start : span.end]:
+        return [span]
+    words = _WORDS.finditer(text, span.start, span.end)
+    return [Span(*match.span(), span.type, confidence=span.confidence) for match in words]
