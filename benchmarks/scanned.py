@@ -21,7 +21,7 @@ from typing import Any
 
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.sites import Site
-from nerbert.corpus.rows import drop_reason
+from nerbert.corpus.page_rows import drop_reason
 from nerbert.corpus.wikitext.scan import scan_page
 
 REMOVED = re.compile(r"<!--.*?-->|<ref[^<>]*/>|<ref.*?</ref\s*>|^[ \t]*[|!*#:;{=][^\n]*", re.S | re.M)

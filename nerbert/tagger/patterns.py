@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from presidio_analyzer import predefined_recognizers
 from tldextract import TLDExtract
 
-from nerbert.formats.entity_labels import read_words
+from nerbert.entity_labels import read_words
 from nerbert.records import Span
 from nerbert.sentences import SEVERAL_LANGUAGES
 from nerbert.tables import read_columns

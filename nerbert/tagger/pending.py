@@ -12,8 +12,8 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import TypeAlias
 
-from nerbert.errors import InputError, NerbertError, refused
 from nerbert.entity_labels import read_words
+from nerbert.errors import InputError, NerbertError, refused
 from nerbert.formats.lines import without_surrogates
 from nerbert.labels import OUTSIDE, is_signs, spans_from_bio
 from nerbert.locks import ThreadLock

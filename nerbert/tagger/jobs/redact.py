@@ -15,9 +15,9 @@ from typing import IO, Any
 
 from nerbert.artifacts import check_free, publish, publish_job, sha256_of, write_json
 from nerbert.config import check_choice
+from nerbert.entity_labels import read_words
 from nerbert.errors import InputError, SettingsError, at, few, need, refused
 from nerbert.executors import HERE, Executor
-from nerbert.formats.entity_labels import read_words
 from nerbert.formats.format import check_needs
 from nerbert.formats.jsonl import ANNOTATIONS
 from nerbert.formats.lines import TEXT, TOKENS, file_lines
