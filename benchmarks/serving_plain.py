@@ -91,7 +91,7 @@ def _warm(settings: Mapping[str, Any]) -> Tag:
 
 
 def _nerbert(folder: str, precision: str) -> Tag:
-    from nerbert.formats.lines import span_json
+    from nerbert.records import span_json
     from nerbert.tagger.tagger import Tagger
 
     tagger = Tagger.load(folder, backend="onnx", precision=precision, threads=1)

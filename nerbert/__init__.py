@@ -327,7 +327,7 @@ def distil(
         exclude=[*map(Path, exclude)],
         min_confidence=thresholds,
         from_=from_,
-        text_field=field,
+        field=field,
         errors=errors,
         overwrite=overwrite,
         executor=executor,

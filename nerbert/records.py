@@ -7,7 +7,7 @@ are also immutable, but several times faster to make.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -70,6 +70,18 @@ class Span:
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end < _BEYOND:
             raise _offset_error("span", self.start, self.end, self.type)
+
+
+SPAN_COLUMNS: Mapping[str, Any] = {part.name: part.type for part in fields(Span) if part.name != "text"}
+"""The fields of a span beside its text, with their types: its cells in a table."""
+SPAN_FIELDS: Mapping[str, Any] = {"text": str, "type": str, **SPAN_COLUMNS}
+"""All fields of a span, in the order that files and answers have them. A field of `Span` is in all of these."""
+
+
+def span_json(span: Span) -> dict[str, Any]:
+    """Return a span as JSON: text, type, character start and end, confidence; fractions have four digits."""
+    values = ((name, getattr(span, name)) for name in SPAN_FIELDS)
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in values}
 
 
 def _offset_error(noun: str, start: int, end: int, type_: str) -> InputError:

@@ -1,6 +1,6 @@
 """`nerbert distil` and `nerbert annotate`: the entities that another model finds train a tagger or become data."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -81,12 +81,10 @@ def distil(
             data=data,
             exclude=exclude or (),
             min_confidence=parse_thresholds(min_confidence),
-            loading={"decoding": decoding, "device": device, "head": head},
-            from_=read.from_,
-            text_field=read.field,
-            errors=read.errors,
+            loading=replace(opt.LOADING, decoding=decoding, device=device, head=head),
             overwrite=overwrite,
             executor=executor,
+            **asdict(read),
         )
         stage(plan, settings, add_check(write_tagger_card))
     print_taggers([output])

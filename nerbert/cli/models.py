@@ -296,10 +296,10 @@ def check(
     tagger: str,
     *,
     renew: opt.Flag = False,
-    backend: opt.Backend = "auto",
+    backend: str = "auto",
     precision: str = "auto",
-    device: opt.Device = "",
-    threads: opt.Threads = 0,
+    device: str = "",
+    threads: int = 0,
     head: opt.Head = "",
     json: opt.Json = False,
 ) -> None:
@@ -313,8 +313,14 @@ def check(
         Tagger's folder or hub name, or a folder of several seeds.
     renew
         Write new predictions into the folder first, by torch in fp32: for a tagger without any, or a changed one.
+    backend
+        torch, onnx or auto, as in `nerbert tag`.
     precision
         bf16, fp32, int8 or auto. Lower precision has a higher tolerance.
+    device
+        Torch's name of a device; default: the GPU if there is one.
+    threads
+        CPU threads; 0 lets the back end choose.
     """
     from nerbert.render.terminal import print_checks
     from nerbert.tagger.self_check import check as run

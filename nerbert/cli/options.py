@@ -10,6 +10,7 @@ from cyclopts import ArgumentCollection, Group, Parameter, UnknownOptionError
 from nerbert.about import DOCS
 from nerbert.errors import SettingsError
 from nerbert.formats.documents import CheckReading, Reading
+from nerbert.model.loading import Loading as TaggerLoading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,36 +99,13 @@ TEXTS = TextsRead()
 Texts = Annotated[TextsRead, Parameter(name="*", group=Group("How texts are read", sort_key=1))]
 Tagger = Annotated[str, Parameter(help="Tagger's folder or hub name.")]
 Head = Annotated[str, Parameter(help="For a tagger whose head is your own code: its module:Class, which is imported.")]
-Backend = Annotated[str, Parameter(help="torch, onnx or auto, as in `nerbert tag`.")]
-Device = Annotated[str, Parameter(help="Torch's name of a device; default: the GPU if there is one.")]
-Threads = Annotated[int, Parameter(help="CPU threads; 0 lets the back end choose.")]
 MinConfidence = Annotated[
     str, Parameter(help="Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5.")
 ]
 
 
-@dataclass(frozen=True)
-class LoadingOptions:
-    """Options for loading a tagger: parameters of `Tagger.load`."""
-
-    decoding: str = ""
-    """legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word independently). For
-    taggers that take labels at run time: flat (default), nested (also those entities inside others that the model is
-    sure of: with GLiNER; hardly ever with minilm) or touching (single-word models: neighbours with the same label are
-    joined)."""
-    on_too_long: str = ""
-    """Sentences longer than the model's window: window (in overlapping parts), error or truncate."""
-    backend: str = "auto"
-    """torch, onnx (after `nerbert export`) or auto: torch on a GPU, else the exported model, else torch."""
-    precision: str = "auto"
-    """bf16, fp32, int8 or auto."""
-    device: Device = ""
-    threads: Threads = 0
-    head: Head = ""
-
-
-LOADING = LoadingOptions()
-Loading = Annotated[LoadingOptions, Parameter(name="*", group=Group("How the tagger is loaded", sort_key=1))]
+LOADING = TaggerLoading()
+Loading = Annotated[TaggerLoading, Parameter(name="*", group=Group("How the tagger is loaded", sort_key=1))]
 
 
 @dataclass(frozen=True)
@@ -146,7 +124,8 @@ class ScoringOptions:
     decoding: str = ""
     """legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word independently). Cells of
     `nerbert benchmark` have both."""
-    backend: Backend = "auto"
+    backend: str = "auto"
+    """torch, onnx or auto, as in `nerbert tag`."""
     precision: str = "auto"
     """bf16, fp32, int8 or auto, as in `nerbert tag`."""
     head: Head = ""

@@ -1,6 +1,5 @@
 """`nerbert serve`, `nerbert label`, `nerbert mcp`: taggers behind HTTP, a labelling page, and tools of an assistant."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -70,7 +69,7 @@ def serve(
         protocols=tuple(protocols or ()),
         labels=labels,
         min_confidence=min_confidence,
-        loading=asdict(loading),
+        loading=loading,
         limits=limits,
     )
     run(job, check=check)
@@ -152,7 +151,7 @@ def mcp(
         taggers=(tagger,),
         labels=labels,
         min_confidence=min_confidence,
-        loading=asdict(loading),
+        loading=loading,
         limits=Limits(workers=1, batch=1 << 15, deadline=60_000),  # one client, so its texts don't wait for others
     )
     serve_mcp(job)

@@ -14,7 +14,6 @@ from nerbert.errors import InputError, SettingsError
 _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
 """Compiled operations that torch caches on a CPU, one per batch shape. Its default of 1,024 lets memory grow by
 hundreds of MB over a million words, and isn't faster (docs/results/2026-11-22-labels.md)."""
-TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 def tag(
@@ -27,7 +26,7 @@ def tag(
     min_confidence: opt.MinConfidence = "",
     offsets: str = "characters",
     overwrite: opt.ReplaceJob = False,
-    text: TextItself = None,
+    text: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     server: str = "",
     loading: opt.Loading = opt.LOADING,
     read: opt.Texts = opt.TEXTS,
@@ -83,7 +82,7 @@ def tag(
         labels=labels,
         min_confidence=min_confidence,
         overwrite=overwrite,
-        loading=asdict(loading),
+        loading=loading,
         text=text,
         **asdict(read),
     )
@@ -190,7 +189,7 @@ def redact(
         labels=labels,
         min_confidence=min_confidence,
         overwrite=overwrite,
-        loading=asdict(loading),
+        loading=loading,
         **asdict(read),
     )
     job = RedactJob(

@@ -27,6 +27,7 @@ from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import SILVER, ModelFolder, TaggerHook, read_card
 from nerbert.model.heads import NEEDS_LABELS, Head
+from nerbert.model.loading import DEFAULTS, Loading
 from nerbert.process import check_alone
 from nerbert.records import Document, EntityLabel, Example, Span
 from nerbert.rng import uniform
@@ -81,10 +82,10 @@ class DistilPlan:
     exclude: Sequence[Path] = ()
     """Files of sentences that silver sentences may not share consecutive words with."""
     min_confidence: float | Mapping[str, float] | None = None
-    loading: Mapping[str, Any] = field(default_factory=dict)
-    """Other parameters of `Tagger.load` for the teacher: decoding, device, head."""
+    loading: Loading = DEFAULTS
+    """Of the teacher, but for the threads, which are those of the settings."""
     from_: str = ""
-    text_field: str = TEXT
+    field: str = TEXT
     errors: str = ERRORS[0]
     overwrite: bool = False
     executor: Executor | None = None
@@ -94,7 +95,7 @@ class DistilPlan:
 def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None = None) -> SilverCounts:
     """Train a tagger on a teacher's entities in texts, and on labelled sentences; the same call resumes it."""
     check_alone("distillation")
-    sources = find_sources(plan.texts, plan.from_, field=plan.text_field, errors=plan.errors)
+    sources = find_sources(plan.texts, plan.from_, field=plan.field, errors=plan.errors)
     chosen = objective_for(plan.encoder, settings, SOFT)
     at_run_time = not settings.objective and chosen.objective != SOFT
     settings = replace(chosen, source_head="new") if at_run_time else chosen
@@ -181,7 +182,8 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
         )
     if names:
         check_thresholds(plan.min_confidence, names)
-    teacher = Tagger.load(plan.teacher, thresholds=plan.min_confidence, threads=settings.threads, **plan.loading)
+    loading = replace(plan.loading, threads=settings.threads)
+    teacher = Tagger.load(plan.teacher, thresholds=plan.min_confidence, **vars(loading))
     if teacher.decoding == "nested":
         why = "its entities may be nested, which no student learns; give --decoding flat or touching"
         raise SettingsError(f"{plan.teacher}: {why}")

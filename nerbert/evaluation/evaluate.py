@@ -257,7 +257,7 @@ def evaluate(
     judge = _Judge(gold, learnt, given)
     results = dict[str, _Judged]()
     for name, folder in folders.items():
-        opened = open_tagger(folder, thresholds=thresholds, reading=reading, **loading)
+        opened = open_tagger(folder, reading=reading, **loading, thresholds=thresholds)
         scored = judge.tag(_ask_for(opened, judge.asked, given, thresholds))
         if kept:
             kept(scored)
@@ -288,21 +288,18 @@ def holds_predictions(source: str | Path) -> bool:
 def open_tagger(
     tagger: str | Path | Tagger,
     *,
-    thresholds: float | Mapping[str, float] | None = None,
     reading: Reading | None = None,
     **loading: Any,
 ) -> Tagger:
     """Return a loaded tagger as it is, load a folder, or wrap a file's predictions; raise SettingsError for options
     that apply only to a folder.
     """
-    if isinstance(tagger, Tagger):
-        loading["thresholds"] = thresholds
-    elif holds_predictions(tagger):
+    if not isinstance(tagger, Tagger):
+        if not holds_predictions(tagger):
+            return Tagger.load(tagger, **loading)
         head = PredictionFile(Path(tagger), reading or Reading())
-        tagger = Tagger(head, SPLITTER, "en", thresholds=thresholds_of(thresholds, None, head.types))
+        tagger = Tagger(head, SPLITTER, "en", thresholds=thresholds_of(loading.pop("thresholds"), None, head.types))
         tagger.card = {SIGNS: True}
-    else:
-        return Tagger.load(tagger, thresholds=thresholds, **loading)
     if options := [name for name, value in loading.items() if value not in ("", "auto", None)]:
         names = " and ".join(options)
         raise SettingsError(f"{names}: only for a tagger's folder; a loaded one has its own: see Tagger.load")
@@ -470,7 +467,7 @@ def evaluate_open(
 
     `labels` maps types to other names, `loading` is as in `Tagger.load`. Raise InputError for a tagger of fixed types.
     """
-    loaded = open_tagger(tagger, thresholds=thresholds, **loading)
+    loaded = open_tagger(tagger, **loading, thresholds=thresholds)
     if loaded.types and not loaded.labels:
         raise InputError(f"{path}: asks for its own types, but this tagger finds only the types that it was trained on")
     texts = list(read_open_types(path))

@@ -16,22 +16,13 @@ import pyarrow.parquet as pq
 
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.jsonl import text_in
-from nerbert.formats.lines import ERRORS, SPANS, TEXT, TOKENS, Stream, decode_line, span_json, without_surrogates
-from nerbert.records import Document
+from nerbert.formats.lines import ERRORS, SPANS, TEXT, TOKENS, Stream, decode_line, without_surrogates
+from nerbert.records import SPAN_FIELDS, Document, span_json
 
 _BATCH_BYTES = 1 << 18
 _MOST_ROWS = 2_000
-SPAN_LIST = pa.list_(
-    pa.struct(
-        [
-            ("text", pa.string()),
-            ("type", pa.string()),
-            ("start", pa.int32()),
-            ("end", pa.int32()),
-            ("confidence", pa.float64()),
-        ]
-    )
-)
+_TYPES = {str: pa.string(), int: pa.int32(), float: pa.float64()}
+SPAN_LIST = pa.list_(pa.struct([(name, _TYPES[type_]) for name, type_ in SPAN_FIELDS.items()]))
 """The type of the column `spans`."""
 _SPANS = pa.field(SPANS, SPAN_LIST)
 

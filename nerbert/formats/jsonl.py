@@ -15,10 +15,10 @@ from nerbert.formats.conll import example_of
 from nerbert.formats.documents import find_words
 from nerbert.formats.exports import Token, token_words
 from nerbert.formats.format import Abilities, TextWriter, WritingRows
-from nerbert.formats.lines import SPANS, TEXT, TOKENS, Stream, checked_words, span_json
+from nerbert.formats.lines import SPANS, TEXT, TOKENS, Stream, checked_words
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
-from nerbert.records import Document, Example, Repairs, Span
+from nerbert.records import Document, Example, Repairs, Span, span_json
 from nerbert.schema import check_value
 
 _TEXTS = (TEXT, "sentence", "content", "document", "full_text", "input")

@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
 from nerbert.errors import InputError, at
-from nerbert.records import Document, Span
+from nerbert.records import Document
 from nerbert.sources.files import BOM
 
 TEXT, TOKENS, SPANS = "text", "tokens", "spans"
@@ -166,17 +166,6 @@ def checked_words(value: object, field: str) -> list[str]:
         if not isinstance(word, str) or not word:
             raise InputError(f"field {field!r}: word {index} (from 0) is {word!r:.60}: must be a nonempty text")
     return value
-
-
-def span_json(span: Span) -> dict[str, str | int | float]:
-    """Return a span as JSON: text, type, character start and end, confidence."""
-    return {
-        "text": span.text,
-        "type": span.type,
-        "start": span.start,
-        "end": span.end,
-        "confidence": round(span.confidence, 4),
-    }
 
 
 @contextmanager

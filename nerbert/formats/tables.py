@@ -22,7 +22,7 @@ from nerbert.formats.json_files import json_spans
 from nerbert.formats.jsonl import text_of
 from nerbert.formats.lines import LONGEST_LINE, Line, Stream, file_lines, spool
 from nerbert.formats.schemes import find_scheme, is_tag
-from nerbert.records import Document, Repairs, Span
+from nerbert.records import SPAN_COLUMNS, Document, Repairs, Span, span_json
 from nerbert.sources.files import BOM
 
 _ID, _TEXT, _START, _END, _LABEL, _CONFIDENCE = "id", "text", "start", "end", "label", "confidence"
@@ -141,15 +141,16 @@ class Tables:
                 table = csv.writer(stream, delimiter="," if path.suffix.lower() == ".csv" else "\t")
                 reserved = {word for role, words in _NAMES.items() if role != _DOCUMENT for word in words.split()}
                 head = [_FIELD + name if name.startswith(_FIELD) or _fold(name) in reserved else name for name in names]
-                table.writerow([_ID, _TEXT, _START, _END, _LABEL, _CONFIDENCE, *head])
+                columns = [_LABEL if name == "type" else name for name in SPAN_COLUMNS]
+                table.writerow([_ID, _TEXT, *columns, *head])
                 for number, document in enumerate(again(), 1):
                     fields = _with_group(document)
                     first = [f"{number}" if numbered else _cell(fields[_ID]), document.text]
                     last = [_cell(fields.get(name)) for name in names]
                     for span in document.spans:
-                        table.writerow([*first, span.start, span.end, span.type, round(span.confidence, 4), *last])
+                        table.writerow([*first, *map(span_json(span).get, SPAN_COLUMNS), *last])
                     if not document.spans:
-                        table.writerow([*first, "", "", "", "", *last])
+                        table.writerow([*first, *[""] * len(columns), *last])
 
 
 def _find_form(path: Path, lines: Callable[[], Iterator[Line]]) -> tuple[TableForm, bool]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from nerbert.errors import InputError, few
 from nerbert.formats.arrow_rows import batch_texts, tagged_table
 from nerbert.formats.lines import ERRORS, SPANS, TEXT, TOKENS
+from nerbert.model.loading import Loading
 from nerbert.tagger.jobs.files import tag_rows
 from nerbert.tagger.jobs.job import TagJob
 from nerbert.tagger.spans import OFFSETS, counted_spans
@@ -43,7 +44,7 @@ class Tagging:
             offsets=offsets,
             errors=errors,
             output=Path("spans.parquet"),
-            loading={"threads": 1, **loading},
+            loading=Loading(**{"threads": 1, **loading}),
         )
         self._job.find()  # raises for a wrong option before the model is loaded
         self._tagger = self._job.load()

@@ -47,14 +47,7 @@ def mcp_server(job: ServeJob) -> MCPServer[None]:
         try:
             served, of_texts = await service.tag(texts, Ask(labels=labels, thresholds=min_confidence))
             results = [
-                TextResult(
-                    [
-                        FoundEntity(span.text, span.type, span.start, span.end, round(span.confidence, 4))
-                        for span in spans
-                    ],
-                    len(spans.text),
-                    spans.read,
-                )
+                TextResult([FoundEntity(**values) for values in spans.to_dicts()], len(spans.text), spans.read)
                 for spans in of_texts
             ]
         except NerbertError as error:

@@ -18,6 +18,7 @@ from nerbert.model.backbone import load_tokenizer, quiet
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Head
 from nerbert.model.linear import Scorer, word_scores
+from nerbert.model.loading import Loading
 from nerbert.model.quantisation import quantise
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, pad_windows
@@ -48,18 +49,12 @@ Traced: TypeAlias = Mapping[str, tuple[Any, Mapping[int, str]]]
 """Inputs of a graph to be, by name: an example, and the names of the dimensions that vary."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeadOptions:
-    """How a tagger computes, handles long sentences and chooses tags."""
+@dataclass(frozen=True)
+class HeadOptions(Loading):
+    """How a tagger computes, handles long sentences and chooses tags (`decoding` "": what is usual for the head)."""
 
-    backend: str = "auto"
-    precision: str = "auto"
-    device: str = ""
-    threads: int = 0
-    longest: int = LONGEST
     on_too_long: str = "window"
-    decoding: str = ""
-    """"": what is usual for the head."""
+    longest: int = LONGEST
     window: int = 0
     """As in `SubwordTokenizer`."""
 

@@ -1,22 +1,25 @@
 """The answers of a server, which its client reads: entities of texts, models, errors."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, make_dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from nerbert.records import SPAN_FIELDS, Span
+
 Unit = Literal["characters", "utf-16", "bytes"]
+_Share = Annotated[float, Field(ge=0, le=1)]
 
-
-@dataclass(frozen=True, slots=True)
-class FoundEntity:
-    """An entity: `start` and `end` (exclusive) in the text."""
-
-    text: str
-    type: str
-    start: int
-    end: int
-    confidence: Annotated[float, Field(ge=0, le=1)]
+if TYPE_CHECKING:
+    FoundEntity = Span
+else:
+    FoundEntity = make_dataclass(
+        "FoundEntity",
+        [(name, _Share if type_ is float else type_) for name, type_ in SPAN_FIELDS.items()],
+        namespace={"__doc__": "An entity: `start` and `end` (exclusive) in the text."},
+        frozen=True,
+        slots=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

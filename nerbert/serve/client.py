@@ -30,7 +30,7 @@ from nerbert.errors import (
     unknown,
 )
 from nerbert.formats.lines import without_surrogates
-from nerbert.records import EntityLabel, Example, Span
+from nerbert.records import SPAN_FIELDS, EntityLabel, Example, Span
 from nerbert.schema import LARGEST_FILE, parse_json
 from nerbert.serve.answers import Refusal, ServedModel, ServedModels, TagAnswer, TextResult
 from nerbert.serve.settings import TOKEN
@@ -287,7 +287,7 @@ def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
 
 def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
     """Return a text's entities; raise InputError if they don't match the text."""
-    spans = [Span(entity.start, entity.end, entity.type, entity.text, entity.confidence) for entity in result.spans]
+    spans = [Span(**{name: getattr(entity, name) for name in SPAN_FIELDS}) for entity in result.spans]
     sent = without_surrogates(text)
     in_characters = character_spans(text, spans, offsets)
     fits = all(span.end <= len(text) and sent[span.start : span.end] == span.text for span in in_characters)

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -179,8 +180,8 @@ def operations_of(protocol: str) -> Sequence[Operation]:
 
 def list_entities(spans: Iterable[Span], *names: str) -> list[dict[str, Any]]:
     """Return entities as objects: text, type, start, end and confidence under these names."""
-    rows = ((span.text, span.type, span.start, span.end, span.confidence) for span in spans)
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    values = attrgetter("text", "type", "start", "end", "confidence")
+    return [dict(zip(names, values(span), strict=True)) for span in spans]
 
 
 def refuse(name: str, value: object, why: str) -> None:

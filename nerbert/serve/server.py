@@ -12,14 +12,14 @@ import signal
 import socket
 import threading
 import webbrowser
-from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbert.entity_labels import parse_labels
 from nerbert.errors import InputError, SettingsError, need, refused
+from nerbert.model.loading import DEFAULTS, Loading
 from nerbert.serve.settings import TOKEN, Limits, is_loopback
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds
@@ -49,8 +49,7 @@ class ServeJob:
     protocols: tuple[str, ...] = ()
     labels: str = ""
     min_confidence: str = ""
-    loading: Mapping[str, Any] = field(default_factory=dict)
-    """Other parameters of `Tagger.load`."""
+    loading: Loading = DEFAULTS
     limits: Limits
     labelling: "LabelJob | None" = None
     """The data to label on the page."""
@@ -97,7 +96,7 @@ class ServeJob:
 
     def load(self, source: str) -> Tagger:
         """Load a tagger, with the labels to find by default unless it has its own types."""
-        tagger = Tagger.load(source, thresholds=parse_thresholds(self.min_confidence), **self.loading)
+        tagger = Tagger.load(source, thresholds=parse_thresholds(self.min_confidence), **vars(self.loading))
         own_types = tagger.with_default_labels().types
         return tagger if own_types or not self.labels else tagger.with_labels(parse_labels(self.labels))
 

@@ -80,7 +80,7 @@ def model_of(served: Served) -> ServedModel:
     default = tagger.with_default_labels()
     named = default if default.types else tagger.with_labels(["name"])
     answering = str(named.answering)
-    if tagger.origin and (too_long := dict(tagger.origin.options)["on_too_long"]):
+    if tagger.origin and (too_long := tagger.origin.loading.on_too_long):
         answering += f", on_too_long {too_long}"
     return ServedModel(
         served.name,

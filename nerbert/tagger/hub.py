@@ -12,6 +12,7 @@ from typing import Any
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists
 from nerbert.model.folder import CARD, EXPORTED, PRETRAINED, WEIGHTS, ModelFolder, read_card
+from nerbert.model.loading import Loading
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Origin:
     """The folder and options that a tagger was loaded with; `weights` are each file's name, size and time of change."""
 
     folder: str
-    options: tuple[tuple[str, Any], ...]
+    loading: Loading
     weights: tuple[tuple[str, int, int], ...]
 
 

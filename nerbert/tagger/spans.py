@@ -16,7 +16,7 @@ import regex
 
 from nerbert.config import check
 from nerbert.errors import MissingExtra, visible
-from nerbert.records import Span
+from nerbert.records import SPAN_FIELDS, Span, span_json
 
 OFFSETS = ("characters", "utf-16", "bytes")
 _MOST_CHARACTERS, _MOST_ENTITIES = 50_000, 1000
@@ -28,7 +28,8 @@ _TEXT = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.9;unicode-bid
 _ENTITY = "color:inherit;background:hsla({0},75%,50%,.22);border-bottom:2px solid hsl({0},60%,50%);padding:1px 3px"
 _LABEL = "font-size:.75em;font-weight:600"
 _NOTE = "font-size:.85em;font-style:italic"
-_COLUMNS = {"start": "int64", "end": "int64", "text": "object", "type": "object", "confidence": "float64"}
+_DTYPES = {str: "object", int: "int64", float: "float64"}
+_COLUMNS = {name: _DTYPES[type_] for name, type_ in {"start": int, "end": int, **SPAN_FIELDS}.items()}
 
 
 class Spans(list[Span]):
@@ -48,9 +49,7 @@ class Spans(list[Span]):
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the spans as in JSON (`nerbert tag --json`): text, type, start, end, confidence."""
-        from nerbert.formats.lines import span_json
-
-        return [span_json(span) for span in self]
+        return list(map(span_json, self))
 
     def to_pandas(self) -> Any:
         """Return a DataFrame of the columns start, end, text, type and confidence."""

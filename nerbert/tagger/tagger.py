@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ from nerbert.metrics.calibration import temperature_of, uncalibrate
 from nerbert.model.folder import FILES, SIGNS, ModelFolder, read_card, seed_folders
 from nerbert.model.head_kinds import LONGEST, HeadOptions, head_kind
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
+from nerbert.model.loading import Loading
 from nerbert.process import in_worker
 from nerbert.records import EntityLabel, Example
 from nerbert.sentences import splitter_for
@@ -109,14 +111,16 @@ class Tagger:
         folder = ModelFolder.open(source, "tagger").check()
         weights = weights_of(folder)
         card = folder.card
+        loading = Loading(decoding, on_too_long, backend, precision, device, threads, head)
         settings = HeadOptions(
+            decoding or str(card.get("decoding") or ""),
+            on_too_long or str(card.get("on_too_long") or "window"),
             backend,
             precision,
             device,
             threads,
+            head,
             int(card.get("max_length") or LONGEST),
-            on_too_long or str(card.get("on_too_long") or "window"),
-            decoding or str(card.get("decoding") or ""),
             int(card.get("window_length") or 0),
         )
         opened = head_kind(folder, head).open(folder, settings)
@@ -127,16 +131,7 @@ class Tagger:
         tagger = cls(opened, splitter, language, thresholds=bounds, offsets=offsets)
         tagger._chosen = thresholds
         tagger.temperature = temperature_of(card)
-        options = {
-            "backend": backend,
-            "precision": precision,
-            "device": device,
-            "threads": threads,
-            "decoding": decoding,
-            "on_too_long": on_too_long,
-            "head": head,
-        }
-        tagger.origin = Origin(os.path.abspath(folder.name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
+        tagger.origin = Origin(os.path.abspath(folder.name), loading, weights)  # noqa: PTH100  (links stay)
         tagger.card = card
         check_loaded(tagger, folder.path)
         return tagger
@@ -475,10 +470,10 @@ def _load_again(
     """Return a tagger that was pickled; raise InputError if its folder holds other weights now."""
     if weights_of(ModelFolder(origin.folder)) != origin.weights:
         raise InputError(f"{origin.folder}: is gone, or holds other weights than when the tagger was loaded")
-    options = dict(origin.options)
+    loading = origin.loading
     if in_worker():
-        options["threads"] = options["threads"] or 1
-    tagger = tagger_class.load(origin.folder, **options, offsets=offsets)
+        loading = replace(loading, threads=loading.threads or 1)
+    tagger = tagger_class.load(origin.folder, **vars(loading), offsets=offsets)
     tagger.temperature, tagger._chosen = temperature, chosen
     tagger = tagger.with_labels(labels) if labels else tagger
     tagger.thresholds = {**tagger.thresholds, **thresholds}  # with the names' own objects, so a pickle stays the same

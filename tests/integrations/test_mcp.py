@@ -16,6 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 
 from nerbert.integrations.mcp import mcp_server
+from nerbert.model.loading import Loading
 from nerbert.serve.server import ServeJob
 from nerbert.serve.settings import Limits
 from nerbert.tagger.tagger import Tagger
@@ -44,7 +45,7 @@ class NoisyKind(ToldKind):
 
 def asked(ask: Callable[[Client], Awaitable[Any]], tagger: Path, labels: str = "", **loading: Any) -> Any:
     """Return what a client is told by a server of its process."""
-    server = mcp_server(ServeJob(taggers=(str(tagger),), labels=labels, loading=loading, limits=Limits()))
+    server = mcp_server(ServeJob(taggers=(str(tagger),), labels=labels, loading=Loading(**loading), limits=Limits()))
 
     async def run() -> Any:
         async with Client(server) as client:

@@ -8,6 +8,7 @@ import pytest
 
 from nerbert.errors import InputError, few
 from nerbert.model.heads import Head
+from nerbert.model.loading import Loading
 from nerbert.records import EntityLabel
 from nerbert.tagger.hub import Origin
 from nerbert.tagger.jobs.job import TagJob
@@ -75,7 +76,7 @@ def test_tag_says_what_the_folder_decides(
     weights: str, constants: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tagger = fixed({"ship": 0.8})
-    tagger.origin = Origin(str(tmp_path), (), ())
+    tagger.origin = Origin(str(tmp_path), Loading(), ())
     (tmp_path / "onnx").mkdir()
     (tmp_path / weights).write_bytes(b"")
     (tmp_path / "in.txt").write_text("A ship and a SHIP.\n")
@@ -88,6 +89,6 @@ def test_tag_says_what_the_folder_decides(
     for options, note in (((), both), (("--precision", "int8"), own), (("--min-confidence", "0"), both[: -len(own)])):
         assert exit_code("tag", "my-tagger", tmp_path / "in.txt", *options) == 0
         assert capfd.readouterr().err == (f"my-tagger: {note.removesuffix('; ')}\n" if note else "")
-    job = TagJob(tagger="x", loading={"backend": "onnx"}, min_confidence="0.5")
+    job = TagJob(tagger="x", loading=Loading(backend="onnx"), min_confidence="0.5")
     assert job.load() is tagger
     assert capfd.readouterr().err == ""

@@ -28,7 +28,7 @@ TEXTS = [{text!r} * (1 + number % 3) for number in range(8)]
 
 def threads(tagger):
     torch = sys.modules.get("torch")
-    return [dict(tagger.origin.options)["threads"], torch.get_num_threads() if torch else 1]
+    return [tagger.origin.loading.threads, torch.get_num_threads() if torch else 1]
 
 
 def entities():

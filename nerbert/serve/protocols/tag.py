@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import to_json
 
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.formats.lines import span_json
+from nerbert.records import span_json
 from nerbert.schema import parse_json
 from nerbert.serve.answers import Unit
 from nerbert.serve.protocol import Call, Gone, LabelQuery, Strings

@@ -10,15 +10,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import IO, NamedTuple, NoReturn, TypeAlias
+from typing import IO, Any, NamedTuple, NoReturn
 
 from nerbert.artifacts import Made, artifact, check_free
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.executors import Executor, Resources
 from nerbert.formats.format import formats_of_suffix
-from nerbert.records import Document, Example, Repairs, Span
+from nerbert.records import SPAN_COLUMNS, Document, Example, Repairs, Span
 from nerbert.tagger.foreign import tell_foreign, tell_not_found
 from nerbert.tagger.self_check_answers import JobTagger
 from nerbert.tagger.spans import OFFSETS, counted_spans
@@ -121,8 +122,8 @@ class FilePart(NamedTuple):
     digest: str
 
 
-Entity: TypeAlias = tuple[int, int, str, float]
-"""Start, end, type and confidence."""
+_values = attrgetter(*SPAN_COLUMNS)
+"""Returns what a part has of a span: all but its text."""
 
 
 class TaggedParts:
@@ -154,7 +155,8 @@ class TaggedParts:
         number = 0
         for number, part in enumerate(self._parts(0, Repairs()), 1):  # noqa: B007
             for row, entities in zip(part.rows, _tag_once(part, self._refuse_change).result, strict=True):
-                spans = [Span(*entity[:3], row.text[entity[0] : entity[1]], entity[3]) for entity in entities]
+                bare = [Span(**dict(zip(SPAN_COLUMNS, entity, strict=True))) for entity in entities]
+                spans = [replace(span, text=row.text[span.start : span.end]) for span in bare]
                 yield replace(row, spans=tuple(counted_spans(row.text, spans, self._offsets)))
         if number != self.count:
             self._refuse_change()
@@ -227,18 +229,19 @@ def _tag_part(part: FilePart, tagger: JobTagger, bar: Progress, amend: Amend | N
         return map(amend, [row.text for row in part.rows], spans) if amend else spans
 
     tagged = _tag_once(part, find)
-    entities = Counter(type_ for row in tagged.result for _, _, type_, _ in row)
+    type_ = [*SPAN_COLUMNS].index("type")
+    entities = Counter(entity[type_] for row in tagged.result for entity in row)
     return _TaggedPart(part.file, len(part.rows), sum(row.size for row in part.rows), entities, tagged.before)
 
 
-def _tag_once(part: FilePart, find: Callable[[], Iterable[Iterable[Span]]]) -> Made[list[list[Entity]]]:
+def _tag_once(part: FilePart, find: Callable[[], Iterable[Iterable[Span]]]) -> Made[list[list[Any]]]:
     """Return the entities of each row of a part; find and keep them unless an earlier run did."""
     return artifact(
         part.mark,
         part.digest,
         [],
-        lambda: [[(span.start, span.end, span.type, span.confidence) for span in spans] for spans in find()],
-        list[list[Entity]],
+        lambda: [list(map(_values, spans)) for spans in find()],
+        list[list[Any]],
     )
 
 

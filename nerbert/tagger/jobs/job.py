@@ -3,10 +3,9 @@
 A file is tagged in parts that depend only on the input. Cost: a part's last batch is smaller.
 """
 
-import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -24,6 +23,7 @@ from nerbert.formats.jsonl import tagged_document
 from nerbert.formats.lines import ERRORS
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
+from nerbert.model.loading import DEFAULTS, Loading
 from nerbert.model.onnx import read_exported
 from nerbert.records import Repair, Repairs
 from nerbert.sources.files import writable
@@ -64,8 +64,7 @@ class TagJob:
     """Labels to find, in the syntax of `parse_labels`; "": the types that the tagger was trained on."""
     min_confidence: str = ""
     overwrite: bool = False
-    loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Other parameters of `Tagger.load`: back end, precision, device, threads, decoding, on_too_long."""
+    loading: Loading = DEFAULTS
 
     def find(self) -> tuple[JobPaths, str]:
         """Return the files to tag and the kind of the output; raise SettingsError for options that clash."""
@@ -93,7 +92,7 @@ class TagJob:
         if self.offsets != OFFSETS[0] and not kinds.can(kind, "for_programs"):
             why = "has no offsets for programs" if kinds.keeps_rows(kind) else "counts as its own readers do"
             raise SettingsError(f"--offsets {self.offsets}: {kind} {why}; choose jsonl or parquet")
-        if self.loading.get("decoding") == "nested" and not abilities(kinds.kind_named(kind)).nested:
+        if self.loading.decoding == "nested" and not abilities(kinds.kind_named(kind)).nested:
             nested = ", ".join(name for name in kinds.known_kinds() if abilities(kinds.kind_named(name)).nested)
             raise SettingsError(f"--decoding nested: {kind} can't hold entities inside others; choose one of {nested}")
 
@@ -103,7 +102,7 @@ class TagJob:
         least = parse_thresholds(self.min_confidence)
         if Path(self.tagger).is_file():
             raise InputError(f"{self.tagger}: is read as the tagger, which comes first; give a tagger before it")
-        loaded = Tagger.load(self.tagger, thresholds=least, **self.loading)
+        loaded = Tagger.load(self.tagger, thresholds=least, **vars(self.loading))
         tagger = loaded.for_labels(labels)
         if not tagger.types:
             raise InputError(f"{self.tagger}: {NEEDS_LABELS}")
@@ -115,7 +114,7 @@ class TagJob:
 
     def _list_defaults(self, tagger: Tagger) -> Iterator[str]:
         """Yield notes on defaults from the tagger's folder: int8 instead of more exact weights, thresholds."""
-        automatic = all(self.loading.get(name, "auto") == "auto" for name in ("backend", "precision"))
+        automatic = self.loading.backend == self.loading.precision == "auto"
         folder = tagger.origin.folder if tagger.origin else ""
         exported = read_exported(folder) if automatic and "int8" in tagger.head.name.split() else None
         if exported and not exported.card.constants and ModelFolder(folder).backend == "torch":
@@ -126,7 +125,7 @@ class TagJob:
 
     def fingerprint(self, tagger: JobTagger, paths: JobPaths) -> dict[str, Any]:
         """Return all that entities depend on, except the inputs' content, which each part's digest covers."""
-        loading = {name: self.loading.get(name) for name in ("decoding", "on_too_long", "head")}
+        loading = {name: getattr(self.loading, name) for name in ("decoding", "on_too_long", "head")}
         return {
             "format": _FORMAT,
             "made_by": f"nerbert {__version__}",
