@@ -13,7 +13,7 @@ from itertools import chain
 from operator import attrgetter
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn, TypeAlias
 
 from nerbert.artifacts import Made, artifact, check_free
 from nerbert.errors import InputError, NerbertError, SettingsError, at
