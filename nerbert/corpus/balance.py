@@ -74,6 +74,8 @@ def tabulate(counts: Mapping[Multiset, int]) -> CategorySets:
     mentions = np.fromiter(map(len, keys), np.int64, len(keys))
     numbers = np.fromiter((columns[name] for key in keys for name in key), np.int32, int(mentions.sum()))
     starts = np.cumsum(mentions) - mentions
+    # A run of equal numbers is one distinct category; a row's start begins a run even after
+    # an equal number, as between the rows `(A, B)` and `(B, C)`
     first = np.ones(len(numbers), dtype=bool)
     first[1:] = numbers[1:] != numbers[:-1]
     first[starts] = True
@@ -111,9 +113,11 @@ class Rates:
 
     def expect_copies(self, categories: Iterable[str]) -> float:
         """Return r of a sentence with these categories (with repeats, in any order); unseen ones are ignored."""
+        # Categories of validation need not occur among the counted train sentences
         weighted = [category for category in categories if category in self.weights]
         if not weighted:
             return 0.0
+        # The two methods weight a sentence differently: by mention, or by distinct category
         if self.method == "fit":
             return exp(fsum(self.weights[category] for category in weighted) / len(weighted))
         return fsum(self.weights[category] for category in set(weighted))
@@ -126,6 +130,7 @@ def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: fl
     if not table.sentences.any():
         raise SettingsError("no sentence holds a category: there is nothing to draw from")
     before = table.by_category(table.sentences)
+    # Divided by the largest count first, so that powers stay within 0 and 1
     powers = (before / before.max()) ** alpha
     shares = powers / powers.sum()
     iterations = 0
@@ -152,6 +157,7 @@ def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: fl
 
 def exponent(before: Mapping[str, float], after: Mapping[str, float]) -> float | None:
     """Return the least-squares slope of log `after` over log `before`, for keys in both; None if there are too few."""
+    # A category without mentions, before or after, has no logarithm
     both = [name for name, count in before.items() if count > 0 and after.get(name, 0) > 0]
     return _slope(np.array([before[name] for name in both]), np.array([after[name] for name in both]))
 
@@ -189,6 +195,7 @@ def fit(table: CategorySets, target: Floats, total: float) -> tuple[Floats, int]
         ratio = target / before
         step = np.log(before * (float(after.sum()) / float(before @ ratio) * ratio) / after)
         error = float(np.sqrt(np.mean(step**2)))
+        # Rounds can get worse: if no weights fit exactly, the last round needn't be the best
         if error < least:
             best, least = logs, error
         errors.append(least)

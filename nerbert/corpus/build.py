@@ -77,6 +77,7 @@ def build_corpus(
     executor: Executor = HERE,
 ) -> BuiltCorpus:
     """Build a corpus in `plan.output` (NER-BERT §2); `card` adds a data card to the unfinished folder."""
+    # Faults of the settings, of own steps and of the output appear before any input is read
     own_steps = open_own_steps(settings)
     check_free(plan.output, overwrite=plan.overwrite)
     with _open_dumps(plan.dumps, settings) as dumps:
@@ -118,6 +119,7 @@ def build_corpus(
                 funnel=funnel,
             )
             built = BuiltCorpus(plan.output, manifest)
+            # The card goes into the folder before the manifest, which is written last
             if card is not None:
                 card(folder, built)
             write_json(folder / "manifest.json", manifest)
@@ -134,6 +136,7 @@ def _open_dumps(paths: Sequence[Path | str], settings: CorpusSettings) -> Iterat
         for source in sources:
             dumps.append(Dump(source, wiki=settings.wiki, language=settings.language))
             stack.callback(dumps[-1].close)
+            # The dumps' own names come first: with the setting `wiki`, their sites would all be equal
             first, wiki = (dump.database or dump.site.wiki for dump in (dumps[0], dumps[-1]))
             if first != wiki:
                 raise InputError(
@@ -152,6 +155,7 @@ def _check_sources(sources: Sequence[Source]) -> None:
         local = Path(source.place)
         if not source.pipe and not source.remote and (not local.exists() or local.is_dir()):
             raise InputError(f"{source}: no such dump; give a pages-articles file (.xml, .xml.bz2, .xml.gz, .xml.xz)")
+        # Two paths, such as a link and its target, may name the same file
         path = source.place if source.pipe or source.remote else str(local.resolve())
         if path in seen:
             raise InputError(f"{source}: given twice; give each file once")

@@ -115,6 +115,7 @@ def type_by_evidence(
 
 
 def _find_evidence(database: Database, folder: Path, language: str, kinds: Sequence[str]) -> Iterator[Sequence[object]]:
+    # A cursor of its own: `insert` uses the database while these rows are fetched
     cursor = database.cursor()
     titles = cursor.execute(_TITLES)
     while TITLE in kinds and (rows := titles.fetchmany(10_000)):
@@ -152,12 +153,14 @@ def title_features(title: str) -> list[str]:
     head, _, after = name.partition(", ")
     words = head.split()
     small = [index for index, word in enumerate(words) if index and is_small(word)]
+    # `University of Oxford` loses `of Oxford`, but `Mountain lion` keeps its last word
     if small and not is_small(words[-1]):
         words = words[: small[0]]
     if after:
         features.append(f", {after}")
     if " " in head:
         features += [f"… {' '.join(words[-2:])}", f"… {words[-1]}"]
+        # `2010 in film` and `List of rivers` begin with no name
         if not is_small(words[-1]) and not words[0][0].isdigit():
             features += [f"{words[0]} …", f"{' '.join(words[:2])} …"]
     return sorted({_DIGITS.sub("0", feature) for feature in features})
@@ -170,6 +173,7 @@ def phrase_features(text: str, language: str) -> list[str]:
     _, articles, ends = _read_phrases(language)
     text = _ELIDED.sub(r"\1 ", text) if "l" in articles else text
     for word in map(str.lower, _WORD.findall(text)):
+        # `der` is an article in German and also a closing word: it ends only a phrase that has begun
         if len(words) == _MOST_WORDS or not word[0].isalnum() or (word in ends and (words or word not in articles)):
             break
         if words or word not in articles:
@@ -189,5 +193,6 @@ def sentence_features(text: str, language: str) -> list[str]:
 def _read_phrases(language: str) -> tuple[frozenset[str], ...]:
     """Return a language's copulas, articles and phrase-closing words; empty sets if the table lacks the language."""
     table = {code: cells for code, *cells in read_columns("phrases.tsv", "language", "copulas", "articles", "ends")}
+    # Simple English uses the words of English
     code = "en" if language == "simple" else language
     return tuple(frozenset(cell.split()) for cell in table.get(code, ("", "", "")))

@@ -45,6 +45,7 @@ def export_corpus(
             with at(sentence.id):
                 stream.write(text_of(sentence).encode() * times)
             written += times
+    # CoNLL has no column for stretches that may be names
     if format_ == "conll" and (stretches := sum(manifest.get("unknown", {}).values())):
         tell(f"words of {stretches:,} stretches that may be names are O there; JSON lines have the column unknown")
     return written

@@ -84,7 +84,8 @@ class EqualInTrain:
         for _ in upstream.map(partial(_write_keys, folder=folder), self.columns):
             pass
         keys = [np.load(path, allow_pickle=False) for path in sorted((folder / VALIDATION).iterdir())]
-        held = np.unique(np.concatenate(keys or [np.zeros(0)]))  # only these are kept in memory, 8 bytes each
+        # Only these keys are kept in memory, 8 bytes each; those of train are read part by part
+        held = np.unique(np.concatenate(keys or [np.zeros(0)]))
         shared = np.zeros(len(held), bool)
         for path in sorted((folder / TRAIN).iterdir()):
             shared |= np.isin(held, np.load(path, allow_pickle=False))
@@ -133,6 +134,7 @@ class RareCategories:
     def apply(self, rows: pa.RecordBatch) -> Verdict:
         """Replace rare categories by ENTITY, or drop their sentences, according to the setting `rare_category`."""
         flat, lengths = flat_categories(rows)
+        # ENTITY is never rare: it is what a rare category becomes
         stays = pc.is_in(flat, pa.array(sorted({*self.kept, ENTITY})))
         rare = count_by_sentence(pc.invert(stays), lengths)
         mentions = replace_categories(rows["mentions"], pc.if_else(stays, flat, ENTITY))
@@ -196,9 +198,11 @@ class CommonCategories:
         flat, lengths = flat_categories(rows)
         common = count_by_sentence(pc.is_in(flat, pa.array(sorted(self.common))), lengths)
         untyped = count_by_sentence(pc.equal(flat, ENTITY), lengths)
+        # A sentence with any other category is kept whatever its ENTITY mentions
         untyped[common < lengths] = 0
         chances = (_DROPPED[count] for count in untyped.clip(max=len(_DROPPED) - 1).tolist())
         dropped = (
+            # Most chances are 0 and need no random number
             chance > 0 and uniform(self.settings.seed, "filter 3", identity) < chance
             for identity, chance in zip(rows["id"].to_pylist(), chances, strict=True)
         )
@@ -207,6 +211,7 @@ class CommonCategories:
 
 def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
     """Return the `number` most frequent categories, ties by name, always with ENTITY, for filter 3 (NER-BERT §2.3)."""
+    # ENTITY always counts as one of the common categories
     ranked = sorted(counts, key=lambda name: (name != ENTITY, -counts[name], name))
     return frozenset(ranked[:number])
 
@@ -229,12 +234,15 @@ class Sampling:
         for part in upstream.map(_count_sets, (CATEGORIES, "split")):
             counts.update(part)
         if not counts:
+            # Name the step that left nothing, since the cause is usually a setting or missing knowledge
             raise NerbertError(f"the corpus would be empty: {_why_empty(rare.counts, settings)}")
         draws = {
+            # Both methods are reported, whichever is used, so that they can be compared
             name: draw(counts, method=name, alpha=settings.alpha, total=settings.sample_size)
             for name in ("literal", "fit")
         }
         rates = draws[settings.balance]
+        # The column `copies` has 32 bits
         if rates.largest >= _MOST_COPIES:
             raise SettingsError(
                 f"sample_size = {settings.sample_size}: a sentence would get {rates.largest:.3g} copies; choose less"
@@ -253,6 +261,7 @@ class Sampling:
             self._draw_copies(identity, categories) if side == TRAIN else (1.0, 1)
             for identity, side, categories in triples
         ]
+        # Not strict: `drawn` is empty for a batch without rows, and then there is nothing to set
         for name, values in zip(("expected_copies", "copies"), zip(*drawn, strict=True), strict=False):
             index = rows.schema.get_field_index(name)
             rows = rows.set_column(index, name, pa.array(values, rows.schema.field(index).type))
@@ -266,6 +275,7 @@ class Sampling:
 def _count_sets(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[Multiset]:
     """Count the train sentences of a part by their multiset of categories."""
     counts = Counter[Multiset]()
+    # Arrow gives a new string for each mention; one object per name saves memory
     names = dict[str, str]()
     for rows in batches:
         for categories in categories_of(rows.filter(pc.equal(rows["split"], TRAIN))["mentions"]):
@@ -276,6 +286,7 @@ def _count_sets(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[Multiset]
 def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
     typed = Counter({name: count for name, count in mentions.items() if name != ENTITY})
     if not mentions:
+        # The cause depends on how far the mentions came: no link, no type, or too few of each type
         steps = f"; {', '.join(settings.own_steps)} may drop them all" if settings.own_steps else ""
         smaller = ", or a smaller --set validation_ratio" if settings.validation_ratio else ""
         return f"no sentence of the train part has a link; give a larger dump{smaller}{steps}"

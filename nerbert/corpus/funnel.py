@@ -75,10 +75,12 @@ class Funnel:
     def sample(self, step: str, reasons: pa.Array, rows: pa.RecordBatch) -> None:
         """Add a random selection of the rows that have a reason to be dropped to the samples."""
         reasons, rows = reasons.drop_null(), rows.select(_SAMPLED).filter(reasons.is_valid())
+        # Drawn by page and start, so that a sentence has the same number in whatever shard it is
         pages = rows["page_id"].fill_null(0).to_numpy().astype(np.uint64) << np.uint64(32)
         drawn = uniforms(self.seed, "dropped sample", pages + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
         for reason in reasons.unique().to_pylist():
             numbers = np.flatnonzero(pc.equal(reasons, reason))
+            # The lowest numbers are the sample, so that samples of shards can be merged
             first = numbers[np.argsort(drawn[numbers], kind="stable")[: _most_samples(reason)]]
             ids, texts = (rows[name].take(pa.array(first)).to_pylist() for name in ("id", "text"))
             self._offer((step, reason), zip(drawn[first].tolist(), ids, texts, strict=True))

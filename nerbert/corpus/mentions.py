@@ -54,7 +54,8 @@ class PartTargets:
     def __init__(self, targets: pa.Table, label_set: LabelSet, settings: CorpusSettings) -> None:
         self._label_set, self._settings = label_set, settings
         self._columns = {name: targets[name].combine_chunks() for name in _OF_TARGETS}
-        paths = pc.binary_join(self._columns["class_path"], "\n").dictionary_encode()  # few paths, many targets
+        # Few paths, many targets: labels are looked up once for each path
+        paths = pc.binary_join(self._columns["class_path"], "\n").dictionary_encode()
         self._paths = [path.split("\n") if path else [] for path in paths.dictionary.to_pylist()]
         self._categories = [label_set.label(path) for path in self._paths]
         self._path_of = paths.indices.to_numpy()
@@ -80,6 +81,7 @@ class PartTargets:
         lengths = pc.list_value_length(links).to_numpy()
         targets = pc.struct_field(flat, "target")
         numbers = pc.index_in(targets, value_set=self._columns["target"])
+        # A target that was not counted has no type: only a step of the user can have made it
         if numbers.null_count:
             unknown = pc.min(targets.filter(numbers.is_null())).as_py()
             raise NerbertError(f"a corpus step before typing made a link to {unknown!r}; it may only drop links")
@@ -104,6 +106,7 @@ class PartTargets:
 def sides_of(rows: pa.RecordBatch, settings: CorpusSettings) -> list[str]:
     """Return each sentence's split, drawn for it or its page (setting `split_by`) before anything is counted."""
 
+    # Cached, as all sentences of a page share one draw
     @cache
     def side_of(identity: str) -> str:
         return VALIDATION if uniform(settings.seed, "split", identity) < settings.validation_ratio else TRAIN

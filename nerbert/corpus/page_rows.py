@@ -99,6 +99,7 @@ class PageRows:
 
     def add(self, page: RawPage, number: int) -> None:
         """Scan a page and add its rows; `number` is its position in the input."""
+        # Old dumps lack the namespace's number
         ns = page.ns if page.ns is not None else self.site.namespace(page.title)
         self._weight += len(page.text)
         fate = drop_reason(page, ns)
@@ -110,11 +111,13 @@ class PageRows:
         self.report.links.update(clean.dropped_links)
         bare = page._replace(text="")
         if clean.text:
+            # A sentence must not end inside a link: `[[St. Louis]]`
             spans = join_in_links(self._splitter.spans(clean.text), clean.starts, clean.ends)
             self._pack.add(number, bare, clean, spans)
             self._sentences += len(spans)
             if len(self._pack.texts) >= _PACK:
                 self._close_pack()
+        # Infoboxes are kept also for pages without text, as they type the page's title
         facts = CleanPage(infoboxes=clean.infoboxes, categories=clean.categories)
         self._titles.append((number, bare, ns, fate or ARTICLE, facts))
         self.report.fates[fate or ARTICLE] += 1
@@ -126,7 +129,8 @@ class PageRows:
             return
         words = words_of(pack.texts, self._words)
         counts = np.diff(words.first)
-        if not counts.all():  # drop sentences without words, which have only control characters
+        # Sentences without words have only control characters; drop them
+        if not counts.all():
             pack.texts = list(compress(pack.texts, counts))
             pack.starts, pack.pages = list(compress(pack.starts, counts)), list(compress(pack.pages, counts))
             words = words_of(pack.texts, self._words)
@@ -151,6 +155,7 @@ class PageRows:
 
 def drop_reason(page: RawPage, ns: int) -> Reason | None:
     """Return the reason to skip a page's text; None for an article."""
+    # A redirect comes first: in another namespace it is still counted as one
     if page.redirect:
         return Reason.REDIRECT
     if ns != 0:

@@ -88,9 +88,11 @@ def write_pages(
         skipped += made.before
         note = f"{skipped} parts were done already" if skipped else ""
         progress.advance(made.result.pages.fates.total(), note, size=length, before=made.before)
+    # All parts are read now, so a change of the input during the build shows
     for source, hashes in zip(dumps, digests, strict=True):
         source.finish(hashes)
-    for path in folder.glob("*/part-*"):  # parts left by a longer input
+    # Parts left by a longer input
+    for path in folder.glob("*/part-*"):
         match = _NAME.fullmatch(path.name)
         if match and int(match[1]) >= sum(map(len, digests)):
             path.unlink()
@@ -102,6 +104,7 @@ def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTas
     plan = fingerprint(dumps, settings)
     number = 0
     for index, dump in enumerate(dumps):
+        # Never the same twice, so that no finished part of such a dump is reused
         dump_plan = _digest([plan, "" if dump.resumes else token_hex()])
         for part in dump.parts(settings.split_bytes):
             if number == MOST_PARTS:
@@ -125,6 +128,7 @@ def _write(task: _PartTask, files: Sequence[Path]) -> _PartReport:
     rows = PageRows(task.site, task.settings)
     with task.part.open() as stream, open_writer(files[0], UNTYPED) as pages, open_writer(files[1], TITLES) as titles:
         for index, page in enumerate(read_pages(task.part, stream, task.site.wikitext.redirects)):
+            # The page's index must not reach into the bits of the part's number
             if index >> _PLACES:
                 raise InputError(f"{task.part}: more than {index} pages in a part; take a smaller --set split_bytes")
             rows.add(page, task.number << _PLACES | index)

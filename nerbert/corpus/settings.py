@@ -114,6 +114,7 @@ class CorpusSettings(Settings):
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
+        # The build relies on the order of its own steps; others may lie anywhere between
         built_in = tuple(step for step in self.steps if step in BUILT_IN_STEPS)
         expected = tuple(step for step in BUILT_IN_STEPS if step in USUAL_STEPS or step in self.steps)
         names = ", ".join(f"({step})" if step in _OPTIONAL else step for step in BUILT_IN_STEPS)

@@ -126,11 +126,13 @@ def write_grouped(tables: Iterable[pa.Table], path: Path, schema: pa.Schema, *, 
     with open_writer(path, schema, scratch=scratch) as add:
         for table in tables:
             held.append(table)
+            # Only whole groups are written, so that group sizes don't depend on batches
             if sum(map(len, held)) >= _GROUP:
                 joined = pa.concat_tables(held)
                 full = len(joined) // _GROUP * _GROUP
                 add(joined.slice(0, full).combine_chunks())
                 held = [joined.slice(full)]
+        # The rest, or an empty table, so that the file has its schema
         add(pa.concat_tables([schema.empty_table(), *held]).combine_chunks())
 
 
@@ -218,16 +220,19 @@ def read_manifest(corpus: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{corpus}: has no manifest.json: not a corpus, or unfinished; build it again")
     _, manifest = read_checked(path, _Manifest, remedy=_REBUILD)
+    # A manifest from the hub may be made by anyone: nothing outside the folder is read
     for name, rows in manifest["shards"].items():
         shard = corpus / name
         inside = False
-        with suppress(ValueError, RuntimeError):  # a null byte; a loop of links
+        # A null byte in the name, or a loop of links
+        with suppress(ValueError, RuntimeError):
             inside = shard.resolve().is_relative_to(corpus.resolve())
         if not inside:
             raise InputError(f"{path}: shard {name!r} lies outside the corpus; refused")
         with refused(f"{shard}: shard is missing or damaged", of=(pa.ArrowInvalid, OSError), remedy=_REBUILD):
             metadata = pq.read_metadata(shard)
             schema = metadata.schema.to_arrow_schema()
+        # The number of rows alone would not show a file of another format
         if not schema.equals(TYPED):
             raise InputError(f"{shard}: its columns aren't those of a corpus ({DOCS}/formats.md); {_REBUILD}")
         if metadata.num_rows != rows:
@@ -238,6 +243,7 @@ def read_manifest(corpus: Path) -> dict[str, Any]:
 def shard_hashes(corpus: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return the SHA-256 of each shard's bytes, from the manifest, or computed if an older manifest lacks them."""
     stored = manifest.get("shard_sha256", {})
+    # A manifest that has sums must have all of them: a shard without one could be exchanged
     if stored and (lacking := sorted(manifest["shards"].keys() - stored.keys())):
         raise InputError(f"{corpus / 'manifest.json'}: tells no SHA-256 of {lacking[0]}; build the corpus again")
     return {name: stored.get(name) or _sha256(corpus / name) for name in manifest["shards"]}
@@ -326,6 +332,7 @@ def corpus_parts(corpus: Path) -> Iterator[Callable[[], Iterator[PageLines]]]:
     if not paths:
         raise InputError(f"{corpus}: has no pages/, which a corpus from the hub lacks; give the dump, or {_REBUILD}")
     excluded = frozenset(row.id for row in dropped_sentences(corpus) if row.reason == Reason.EXCLUDED_TEXT)
+    # A list that is cut would let excluded texts into training
     if len(excluded) < sum(step["dropped"].get(Reason.EXCLUDED_TEXT, 0) for step in manifest["steps"]):
         raise InputError(f"{corpus}: dropped.jsonl doesn't list all excluded sentences; {_REBUILD}")
     yield from (partial(_read_pages, path, excluded) for path in paths)
@@ -334,6 +341,7 @@ def corpus_parts(corpus: Path) -> Iterator[Callable[[], Iterator[PageLines]]]:
 def _read_pages(path: Path, excluded: frozenset[str]) -> Iterator[PageLines]:
     columns = [*PageLines._fields[:4], "text", "id"]
     batches = ((batch[name].to_pylist() for name in columns) for batch in read_batches(path, columns))
+    # Excluded sentences are evaluation data, which readers of pages must not see
     rows = (row for batch in batches for row in zip(*batch, strict=True) if row[-1] not in excluded)
     for (wiki, number, revision, title), sentences in groupby(rows, itemgetter(0, 1, 2, 3)):
         yield PageLines(wiki, number, revision, title, [text for *_, text, _ in sentences])
@@ -342,6 +350,7 @@ def _read_pages(path: Path, excluded: frozenset[str]) -> Iterator[PageLines]:
 def with_columns(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return rows with only the columns of a schema; raise NerbertError if a step changed them or lost a value."""
     try:
+        # Selecting by name drops the columns that steps add for themselves
         selected = pa.RecordBatch.from_arrays([rows[name] for name in schema.names], schema=schema)
     except (KeyError, TypeError, pa.ArrowException) as error:
         raise NerbertError(f"a corpus step changed the columns ({DOCS}/formats.md): {error}") from error
@@ -354,6 +363,7 @@ def null_in(name: str, column: pa.Array) -> str:
     """Return the name of a column or nested field with a missing value; "" if there is none."""
     if column.null_count:
         return name
+    # A list without null may have null inside
     if pa.types.is_list(column.type):
         return null_in(name, column.flatten())
     if pa.types.is_struct(column.type):

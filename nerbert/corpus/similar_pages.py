@@ -62,12 +62,15 @@ def near_pages(
         read = read + number
     weights = np.log((1 + read) / (1 + counts)) + 1
     total = _vectors(_count_words(sentences), weights).sum(axis=0)
+    # Without a common word, every similarity would be 0 or undefined
     if not counts.any() or not (norm := float(np.sqrt(np.square(total).sum()))):
         noun = "sentences" if not total.any() else "pages"
         raise InputError(f"no word in the {noun}: give texts, and dumps or corpora of their language")
+    # Second pass: each part gives its best pages, from which the best of all are taken
     rank = partial(_rank_part, weights=weights, direction=np.asarray(total).ravel() / norm, most=pages)
     ranked = chain.from_iterable(_map_parts(rank, sources, executor))
-    kept = nlargest(pages, ranked, key=itemgetter(0))  # of equals the first
+    # Of equally similar pages, the first in the input
+    kept = nlargest(pages, ranked, key=itemgetter(0))
     with publish(output) as draft, draft.open("w", encoding="utf-8") as file:
         for similarity, page in kept:
             facts = page._asdict() | {"similarity": round(similarity, 4)}
@@ -83,12 +86,14 @@ def source_parts(sources: Iterable[str]) -> Iterator[_Part]:
         else:
             dump = Dump(source)
             yield from (partial(_read_articles, part, dump.site) for part in dump.parts())
-            dump.finish(())  # tells if it changed
+            # Raises an error if the dump changed meanwhile
+            dump.finish(())
 
 
 def _read_articles(part: DumpPart, site: Site) -> Iterator[PageLines]:
     with part.open() as stream:
         for page in read_pages(part, stream, site.wikitext.redirects):
+            # Old dumps lack the namespace's number
             ns = site.namespace(page.title) if page.ns is None else page.ns
             if drop_reason(page, ns) is None:
                 lines = scan_page(page.title, page.text, site).text.split("\n")
@@ -130,6 +135,7 @@ def _count_words(texts: Iterable[str]) -> Any:
     """Return sparse word counts (texts, columns); words with the same hash share a column."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
+    # No signs, as negative counts have no logarithm
     return HashingVectorizer(n_features=_COLUMNS, alternate_sign=False, norm=None).transform(texts)
 
 

@@ -95,7 +95,9 @@ def open_own_steps(settings: CorpusSettings) -> dict[str, AnyStep]:
     for path in settings.own_steps:
         step = STEPS.find(path)(settings)
         name = getattr(step, "name", "")
+        # Any callable class can be named; whether it is a step shows only in its methods
         works = any(callable(getattr(step, method, None)) for method in ("apply", "open", "prepare"))
+        # Two steps with one name would be one row in the funnel
         if not (isinstance(name, str) and name and name not in names and works):
             raise SettingsError(
                 f"corpus step {path!r}: must have a method `apply(rows)`, `open(part)` or `prepare(upstream)`, and a "
@@ -114,11 +116,13 @@ def run_steps(steps: Sequence[AnyStep], folder: Path, funnel: Funnel, executor: 
     """
     upstream = Upstream(folder / "pages", (), executor)
     for step in steps:
+        # Typing rewrites rows: without a copy, each later counting step would repeat it
         if isinstance(step, CountingStep) and any(getattr(earlier, "rewrites", False) for earlier in upstream.steps):
             written = folder / SCRATCH_ROWS / str(step.name or len(upstream.steps))
             _write(upstream, written, funnel, "typing shards")
             upstream = Upstream(written, (), executor)
         prepared = step.prepare(upstream) if isinstance(step, CountingStep) else step
+        # A forgotten `return` in a user's step
         if prepared is None:
             raise NerbertError(f"corpus step {step.name!r}: prepare must return the step to apply")
         upstream = replace(upstream, steps=(*upstream.steps, prepared))
@@ -157,6 +161,7 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
         if not (isinstance(result, tuple) and [hasattr(part, "__len__") for part in result] == [True, True]):
             raise NerbertError(f"corpus step {step.name!r}: apply must return the rows and a list of reasons")
         rows, reasons = result
+        # Rows are dropped by a reason only, so that the funnel's numbers add up
         if rows.num_rows != came.num_rows or len(reasons) not in (0, came.num_rows):
             raise NerbertError(
                 f"corpus step {step.name!r}: {came.num_rows} rows in, {rows.num_rows} out, {len(reasons)} reasons: "
@@ -169,6 +174,7 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
         if funnel is not None and step.name:
             funnel.step(step.name, came.num_rows, came.num_rows - counts.total(), counts)
         if counts and funnel is not None:
+            # The rows as they came: a step may have changed the text that it drops
             funnel.sample(step.name, dropped, came)
         rows = rows.filter(dropped.is_null()) if counts else rows
     return rows
@@ -176,6 +182,7 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
 
 def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
     """Return rows with only the corpus's columns; count them if they are the final ones."""
+    # Filter 1 adds the column `made_entity`, which rows before it lack
     rows = with_columns(rows, TYPED.append(MADE_ENTITY) if last else TYPED)
     table = pa.Table.from_batches([rows.select(TYPED.names)])
     if last:

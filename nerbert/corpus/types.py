@@ -91,6 +91,7 @@ def write_targets(
     scratch.mkdir()
     (folder / "targets").mkdir()
     with open_database(scratch / "database", executor.workers) as database:
+        # Redirects first, as types are looked up at the ends of their chains
         bad_redirects = write_redirects(database, redirect_pairs(folder))
         pages = infobox_pages(folder)
         ambiguous = disambiguation_pages(folder)
@@ -100,9 +101,11 @@ def write_targets(
         learnt = dict[str, dict[str, int]]()
         if evidence:
             learnt = type_by_evidence(database, folder, knowledge.language, evidence, least_precision)
+        # Evidence adds titles without links, which are of no use to readers
         database.execute("CREATE VIEW linked AS FROM targets WHERE links > 0")
         rows = database.sql("FROM linked ORDER BY links DESC, target")
         write_grouped(_name_rows(database, rows), folder / "targets" / "part-00000.parquet", TARGETS)
+        # Now, since evidence may have given more types
         database.execute(_JOIN_PARTS)
         for number, part in enumerate(parts):
             query = "SELECT * EXCLUDE (part) FROM targets_of_parts WHERE part = $part ORDER BY target"
@@ -126,6 +129,7 @@ def write_redirects(database: Database, redirects: Iterable[tuple[str, str]]) ->
         "CREATE TABLE redirects AS SELECT title, arg_max(target, number) AS target FROM pairs GROUP BY title"
     )
     database.execute("DROP TABLE pairs")
+    # After a cycle is cut, the chains that led into it have new ends
     while not _follow_chains(database):
         pass
     return int(omitted)
@@ -134,10 +138,12 @@ def write_redirects(database: Database, redirects: Iterable[tuple[str, str]]) ->
 def _follow_chains(database: Database) -> bool:
     """Resolve chains of redirects to their ends; if there are cycles, only cut them and return False."""
     database.execute(_FOLLOW)
+    # Chains double their reach in each round
     gone, ((rows,),) = 1, database.execute("SELECT count(*) FROM steps").fetchall()
     while gone <= rows and database.execute("FROM further LIMIT 1").fetchall():
         database.execute("UPDATE steps SET target = further.target FROM further WHERE steps.title = further.title")
-        gone *= 2  # a row that still continues after as many steps as there are rows leads into a cycle
+        # A row that still continues after as many steps as there are rows leads into a cycle
+        gone *= 2
     if database.execute("DELETE FROM redirects WHERE title IN (SELECT via FROM further)").fetchall() != [(0,)]:
         return False
     database.execute("UPDATE redirects SET target = steps.target FROM steps WHERE redirects.title = steps.title")
@@ -150,6 +156,7 @@ def _count_links(database: Database, parts: Sequence[Path]) -> None:
     with progress("counting link targets", len(parts)) as bar:
         for number, part in enumerate(parts):
             lists = (pc.list_flatten(batch["links"]) for batch in read_batches(part, ["links"]))
+            # Counted per batch, so that a part's links are never all in memory
             pieces = [pc.value_counts(pc.struct_field(links, "target")) for links in lists]
             if sum(map(len, pieces)):
                 targets, links = (pa.chunked_array([piece.field(column) for piece in pieces]) for column in range(2))

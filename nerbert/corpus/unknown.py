@@ -68,6 +68,7 @@ def span_hashes(codes: npt.NDArray[np.uint32]) -> Hasher:
     powers, inverse = _compute_powers(-(-(len(codes) + 1) // _STEP) * _STEP)
     sums = np.zeros(len(codes) + 1, np.uint64)
     np.cumsum(mix_bits(codes.astype(np.uint64)) * powers[: len(codes)], out=sums[1:])
+    # Times the inverse power of its start, so that a span has the same hash at any place
     return lambda starts, ends: mix_bits((sums[ends] - sums[starts]) * inverse[starts])
 
 
@@ -119,6 +120,7 @@ class NameIndex:
             return hashes(words.starts[first], words.ends[last])
 
         numbers = np.arange(len(words.starts))
+        # Most words begin no name: longer spans are hashed only from those that do
         begins = numbers[is_among(keys_at(numbers, numbers), self.first)]
         for length in reversed(self.lengths):
             starts = begins[begins + length <= len(numbers)]
@@ -136,6 +138,7 @@ def drop_overlaps(names: Iterable[Found], free: Marks) -> tuple[Ints, Ints, Ints
     kept = list[tuple[int, int, int]]()
     for begins, length, keys in names:
         for begin, key in zip(begins.tolist(), keys.tolist(), strict=True):
+            # Longer names come first, so that one inside another finds its words taken
             if free[begin : begin + length].all():
                 free[begin : begin + length] = False
                 kept.append((begin, length, key))
@@ -147,6 +150,7 @@ def inside(words: Words, lists: pa.Array) -> Marks:
     """Return which words lie in one of the spans (start, end) of their sentence; `lists` has a list per sentence."""
     starts, ends = places_in_text(words.sentences, lists)
     marks = np.zeros(len(words.starts) + 1, np.int64)
+    # Add one at a span's first word and take it off after its last: the running sum is positive inside
     np.add.at(marks, np.searchsorted(words.starts, starts), 1)
     np.add.at(marks, np.searchsorted(words.starts, ends), -1)
     return np.asarray(np.cumsum(marks)[:-1] > 0)
@@ -187,8 +191,10 @@ class _PreparedUnknown:
         """Mark the words outside mentions that may be names."""
         text, words = join_words(rows)
         free = ~inside(words, rows["mentions"])
+        # The file's time is part of the cache's key: another build may write to the same path
         index = _load_index(self.names, self.names.stat().st_mtime_ns)
         codes = codes_of(text)
+        # Names first: their words are no longer free for runs of capitals
         begins, lengths, _ = drop_overlaps(index.find_names(words, span_hashes(codes)), free)
         stretches = [(begins, begins + lengths - 1, ELSEWHERE)]
         if self.capitals:
@@ -224,12 +230,14 @@ def _common_words(upstream: Upstream, folder: Path) -> Path:
 
 def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
     """Write the number of uses, and of uses in lower case, of each word in a part's train split."""
+    # A part may have no train sentence, and an empty list can't be joined
     hashes = [np.zeros(0, np.uint64)]
     small = [np.zeros(0, np.bool_)]
     for rows in _filter_train(batches):
         text, words = join_words(rows)
         lowered, capitals = _hash_words(words, codes := codes_of(text))
         hashes.append(lowered)
+        # In lower case only if it has a letter with a capital: not `1990` or `中国`
         small.append(_mark_words(_case_table()[1][codes] != codes, words) & ~capitals)
     distinct, inverse = np.unique(np.concatenate(hashes), return_inverse=True)
     uses = np.bincount(inverse, minlength=len(distinct))
@@ -242,6 +250,7 @@ def _find_capitalised(words: Words, codes: npt.NDArray[np.uint32], common: Path)
     hashes, capitals = _hash_words(words, codes)
     lettered = np.flatnonzero(_mark_words(_letter_table()[codes], words))
     owner = np.searchsorted(words.first, lettered, "right") - 1
+    # A quote or a number may come before a sentence's first word with a letter
     first = lettered[np.flatnonzero(np.diff(owner, prepend=-1))]
     capitals[first] &= ~is_among(hashes[first], _load_hashes(common, common.stat().st_mtime_ns))
     return capitals
@@ -269,6 +278,7 @@ def _mark_words(marks: Marks, words: Words) -> Marks:
 def _case_table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """Return, by code point, the first character in lower and in upper case; the code point itself if uncased."""
     lowered, raised = (np.arange(0x110000, dtype=np.uint32) for _ in range(2))
+    # No script above has capitals
     for code in range(0x20000):
         letter = chr(code)
         lowered[code], raised[code] = ord(letter.lower()[0]), ord(letter.upper()[0])
@@ -326,6 +336,7 @@ def _find_runs(words: Words, marked: Marks) -> tuple[Ints, Ints]:
     """Return the first and last words of the runs of marked words within sentences; runs continue across hyphens."""
     joined = (words.starts[1:] == words.ends[:-1]) & (np.diff(words.starts) > 0)
     marked = marked.copy()
+    # A word between two marked ones, glued to both, goes on the run: the hyphen in `Jean-Luc`
     marked[1:-1] |= marked[:-2] & marked[2:] & joined[:-1] & joined[1:]
     begins = np.zeros(len(marked) + 1, np.bool_)
     begins[words.first] = True

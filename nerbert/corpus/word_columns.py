@@ -125,10 +125,13 @@ def words_of(texts: Sequence[str], splitter: str = SPLITTER) -> Words:
     sentences = np.concatenate(([0], np.cumsum(lengths)))
     codes = codes_of(joined)
     classes = _classes()[codes]
+    # With dictionaries, scripts without spaces are split sentence by sentence
     tricky = np.flatnonzero(classes >= _SINGLE) if splitter != SPLITTER else _resolve(classes, codes)
     starts, ends = _find_edges(classes)
+    # Web addresses, hashtags and names with @ are one word
     tricky = np.concatenate((tricky, _find_web(joined, codes)))
     if tricky.size:
+        # Of a sentence with such a position, all words are found again by the expression
         numbers = np.unique(np.searchsorted(sentences, tricky, "right") - 1)
         starts, ends = _resplit(texts, numbers, sentences, starts, ends, splitter)
     return Words(starts, ends, sentences, np.searchsorted(starts, sentences))
@@ -143,8 +146,10 @@ def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> I
     """Set the classes of characters that depend on others, in place; return positions that need the expression."""
     positions = np.flatnonzero(classes >= _MARK)
     stacked = positions[np.isin(codes[positions], [ord(mark) for mark in STACKERS])] + 1  # a text ends with a newline
+    # A letter after a stacker belongs to the letter before it
     if stacked.size:
         positions = np.union1d(positions, stacked[classes[stacked] == _LETTER])
+    # Characters that depend on others come in runs; all depend on the one before the run
     first = np.diff(positions, prepend=-2) != 1
     bases = classes[positions[first] - 1]  # before the first text: the final newline, which is a gap
     classes[positions] = _CHANGED[bases[np.cumsum(first) - 1], classes[positions]]
@@ -157,7 +162,9 @@ def _find_web(text: str, codes: npt.NDArray[np.uint32]) -> Ints:
     dots = np.flatnonzero(codes == ord("."))
     colons = np.flatnonzero(codes == ord(":"))
     after = codes[dots + 1]  # a text ends with a newline
+    # A dot before a blank, or one of several, is in no address
     dots = dots[(after > ord(" ")) & (after != ord("."))]
+    # Only after `www` or before a known ending
     stops = [dot for dot in dots.tolist() if text[dot - 1] in "wW" or text.startswith(AFTER_STOP, dot + 1)]
     marks = np.flatnonzero((codes == ord("@")) | (codes == ord("#")))
     return np.concatenate((np.array(stops, np.int64), colons[codes[colons + 1] == ord("/")], marks))
@@ -212,10 +219,12 @@ def _grow_link(text: str, words: Words, begin: int, start: int, end: int, site: 
     """Return a link extended to the whole words that it cuts; (0, 0) if the added letters belong to another name."""
     left = np.searchsorted(words.starts, start, "right") - 1
     right = np.searchsorted(words.ends, end)
+    # An edge of it lies outside all words, so there is nothing to extend
     if left < 0 or right == len(words.ends) or words.ends[left] <= start or words.starts[right] >= end:
         return 0, 0
     first = int(words.starts[left])
     last = int(words.ends[right])
+    # A longer rest is no ending or particle
     if start - first > _LONGEST_GLUED or last - end > _LONGEST_GLUED:
         return 0, 0
     parts = (first, start), (start, min(end, words.ends[left])), (max(start, words.starts[right]), end), (end, last)

@@ -48,6 +48,7 @@ def convert_data(
     Splits become a folder with a file (or folder) each. If something can't be read or written, raise InputError that
     names file and line, and write nothing.
     """
+    # Checked first, since an output inside the source would be read as data
     check_apart(output, source)
     reading = reading or Reading()
     stream = stream_splits(source, reading, tagged=not reading.split)
@@ -101,6 +102,7 @@ def _target(output: Path, to: str, first: Path, from_: str) -> str:
         return to
     suffix = output.suffix.lower()
     formats = formats_of_suffix(suffix)
+    # A suffix that several formats share may be the name of one of them
     if suffix[1:] in formats or len(formats) == 1:
         return suffix[1:] if suffix[1:] in formats else formats[0]
     if formats:
@@ -125,13 +127,16 @@ class _Work:
         try:
             self._format.write(path, self._documents(split, name))
         except NerbertError as error:
+            # The user knows the output, not the temporary file
             message = str(error).replace(str(path), str(self._result.output))
             again = type(error)(message, path=error.path, line=error.line)
+            # An error of writing gets the place of the text that is being written
             with at(*self._written) if self._written and isinstance(error, InputError) else nullcontext():
                 raise again from error
         if not self._result.documents[name]:
             raise InputError(f"{self._stream.files[split]}: holds no text")
-        self._repairs = Repairs() if self._stream.cut else self._result.repairs  # the file is read again for each split
+        # A cut file is read again for each split; its repairs count only once
+        self._repairs = Repairs() if self._stream.cut else self._result.repairs
 
     def _documents(self, split: str, name: str) -> Iterator[Document]:
         result = self._result
@@ -150,8 +155,10 @@ class _Work:
     def _fit(self, path: Path, document: Document, number: int) -> Sequence[Document]:
         """Return a document in a form that the format can hold: unchanged, or as sentences with words."""
         form, reading, sentences = self.losses.holds.text, self._stream.reading, None
+        # One line without blanks at its edges, which is read back unchanged
         is_line = document.text.splitlines() == [document.text.strip().removeprefix("\ufeff")]
         is_kept = form == "whole" or (form == "line" and is_line)
+        # Even if the text is kept, words that entities cut must be refused
         if not is_kept or reading.cut_words == "error":
             sentences = sentences_of(document, reading, self._result.repairs)
         self.losses.note(document, None if is_kept else sentences)
@@ -179,6 +186,7 @@ class Losses:
         holds, lost = self.holds, self._lost
         if sentences is not None:
             shown = [sentence for sentence in sentences if holds.text != "line" or sentence.text.strip()]
+            # A text without words would be left out without a trace
             lost["texts"] += not any(sentence.words for sentence in shown)
         lost["spaces"] += self._loses_spaces(document, sentences)
         lost["groups"] += not self._keep_group(document.group, len(sentences or ()))
@@ -187,6 +195,7 @@ class Losses:
         lost["tagged"] += not holds.tagged and document.tagged
         if holds.confidences == "none" or (holds.confidences == "tagged" and not document.tagged):
             lost["confidences"] += sum(span.confidence != 1 for span in document.spans)
+        # After enough names have been found, the rest of the comparison is saved
         if document.fields and len(self._fields) <= _SHOWN:
             kept = holds.fields(document)
             lacking = (name for name, value in document.fields.items() if kept.get(name, _ABSENT) != value)
@@ -201,6 +210,7 @@ class Losses:
             written = [" ".join(whole_words(sentence).tokens) for sentence in sentences]
         else:
             written = [sentence.text.strip().removeprefix("\ufeff") for sentence in sentences]
+        # Line ends become blanks when the text is written
         if form == "line":
             written = [text.translate({ord("\n"): " ", ord("\r"): " "}) for text in written]
         return sentences != [] and written != [document.text]

@@ -51,6 +51,7 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
     for path, name in _files(paths):
         texts = [text for text in _texts(path) if text.strip()]
         runs = {gram for text in texts for gram in ngrams(text, length)}
+        # A file that excludes nothing is a mistake that nobody would notice
         if not runs:
             raise InputError(
                 f"{path}: no sentence of {min(length, _MIN_WORDS)} or more words to exclude; give CoNLL, JSON lines, "
@@ -78,10 +79,12 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
             yield folder, writable((Path(path.name) / folder.relative_to(path)).as_posix())
         count = len(folders)
         for file in find_files(path):
+            # Files about the data, or files of a folder that was read as a whole
             if not file.direct and (
                 _ABOUT.match(file.path.name) or any(parent in folders for parent in file.path.parents)
             ):
                 continue
+            # An unknown file in a folder may hold texts: skipping it would let them into training
             if not file.direct and not file.path.name.lower().endswith(texts):
                 raise InputError(f"{file.path}: not a text by its name; name the files to exclude one by one")
             count += 1
@@ -109,10 +112,12 @@ def _texts(path: Path) -> Iterator[str]:
         return
     head = head_of(path).removeprefix(BOM).lstrip()
     guess = foreign(head, ".json")
+    # A text may begin with `<`, so the guess HTML doesn't count
     if guess and not head.startswith(b"<"):
         raise InputError(f"{path}: seems to be {guess}")
     for line in file_lines(path):
         with line.locate_errors():
+            # Only a file that begins as JSON lines is read as such; any other line is a text
             text = _json_text(line.text) if head.startswith(b"{") and line.text.strip() else line.text
         yield text
 
@@ -137,5 +142,6 @@ def ngrams(text: str, length: int) -> set[str]:
     Two texts share an n-gram of fewer than `length` words only if they are equal: longer texts have only longer ones.
     """
     words = normalised_words(text)
+    # A shorter text is one n-gram; below the minimum, the range is empty
     size = length if len(words) >= length else max(len(words), _MIN_WORDS)
     return {" ".join(words[start : start + size]) for start in range(len(words) - size + 1)}

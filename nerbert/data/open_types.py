@@ -63,6 +63,7 @@ def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterat
         with at(path, row if isinstance(row, int) else None, part="" if isinstance(row, int) else row):
             read = next((read for names, read in _FIELDS if names <= fields.keys()), None)
             if read is None:
+                # Data of closed types, which has spans, is a common mistake
                 listed = f"fields {', '.join(fields) or 'none'}"
                 guess = "tagged text, whose types are closed" if SPANS in fields else listed
                 raise InputError(f"{guess:.200}: not a form of open types; fields must be {_FORMS}")
@@ -97,6 +98,7 @@ def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ..
     Entities are in text order, without duplicates of span and type. An index of the text's words makes the time linear
     in the text, unless the text repeats the beginning of a mention over and over.
     """
+    # Words are compared, so that `Oslo` isn't found inside `Oslofjord`
     spans = [match.span() for match in _TOKEN.finditer(text)]
     keys = [text[start:end].casefold() for start, end in spans]
     indices: dict[str, list[int]] = {}
@@ -109,6 +111,7 @@ def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ..
         starts = indices.get(words[0], ()) if words else ()
         matches = [index for index in starts if keys[index : index + len(words)] == words]
         for index in matches:
+            # All occurrences, since the data doesn't say which one was meant
             entities.append(OpenEntity(spans[index][0], spans[index + len(words) - 1][1], type_, description))
         if not matches:
             missing.append(mention)
@@ -141,6 +144,7 @@ def _refusal(mention: str, type_: str) -> Reason | None:
         return Reason.NOT_IN_TEXT
     if not _is_type(type_):
         return Reason.BAD_TYPE
+    # A long mention can't equal a type, and folding it would take long
     same = len(mention) <= 2 * LONGEST_TYPE and fold_type(type_) == fold_type(mention)
     return Reason.TYPE_IS_MENTION if same else None
 
@@ -170,6 +174,7 @@ def _read_nerbert(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenTe
     text = without_surrogates(row["text"])
     asked = row.get("asked", _ALL)
     entities = []
+    # Types to look for are part of the task, so a bad one is an error, not dropped
     if asked != _ALL and not all(map(_is_type, asked)):
         raise InputError(f'field "{_ASKED}" is {asked!r:.80}: must be "{_ALL}" or a list of {_TYPES}')
     other_names = {type_: tuple(names) for type_, names in row.get("other_names", {}).items()}
@@ -183,6 +188,7 @@ def _read_nerbert(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenTe
         if not _is_type(type_):
             raise InputError(f"entity {start}–{end}: type {type_!r:.80} must be one of {_TYPES}")
         entity = OpenEntity(start, end, type_, without_surrogates(item.get("description", "")))
+        # A text that differs shows offsets of another unit
         if item.get(TEXT, text[start:end]) != text[start:end]:
             raise InputError(f"entity {item!r:.80}: the text has {text[start:end]!r:.60} there")
         if reason := _refusal(text[start:end], type_):
@@ -207,6 +213,7 @@ def _read_conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> O
         raise InputError(f'field "conversations": the first turn must be a human\'s, and begin with {_TEXT_PREFIX!r}')
     mentions = list[Mention]()
     asked = list[str]()
+    # The first two turns are the text and a reply; an unanswered last question is ignored
     for (who, question), (_, answer) in zip(turns[2::2], turns[3::2], strict=False):
         match = _QUESTION.fullmatch(question) if isinstance(question, str) and who == "human" else None
         if match is None:
@@ -218,6 +225,7 @@ def _read_conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> O
 
 def _read_gliner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Read the tokens joined by spaces, with entities given by their first and last token and type."""
+    # Published sets name the tokens in two ways
     tokens = check_value(fields.get("tokenized_text", fields.get(TOKENS)), list[str])
     example = example_of(map(without_surrogates, tokens), ())
     entities = list[OpenEntity]()
@@ -265,6 +273,7 @@ def _strings(value: object) -> list[str]:
 
 def _rows(path: Path) -> Iterator[tuple[int | str, Mapping[str, Any]]]:
     """Yield each row of a file, plain or compressed, with its line number, or a description of its position."""
+    # Parquet needs a file that it can read from its end
     if head_of(path).startswith(_PARQUET):
         yield from _parquet_rows(path)
         return
@@ -302,7 +311,8 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             )
         selected = batch.select(list(columns))
         with at(path):
-            for name in columns:  # some writers don't declare their bytes as UTF-8
+            # Some writers don't declare their bytes as UTF-8
+            for name in columns:
                 selected = decoded_column(selected, name, first, ERRORS[0])
             rows = plain_rows(selected)
         yield from ((f"row {number}", fields) for number, fields in enumerate(rows, first))

@@ -82,6 +82,7 @@ def read_data(data: AnyData, splits: Collection[str] = ("train", "dev"), reading
 
     Raise InputError for invalid data; of the requested splits only train must exist. Data in memory is used unchanged.
     """
+    # A misspelt split would be read as empty
     if strange := [split for split in splits if split not in SPLITS]:
         raise SettingsError(f"split {strange[0]!r}{unknown(strange[0], SPLITS)}")
     if not isinstance(data, str | Path):
@@ -100,14 +101,17 @@ def _read_splits(folder: Path, splits: Collection[str], reading: Reading) -> Dat
         raise no_split(folder, "train", reading.from_)
     read: dict[str, list[Example]] = {split: [] for split in files}
     for split, path, document in _stream(folder, files, reading).documents(repairs):
+        # A cut file yields all its splits, wanted or not
         if split in read:
             with at(path, document.line or None):
                 read[split] += sentences_of(document, reading, repairs)
+    # A requested split that exists but is empty is a mistake
     if empty := next((split for split in read if not read[split]), ""):
         raise InputError(f"{files[empty]}: {no_sentence(repairs)}")
     if repairs.total():
         tell(f"{folder}: {repairs_line(repairs)}")
     sums = {
+        # A name on the hub has no file here; its examples stand for it
         path.name: data_sum(path) if path.exists() else examples_digest(read.get(split, ()))
         for split, path in files.items()
     }
@@ -149,6 +153,7 @@ class GoldSentences:
     def learnt_by(self, data: object) -> bool:
         """Return whether a card's training data is the same file: all of it, or a part from another cut."""
         card_data = data if isinstance(data, dict) else {}
+        # Another part of the same cut was not trained on
         same_cut = bool(self.cut) and all(card_data.get(key) == value for key, value in self.cut.items())
         return bool(self.sha256) and self.sha256 == train_sum(card_data) and not same_cut
 
@@ -159,6 +164,7 @@ def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> Gold
     if isinstance(data, str | Path):
         path = Path(data)
         files = find_splits(path, reading)
+        # A file without splits is train, whatever split is named
         if set(files.values()) == {path} and not reading.split:
             split = "train"
         elif split not in files:
@@ -192,13 +198,16 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     reading = reading or Reading()
     files = dict[str, Path]()
     with refused(f"{data}: can't be read", of=OSError):
+        # A name on the hub lists its splits there
         if reading.from_ == "datasets" and not data.exists():
             from nerbert.formats.parquet import hub_splits  # a name of the hub
 
             files = {split: data / split for split in hub_splits(data)} or {"train": data}
         for split, path in split_files(data, reading.from_):
+            # `train.conll` beside `train.jsonl`: none of them is obviously meant
             if split in splits and (other := files.setdefault(split, path)) != path:
                 raise InputError(f"{data}: holds {other.name} and {path.name}; move one away, or choose with --from")
+        # A cut would mix splits that the data set keeps apart
         if files and reading.split:
             raise InputError(f"{data}: has splits of its own ({', '.join(files)}); leave out --split, or name one file")
         if not files and (data.is_file() or (data.is_dir() and _is_format(data, reading.from_))):
@@ -214,6 +223,7 @@ def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
         return
     folder_format = recognise_format(folder)
     inside = [path for path, _ in entries_of(folder)]
+    # `train.conll` rather than `train-01.ann`, which may be a text in a folder
     named = {path for path in inside if path.name.lower().partition(".")[0] in _USUAL}
     others = {path.suffix for path in inside if path not in named} if folder_format else set()
 
@@ -257,6 +267,7 @@ def no_split(data: Path, split: str, format_: str = "") -> InputError:
 def split_of(name: str) -> str:
     """Return the split that a file's name denotes: `train` for `train.conll`, `dev` for `eng.testa`; else ""."""
     splits = {_USUAL[word] for word in _WORD.findall(name.lower()) if word in _USUAL}
+    # `train-dev.conll` names two splits, so neither
     return splits.pop() if len(splits) == 1 else ""
 
 
@@ -306,7 +317,9 @@ def cut_documents(keys: Iterable[str], split: str, seed: int, path: Path | str =
     """
     shares = _shares(split)
     draws = np.fromiter((uniform(seed, "split", key) for key in keys), np.float64)
+    # Equal keys have equal draws, so they are one group
     _, parts, sizes = np.unique(draws, return_inverse=True, return_counts=True)
+    # Groups in random order fill the splits; each goes where its middle lies
     middles = (np.cumsum(sizes) - sizes / 2) / max(1, len(draws))
     chosen = np.searchsorted(list(accumulate(shares.values()))[:-1], middles, side="right")
     if empty := {name for number, name in enumerate(shares) if number not in chosen}:
@@ -341,6 +354,7 @@ class SplitStream:
 
     def split(self, name: str, repairs: Repairs) -> Iterator[tuple[Path, Document]]:
         """Yield the documents of one split, each with its file; `repairs` counts all documents read for it."""
+        # A cut file can't be read without its other splits
         part = self if self.cut else replace(self, files={name: self.files[name]})
         yield from ((path, document) for split, path, document in part.documents(repairs) if split == name)
 
@@ -351,6 +365,7 @@ class SplitStream:
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the documents of a file."""
         for document in read_documents(path, self.reading, repairs):
+            # Texts that no person checked would train the model on its own mistakes
             if document.tagged and not self.tagged:
                 repairs[Repair.UNANNOTATED] += 1
             else:
@@ -370,5 +385,6 @@ def _stream(data: Path, files: Mapping[str, Path], reading: Reading, *, tagged: 
     if not reading.split or not files:
         return stream
     documents = stream.read(data, Repairs())
+    # Prefixes, so that a group's name never equals a text
     keys = (f"group {document.group}" if document.group else f"text {document.text}" for document in documents)
     return replace(stream, cut=cut_documents(keys, reading.split, reading.split_seed, data))

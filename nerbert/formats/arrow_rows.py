@@ -99,6 +99,7 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
         size = sum(file.metadata.row_group(number).total_byte_size for number in range(file.num_row_groups))
         rows = file.metadata.num_rows * _BATCH_BYTES // max(1, size)  # on average
         yield from file.iter_batches(max(1, min(_MOST_ROWS, rows)))
+        # An empty batch still shows the columns
         if not file.metadata.num_rows:
             yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
 
@@ -113,6 +114,7 @@ def decoded_column(batch: pa.RecordBatch, field: str, first: int, errors: str) -
     types = [pa.large_list(leaf) if lists else leaf for leaf in (pa.large_binary(), pa.large_string())]
     try:
         values = batch.column(index).cast(types[0]).to_pylist()
+    # A column of other values isn't text; its reader names the fault
     except pa.ArrowException:
         return batch
     texts = []
@@ -130,6 +132,7 @@ def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     """Return the rows in JSON types: dates and decimals as text, bytes in base64, NaN and infinities as null."""
     try:
         return [_plain(row) for row in batch.to_pylist()]
+    # First, since it is a kind of ValueError
     except UnicodeDecodeError as error:
         raise InputError(f"a column that should hold text holds other bytes ({error.reason}); fix it") from None
     except (pa.ArrowException, ValueError, OverflowError) as error:
@@ -160,6 +163,7 @@ def write_parquet(
     InputError that names `name` for fields whose values don't fit one type.
     """
     schema = pa.schema([])
+    # First pass: a column may be missing in the first rows, or have only nulls there
     for group in _groups(rows()):
         with at(f"{name}", group[0].line or None):
             try:
@@ -196,6 +200,7 @@ def tagged_table(rows: Sequence[Document], columns: pa.RecordBatch | None = None
 def _table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> pa.Table:
     """Return the rows' columns, without earlier entities."""
     runs = [] if columns is None or rows else [pa.Table.from_batches([columns])]
+    # Rows of one batch follow each other, so its columns can be sliced instead of converted
     for _, group in groupby(rows, lambda row: row.fields.batch if isinstance(row.fields, ArrowRow) else None):
         run = [row.fields for row in group]
         if not isinstance(first := run[0], ArrowRow):
@@ -212,6 +217,7 @@ def _table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> p
 def _column(values: list[Any], type_: pa.DataType | None = None) -> pa.Array:
     try:
         return pa.array(values, type_)
+    # Arrow refuses lone surrogates, which broken JSON may contain
     except UnicodeEncodeError:
         return pa.array([_mend(value) for value in values], type_)
 

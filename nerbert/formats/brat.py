@@ -50,6 +50,7 @@ class Brat:
         """Return whether a folder holds an `.ann` file, or a file is one."""
         if path.is_dir():
             return any(file.name.endswith(_ANN) for file in find_files(path))
+        # A text without entities has an empty file of annotations
         return path.name.endswith(_ANN) and (not head.strip() or bool(_BEGIN.search(head)))
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
@@ -65,6 +66,7 @@ class Brat:
                 name = file.name.removesuffix(_ANN)
                 document = _document(file.path, name, root, repairs)
                 yield replace(document, fields={"id": ids[name]}) if name in ids else document
+            # A text without annotations may be a forgotten file, so it isn't taken for one without entities
             elif file.name.endswith(_TXT):
                 _check(file.path.with_suffix(_ANN), file.path, root)
 
@@ -76,6 +78,7 @@ class Brat:
         with publish_folder(path) as folder:
             for document in documents:
                 name = _file_name(document)
+                # The id may be no file name, or be taken: `a/b` beside a text `a`
                 while not name or not _is_free(folder, name):
                     number += 1
                     name = f"{number:06}"
@@ -89,6 +92,7 @@ class Brat:
             sections = ["[entities]", *types, "", "[relations]", "", "[events]", "", "[attributes]", ""]
             (folder / "annotation.conf").write_bytes("\n".join(sections).encode())
             names = (file.name.removesuffix(_ANN) for file in find_files(folder) if file.name.endswith(_ANN))
+            # The list is needed only if names don't give back the ids and their order
             if [*ids.items()] != [(name, name) for name in names]:
                 lines = [f"{name}\t{json_text(id_)}\n" for name, id_ in ids.items()]
                 (folder / _LIST).write_text("".join(lines), encoding="utf-8", newline="\n")
@@ -123,6 +127,7 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
                 repairs[Repair.PASSED_OVER] += 1
             else:
                 marked.append(entity)
+    # After the annotations, as their offsets show which form of the text they count in
     with refused(f"{source}: can't be read", of=OSError), source.open("rb") as stream:
         text = _as_counted(read_text(stream, source), [span for span, _ in marked], repairs)
     spans = list[Span]()
@@ -148,6 +153,7 @@ def _entity(line: str) -> tuple[Span, bool] | None:
     """Return the span of a line's entity, including gaps, and whether it has several pieces; None for other lines."""
     match = _ENTITY.fullmatch(line)
     if match is None:
+        # Relations and notes are fine; any other line is broken
         if _OTHER.match(line):
             return None
         raise InputError(
@@ -168,6 +174,7 @@ def _as_counted(text: str, spans: list[Span], repairs: Repairs) -> str:
     unix = text.replace("\r\n", "\n")
     bare = text.removeprefix("\ufeff")
     forms = dict.fromkeys((text, unix, bare, unix.removeprefix("\ufeff")))
+    # Without `\r` and byte order mark there is one form, and nothing to choose
     chosen = max(forms, key=count_fits) if len(forms) > 1 else text
     repairs[Repair.UNIT] += len(spans) if chosen != text else 0
     return chosen
@@ -190,6 +197,7 @@ def _file_name(document: Document) -> str:
     name = document.fields.get("id")
     parts = name.split("/") if isinstance(name, str) else [""]
     fit = all(_NAME.fullmatch(part) and len(part.encode()) <= _LONGEST_NAME for part in parts)
+    # A name may be valid UTF-8, but not in the encoding of file names here
     with suppress(UnicodeEncodeError):
         return os.fsdecode(os.fsencode("/".join(parts))) if fit and len(parts) <= _MOST_FOLDERS else ""
     return ""

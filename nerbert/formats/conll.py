@@ -92,10 +92,12 @@ class ColumnLayout(NamedTuple):
         needed = max(token_at, tag_at, 1)
         open_type = ""
         for line, columns in zip(rows.lines, rows.columns, strict=True):
+            # CoNLL-U's rows of `1-2` and `1.1` aren't words
             if numbered and _UNWRITTEN.fullmatch(columns[0]):
                 continue
             if width and len(columns) != width and "\t" not in line.text:
                 columns = self._fit(line, columns)  # noqa: PLW2901
+            # In a short row, the last column would be the token
             tag = columns[tag_at].strip() if len(columns) > needed else ""
             if inside:
                 tag = field[1] if (field := inside.search(tag)) else "-" if brackets else OUTSIDE
@@ -117,6 +119,7 @@ class ColumnLayout(NamedTuple):
         first = self.token
         tag_at = self.tag % self.width
         extra = len(columns) - self.width
+        # More columns than the others: the word has spaces, or else the type
         if extra < 0 or not is_tag(columns[tag_at + extra * (first < tag_at)]):
             first = tag_at
             if extra < 0 or not self.spaced_types or not is_tag(columns[tag_at]):
@@ -135,6 +138,7 @@ def scheme_of(path: Path, tag_column: str = "") -> Scheme:
 def _tags(path: Path, layout: "ColumnLayout", documents: set[int]) -> Iterator[list[tuple[int, str]]]:
     """Yield the tags of each sentence with their lines; add the numbers of the first two documents to `documents`."""
     for rows in _read_rows(path):
+        # Only whether there are several documents matters
         if len(documents) < 2:
             documents.add(rows.document)
         yield [(line, tag) for line, _, tag in layout.words(rows)]
@@ -149,6 +153,7 @@ def _layout_of(path: Path, tag_column: str) -> ColumnLayout:
     sentences = list[TokenRows]()
     for rows in _read_rows(path):
         first = rows.lines[0]
+        # A header would become the first word of the first sentence
         if not sentences and _HEADER.fullmatch("\t".join(rows.columns[0])):
             raise first.error(f"{first.text!r:.60} is a header, and would be read as a word; delete the line")
         sentences.append(rows)
@@ -160,6 +165,7 @@ def _layout_of(path: Path, tag_column: str) -> ColumnLayout:
     if not re.fullmatch(r"-?[1-9]\d{0,4}", tag_column):
         brackets = any(f"{tag_column}=(" in row[-1] for rows in sentences for row in rows.columns)
         return layout._replace(tag=-1, brackets=brackets, inside=re.compile(_FIELD.format(re.escape(tag_column))))
+    # Columns count from 1, or from the end: -1
     column = int(tag_column) - (tag_column[0] != "-")
     return layout._replace(token=max(layout.token, int(column == 0)), tag=column, brackets=False, inside=None)
 
@@ -182,6 +188,7 @@ def conll_block(example: Example) -> str:
     if broken := next((word for word in example.tokens if _BREAKS.search(word)), ""):
         raise InputError(f"word {broken!r:.60} contains a tab or line break, which CoNLL can't hold; choose jsonl")
     lines = "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True))
+    # A word such as `-DOCSTART-` would be read back as the start of a document
     if marks := _MARK.search(lines):
         word = marks[0].partition("\t")[0]
         raise InputError(f"word {word!r:.60} begins as CoNLL's mark of a document does; remove it, or choose jsonl")
@@ -202,6 +209,7 @@ class Conll:
         lines = head.decode("utf-8-sig", "replace").split("\n")[:_FIRST_LINES]
         kept = [line.strip() for line in lines if line.strip() and not line.startswith((DOCUMENT_START, "# "))]
         ended = sum(len(columns := split_columns(line)) > 1 and is_tag(columns[-1]) for line in kept)
+        # A row that begins with a tab has an empty token, which CoNLL never has
         return not any(line.startswith("\t") for line in lines) and (ended > len(kept) / 2 or _all_tagged(lines))
 
     def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
@@ -221,6 +229,7 @@ class Conll:
         for rows in _read_rows(source):
             tagged = layout.words(rows)
             example = example_of((token for _, token, _ in tagged), scheme.bio(tag for _, _, tag in tagged))
+            # A file without marks of documents isn't one document, which no cut could divide
             group = f"{rows.document}" if len(numbers) > 1 else ""
             named = (match for comment in rows.comments if (match := _COMMENT.fullmatch(comment)))
             fields = {match["key"] or match["name"]: match["value"].strip() for match in named}
@@ -231,11 +240,13 @@ class Conll:
         check_types(writing.types)
 
         def lines(row: Document) -> bytes:
+            # Texts with words keep them; others are split into sentences first
             if row.words is not None:
                 examples: Iterable[Example] = [Example(row.text, row.words, row.spans)]
             else:
                 examples = _annotate(writing.sentences(row.text), row.spans)
             text = "".join(conll_block(whole_words(example)) for example in examples if example.words)
+            # On a terminal, control characters are shown, but not the tabs between columns
             shown = _COLUMN.sub(lambda part: visible(part[0]), text) if writing.terminal else text
             return shown.encode("utf-8", "replace")
 
@@ -247,6 +258,7 @@ class Conll:
             last = ""
             for number, document in enumerate(documents):
                 sentences = sentences_of(document)
+                # Several sentences of one text stay together, even if it has no group
                 group = document.group or (f"\0{number}" if len(sentences) > 1 else "")
                 if group != last:
                     stream.write(f"{DOCUMENT_START}\t{OUTSIDE}\n\n")
@@ -259,7 +271,8 @@ def _all_tagged(lines: Iterable[str]) -> bool:
     named = (Line("", number, line.rstrip("\r")) for number, line in enumerate(lines, 1))
     try:
         sentences = list(token_rows(named, tagged=True))
-        sentences = sentences[:-1] or sentences  # the last one may be cut
+        # The last sentence may be cut where the first bytes end
+        sentences = sentences[:-1] or sentences
         layout = find_layout(sentences)
         tags = [[(line, tag) for line, _, tag in layout.words(rows)] for rows in sentences]
         find_scheme(tags)
@@ -315,6 +328,7 @@ def find_layout(sentences: Sequence[TokenRows]) -> ColumnLayout:
     if sentences and all(_is_2012(sentence.columns) for sentence in sentences):
         return ColumnLayout(_WORD_2012, _ENTITY_2012, brackets=True)
     rows = [columns for sentence in sentences for columns in sentence.columns]
+    # If each sentence has one row, a first column of ones proves nothing
     numbered = len(rows) > len(sentences) and all(_has_numbers(sentence.columns) for sentence in sentences)
     if numbered:
         rows = [columns for columns in rows if not _UNWRITTEN.fullmatch(columns[0])]
@@ -330,6 +344,7 @@ def find_layout(sentences: Sequence[TokenRows]) -> ColumnLayout:
 def _spaced_layout(layout: ColumnLayout, rows: _Rows) -> ColumnLayout:
     """Return the layout of columns separated by spaces, whose number is the most frequent one."""
     widths = Counter(map(len, rows))
+    # Of equally frequent widths, the smaller: words with spaces make rows longer
     width = max(widths, key=lambda width: (widths[width], -width), default=0)
     is_export = any(row[1 : width - 1] == ["-X-", "_"] for row in rows)  # Label Studio's
     # A tag before the end of a longer row is the beginning of a type of several words.
@@ -419,6 +434,7 @@ def token_rows(lines: Iterable[Line], *, tagged: bool) -> Iterator[TokenRows]:
             continue
         rows = _sentence(held, document, tagged=tagged)
         held = []
+        # `begins` counts a new document only after the sentence before it
         document = rows.document + begins
         if rows.lines:
             yield rows
@@ -441,11 +457,13 @@ def _sentence(lines: list[Line], document: int, *, tagged: bool) -> TokenRows:
 
 def _is_comment(line: str, width: int, *, tagged: bool) -> bool:
     """Return whether a line before rows of `width` columns (0: no rows) is a comment."""
+    # A hashtag, `#Berlin`, is a token
     if line[:2] not in ("#", "# ", "#\t"):
         return False
     columns = split_columns(line)
     if "\t" not in line and _COMMENT.fullmatch(line):
         return True
+    # In untagged words, only known forms are comments; else a row of another width is one
     return tagged and (len(columns) != width if width else not is_tag(columns[-1]))
 
 

@@ -152,6 +152,7 @@ def prepare_documents(
         if not document.spans:
             yield document
             continue
+        # Most files have no text in which units differ, and are read once
         if unit == "auto" and _units_differ(document):
             unit = _find_unit(path, read(Repairs()))
         with at(path, document.line or None, part="" if document.line else document.group):
@@ -174,6 +175,7 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     text, words = document.text, document.words
     words = split_words(text, reading.word_splitter or SPLITTER) if words is None else words
     spans = document.spans and _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
+    # What is outside the entities of a partially annotated text is unknown, not outside
     if document.partial:
         examples = sentences_of(replace(document, spans=tuple(spans), partial=False), reading)
         return [replace(example, unknown=tuple(_gaps(example))) for example in examples if example.spans]
@@ -182,6 +184,7 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     splitter = splitter_for(reading.language or "en", text)
     sentences = list[tuple[int, int]]()
     offset = 0
+    # A sentence doesn't go on after a line's end
     for line in text.splitlines(keepends=True):
         sentences.extend((offset + start, offset + end) for start, end in splitter.spans(line))
         offset += len(line)
@@ -209,6 +212,7 @@ def _span(entity: object) -> Span:
     """Convert a user's entity to a span."""
     match entity:
         case Span():
+            # A person's entity is certain, whatever a model gave for it before
             return replace(entity, confidence=1.0)
         case (SupportsIndex() as start, SupportsIndex() as end, str(type_)):
             return Span(index(start), index(end), type_)
@@ -240,6 +244,7 @@ def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
 def _units_differ(document: Document) -> bool:
     """Return whether the units give different spans; spans that a reader made from words certainly count characters."""
     text, spans = document.text, document.spans
+    # Where units give the same offsets, a text can't tell them apart
     if _simplest(text, "bytes-lf") == "characters" or (
         document.words is not None and all(text[span.start : span.end] == span.text for span in spans)
     ):
@@ -262,6 +267,7 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
         starts = {start for start, _ in words}
         ends = {end for _, end in words}
         offsets = {unit: _offsets(text, unit) for unit in dict.fromkeys(simplest)}
+        # Texts in which the same units coincide are counted together
         counts, differ = kinds.setdefault(tuple(simplest), (Counter(), set()))
         for span in document.spans:
             candidates = {unit: _find_bounds(table, span) for unit, table in offsets.items()}
@@ -278,6 +284,7 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
                     elif _same(text[start:end], span.text):
                         counts["text", unit] += 1
     for kind, (counts, differ) in kinds.items():
+        # Units that coincide in a text get the same votes there
         twins = dict(zip(_UNITS, kind, strict=True))
         apart.update(pair for pair in combinations(_UNITS, 2) if (twins[pair[0]], twins[pair[1]]) in differ)
         for case, unit in product(("text", "border", "cut"), _UNITS):
@@ -288,14 +295,17 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
 
 def _choose_unit(votes: Mapping[tuple[str, Units], int], apart: Collection[tuple[Units, Units]]) -> Units:
     """Return the unit with most votes; raise InputError if several different ones do, or if it cuts most words."""
+    # The entities' own texts are better evidence than the borders of words
     case = "text" if any(votes["text", unit] for unit in _UNITS) else "border"
     best = list[Units]()
     most = max(votes[case, unit] for unit in _UNITS)
-    for unit in _UNITS if most else _UNITS[:1]:  # if nothing fits, an error is reported in characters
+    # If nothing fits, an error is reported in characters
+    for unit in _UNITS if most else _UNITS[:1]:
         if votes[case, unit] == most and all((other, unit) in apart for other in best):
             best.append(unit)
     if len(best) > 1 and "graphemes" in best:  # few tools count graphemes
         best.remove("graphemes")
+    # Entities that cut words in every unit belong to another text
     if case == "border" and votes["cut", best[0]] > 0:
         raise InputError(
             "most entities neither begin nor end with words, whatever their offsets count; annotate this text itself, "
@@ -400,6 +410,7 @@ def _merge_tags(text: str, spans: Iterable[Span], repairs: Repairs) -> list[Span
     merged = list[Span]()
     for number, span in enumerate(parts):
         gap = text[parts[number - 1].end : span.start] if number else ""
+        # Text between two entities ends an entity, so that the next tag can't continue it
         tags += [OUTSIDE, span.type] if gap.strip() else [span.type]
     scheme = find_scheme([[(0, tag) for tag in tags]])
     for span, tag in zip(parts, (tag for tag in scheme.bio(tags) if tag != OUTSIDE), strict=True):
@@ -430,6 +441,7 @@ def _apart(text: str, spans: Iterable[Span], overlaps: Overlaps, repairs: Repair
             f"({other.type}) overlap; choose which to keep: overlaps (--overlaps) longest or first"
         )
     kept: list[Span] = []
+    # The sort is stable: of equally long ones, and with `first`, the file's order decides
     for span in sorted(once.values(), key=lambda span: span.start - span.end if overlaps == "longest" else 0):
         index = bisect_left(kept, span.start, key=lambda item: item.start)
         free = index == 0 or kept[index - 1].end <= span.start
@@ -457,6 +469,7 @@ def _whole_words(
         end = ends[last - 1]
         if (start, end) == (span.start, span.end):
             yield span
+        # An entity that only loses punctuation at its edge cuts no word
         elif reading.cut_words == "error" and (start < span.start or end > span.end):
             raise InputError(
                 f"entity {span.text!r:.60} ({span.type}) cuts a word of {text[start:end]!r:.60}; mark whole words, or "

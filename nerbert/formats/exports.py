@@ -52,6 +52,7 @@ def export_span(value: ExportPlace, label: str, *, tagged: bool) -> Span:
     sure = value.get("score" if tagged else "confidence")
     text = value.get("text") or ""
     confidence = share_of(sure)
+    # A person's spans may have a score left over from a model
     if tagged and sure is not None and confidence is None:
         raise InputError(
             f"entity {value['start']}–{value['end']} of type {label!r:.60}: score {sure!r:.40}: must be a "
@@ -73,6 +74,7 @@ def text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable
     if named := next((name for name in names if name in texts), ""):
         return named
     required = [surface for surface in surfaces if surface]
+    # Two texts, and only one has all entities: that is the annotated one
     holding = [key for key in texts if all(surface in values[key] for surface in required)] if required else texts
     texts = holding if len(holding) == 1 else texts
     if len(texts) != 1:
@@ -95,6 +97,7 @@ class Doccano(JsonFormat):
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first object is doccano's; one without labels needs a field that only doccano has."""
         first = first_value(head)
+        # An object with an empty list of labels could be any tool's
         return self.matches(first) and bool(first[_doccano(first)[1]] or "Comments" in first)
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
@@ -126,6 +129,7 @@ class Gliner(JsonFormat):
         if not isinstance(value, dict) or not isinstance(value.get(_tokens_field(value)), list):
             return False
         entities = value.get(_NER)
+        # Strings or numbers under `ner` are tags, not entities
         return isinstance(entities, list) and not any(isinstance(entity, str | int) for entity in entities[:1])
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
@@ -152,6 +156,7 @@ def _tokens_field(value: Mapping[str, Any]) -> str:
 def token_span(value: Any, words: tuple[tuple[int, int], ...]) -> tuple[int, int, str]:
     """Convert an entity [first token, last token, type] to characters; raise InputError for any other form."""
     first, last, type_ = value if isinstance(value, list) and len(value) == 3 else (None, None, None)
+    # Not `isinstance`, since True and False are ints, too
     if type(first) is not int or type(last) is not int or not isinstance(type_, str):
         raise InputError(f"entity {value!r:.80}: must be first token, last token and type")
     if not 0 <= first <= last < len(words):
@@ -205,7 +210,8 @@ class Prodigy(JsonFormat):
         tagged = task.get("answer") is None
         words = token_words(text, task.get("tokens") or ())
         spans = [export_span(span, span["label"], tagged=tagged) for span in task.get("spans") or ()]
-        if words:  # the tokens' texts prove that offsets count characters
+        # The tokens' texts prove that offsets count characters
+        if words:
             spans = [replace(span, text=span.text or text[span.start : span.end]) for span in spans]
         # `ner.teach` asks about one entity at a time
         partial = not tagged and bool(value.get("_is_binary") or value.get(_VIEW) == "ner")
@@ -294,6 +300,7 @@ class Argilla(JsonFormat):
         responses = [answers or [] for answers in (record.get("responses") or {}).values()]
         spans = _read_answers(responses, repairs, tagged=False)
         tagged = False
+        # Some person decided against the text; a model's suggestion must not bring it back
         if spans is None and any(_is_discarded(answer) for answers in responses for answer in answers):
             repairs[Repair.REJECTED] += 1
             return []
@@ -347,6 +354,7 @@ def _read_answers(answers: Iterable[list[_Response]], repairs: Repairs, *, tagge
             elif first:
                 regions = check_value(value, list[_Labelled])
                 score = answer.get("score")
+                # One score may stand for all spans
                 scores = score if isinstance(score, list) else [score] * len(regions)
                 if len(scores) != len(regions):
                     raise InputError(

@@ -174,6 +174,7 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
         kind: Any = FORMATS.find(reading.from_ or name_format(path))
         options = {"tag_column": reading.tag_column} if hasattr(kind, "tag_column") else {}
         format_ = check_needs(kind(**options))
+        # An option that has no effect would hide a mistake
         if reading.tag_column and not options:
             raise InputError(f"{path}: its format has no tag_column (--tag-column); leave that out")
         yield from prepare_documents(path, lambda count: format_.read(path, count), reading, counts)
@@ -191,7 +192,8 @@ def name_format(path: Path) -> str:
     guess = foreign(head_of(path), path.name.lower())
     names = [name for name, format_ in _by_suffix(path) if path.name.lower().endswith(format_.suffixes)]
     if names and not guess:
-        return names[-1]  # the last format of a suffix is the most general; its reader names the fault
+        # The last format of a suffix is the most general; its reader names the fault
+        return names[-1]
     seems = f"seems to be {guess}" if guess else "is in no known format"
     raise InputError(f"{path}: {seems}; formats are {', '.join(FORMATS)}, or your own with --from module:name")
 
@@ -210,6 +212,7 @@ def foreign(head: bytes, name: str) -> str:
     text = head.decode("utf-8-sig", "replace").lstrip()
     gone = next((tool for mark, tool in _GONE.items() if mark.search(text)), "")
     if guess := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), gone):
+        # An Office document is a zip archive, too; the name tells which
         return next((tool for suffixes, tool in _OFFICE.items() if name.endswith(suffixes)), guess)
     if is_utf16(head):
         return UTF_16

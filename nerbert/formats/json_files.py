@@ -80,6 +80,7 @@ class JsonFormat:
                 if not self.matches(value):
                     expected = self.keys or "another form"
                     fault = f"earlier lines have {expected}; a file holds one format: split it, or fix the line"
+                    # The first object decides the format, so the fault is the file's, not the line's
                     if number == 0:
                         fault = f"is not {expected}; name its format with --from, or fix it"
                     raise InputError(f"{_describe(value)}; {fault}")
@@ -131,6 +132,7 @@ def json_value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"not JSON: {error.msg} at character {error.pos} of the line") from None
+    # Numbers of thousands of digits, and objects nested a thousand deep
     except (ValueError, RecursionError):
         raise InputError("not JSON that can be read: too deep, or too long a number") from None
 
@@ -160,6 +162,7 @@ def first_value(head: bytes) -> Any:
 def is_array(head: bytes) -> bool:
     """Return whether a file is one array of values; a line `["a text", …]` is itself a value."""
     text = head.removeprefix(BOM).lstrip()
+    # A line `["a text", …]` of JSON lines also begins with a bracket
     return text.startswith(b"[") and text[1:].lstrip()[:1] in (b"{", b"[", b"]", b"")
 
 
@@ -170,6 +173,7 @@ def _elements_of(text: str, source: Path | str) -> Iterator[tuple[int, Any, int]
     counted = 0
     goes_on = text[position : position + 1] != "]"
     while goes_on:
+        # Counted from the last element on, so that the whole takes linear time
         line += text.count("\n", counted, position)
         counted = position
         with at(source, line):
@@ -227,6 +231,7 @@ def json_span(value: Any) -> Span:
         sure = _first(value, (_CONFIDENCE, _SCORE))
         text = value.get(TEXT)
         length = value.get("length")
+        # Some tools give the length instead of the end
         if end is None and type(length) is int and type(start) is int:
             end = start + length
     else:
@@ -260,6 +265,7 @@ def json_spans(annotation: Any, repairs: Repairs, text: str = "") -> Iterator[Sp
         repairs[Repair.UNTYPED] += not labels
         for point in item[_POINTS] if isinstance(item.get(_POINTS), list) else [{}]:
             bounds = point if isinstance(point, dict) else {}
+            # The end of Dataturks' points is inclusive
             end = {"end": bounds["end"] + 1} if type(bounds.get("end")) is int else {}
             yield from (json_span({**item, **bounds, **end, name: label}) for label in labels)
 
@@ -268,6 +274,7 @@ def _items_by_type(annotation: Mapping[str, Any], text: str) -> Iterator[Any]:
     """Yield the items of an object of lists by type; in GLiNER2's form, they are mentions in the text."""
     for type_, item in ((type_, item) for type_, items in _by_type(annotation).items() for item in items):
         if isinstance(item, str):
+            # `an` must not be found inside `Oman`
             matches = [*re.finditer(rf"(?<!\w){re.escape(item)}(?!\w)", text, re.IGNORECASE)] if item else []
             if not matches:
                 raise InputError(f"mention {item!r:.60} of type {type_!r:.60}: the text doesn't have it")
@@ -286,6 +293,7 @@ def seem_spans(value: Any) -> bool:
     if isinstance(value, dict):
         by_type = _by_type(value)
         lists = [items if isinstance(items, list) else [None] for items in by_type.values()]
+        # Mentions as strings are only in the form `{"entities": {type: [mention]}}`
         is_text = by_type is not value
         return all(seem_spans([item]) or (is_text and isinstance(item, str)) for items in lists for item in items)
     if not isinstance(value, list) or not value:

@@ -110,6 +110,7 @@ class JsonLines(json_files.JsonFormat):
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
         """Return an object's document; its words are the object's tokens, if any."""
+        # spaCy 2 has paragraphs of sentences instead of one text
         if not (name := _annotation(value)):
             return [document for row in _spacy_sentences(value) for document in self.documents(row, repairs)]
         text_field = _text_field(value)
@@ -128,6 +129,7 @@ class JsonLines(json_files.JsonFormat):
             spans = _spans_of_tags(text, words, annotation, name, repairs)
         else:
             spans = tuple(json_files.json_spans(annotation, repairs, text))
+            # Offsets within the number of words may count tokens, which gives wrong entities without an error
             may_count_tokens = words is not None and all(span.end <= len(words) and not span.text for span in spans)
             if words is not None and (not text_field or may_count_tokens):
                 _check_whole_words(spans, words)
@@ -186,6 +188,7 @@ def _text_field(value: Mapping[str, Any]) -> str:
 
 def _words_field(value: Mapping[str, Any]) -> str:
     """Return the field of the tokens, if they are strings; else ""."""
+    # Tokens as objects have offsets, and are read elsewhere
     lists = ((name, value[name]) for name in _WORDS if isinstance(value.get(name), list))
     return next((name for name, tokens in lists if not tokens or not isinstance(tokens[0], dict | list)), "")
 
@@ -262,6 +265,7 @@ def with_all_fields(document: Document, number: int) -> Document:
 def tagged_document(row: Document, field: str) -> Document:
     """Return a row that a model tagged as a document, without the `field` that holds the text (or words)."""
     values = [row.text] if row.words is None else [row.text, [*Example(row.text, row.words).tokens]]
+    # Fields that only repeat the text or the words aren't kept
     texts = [name for name in (TEXT, TOKENS, field) if row.fields.get(name) in values]
     fields = json_files.fields_but(row.fields, SPANS, *texts)
     return replace(row, group=group_of(row.fields), fields=fields, tagged=True)

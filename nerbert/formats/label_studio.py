@@ -76,10 +76,12 @@ class LabelStudio(JsonFormat):
         tagged = not annotations
         spans, tags = _first_result(task.get("predictions") or [] if tagged else kept, repairs, tagged)
         data = task["data"]
+        # Label Studio writes a line's end as two characters, so such a text isn't found as it is
         surfaces = (span.text for span in spans if _LINE_END not in span.text)
         key = text_key(fields_but(data, *_ABOUT), [*tags, TEXT], surfaces)
         text: str = data[key]
         spans = [_readable(span, text) for span in spans]
+        # Entities that are in the text prove that it is the text, not an address of it
         if _ADDRESS.fullmatch(text) and not (spans and all(span.text and span.text in text for span in spans)):
             raise InputError(f"the text {text!r:.80} is an address (valueType=url); put the text itself into the task")
         fields = {name: value[name] for name in ("id", "meta") if value.get(name)} | fields_but(data, key)
@@ -89,6 +91,7 @@ class LabelStudio(JsonFormat):
         """Yield the documents of a file; in JSON-MIN, only the first annotation of each task."""
         last: tuple[str, Any] | None = None
         for document in super().read(path, repairs):
+            # JSON-MIN has a row for each annotation, and those of one task follow each other
             task = (document.text, document.fields.get("id")) if is_json_min(document.fields) else None
             if task is not None and task == last:
                 repairs[Repair.ANNOTATOR] += len(document.spans)
@@ -123,6 +126,7 @@ class LabelStudio(JsonFormat):
 
 def _first_result(results: Sequence[_Result], repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
     """Return the entities and tags of the first result; count the entities of the others."""
+    # Only repairs of the result that is kept are counted
     read = [_result(result, Repairs() if number else repairs, tagged) for number, result in enumerate(results)]
     repairs[Repair.ANNOTATOR] += sum(len(others) for others, _ in read[1:])
     return read[0] if read else ([], [])
@@ -135,6 +139,7 @@ def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span]
     for number, region in enumerate(result.get("result") or ()):
         type_ = region["type"]
         value = region.get("value") or {}
+        # Labels of pages and pictures count in elements or pixels
         if type_.endswith(_LABELS) and (type_ != _LABELS or "startOffset" in value):
             raise InputError(
                 f"a region of type {type_!r:.60} of a page; only labels of plain text ({_LABELS!r}) are read"

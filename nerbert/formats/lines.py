@@ -85,6 +85,7 @@ def file_lines(path: Path, strip: str = "\r") -> Iterator[Line]:
 
 def read_lines(stream: IO[bytes], source: Path | str, errors: str = "", strip: str = "\r") -> Iterator[Line]:
     """Yield a stream's lines as they arrive, without trailing characters of `strip`; `errors` as in `decode_line`."""
+    # `read1` returns what has arrived, so that a slow pipe is read line by line
     read: Any = getattr(stream, "read1", stream.read)
     name = str(source)
     number = 0
@@ -108,6 +109,7 @@ def read_lines(stream: IO[bytes], source: Path | str, errors: str = "", strip: s
 
 
 def _line(source: str, number: int, raw: bytes, errors: str, strip: str) -> Line:
+    # Most lines; the first one may have a byte order mark, or be no text
     if number > 1 and raw.isascii():
         return Line(source, number, raw.decode().rstrip(strip))
     with at(source, number):
@@ -150,10 +152,12 @@ def read_text(stream: IO[bytes], source: Path | str, errors: str = "") -> str:
 
 def is_utf16(start: bytes) -> bool:
     """Return whether text that begins with `start` is in UTF-16: by its mark, or since every other byte is zero."""
+    # The mark of UTF-32 begins with that of UTF-16
     if start.startswith(codecs.BOM_UTF32_LE) or len(start) < 2:
         return False
     even = start[:1000:2]
     odd = start[1:1000:2]
+    # In UTF-16, every other byte of Latin text is zero
     few, most = sorted(half.count(0) / len(half) for half in (even, odd))
     return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (few < 0.1 and most > 0.7)
 

@@ -80,6 +80,7 @@ def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
             if not open_:
                 raise InputError(f"column {column}: ']' closes no mark; write \\] if it belongs to the text")
             mark = open_.pop()
+            # The outer mark is closed after those inside it, but comes before them
             spans[mark.entities : mark.entities] = _of_mark(mark, "".join(text[mark.pieces :]))
         else:
             piece = token[1:] if len(token) == 2 and token[0] == "\\" else token
@@ -96,6 +97,7 @@ def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
 def write_marks(document: Document) -> str:
     """Return a text as a marked line, for `parse_marks`; raise InputError for crossing entities."""
     marks: dict[tuple[int, int], list[str]] = {}
+    # Outer entities first, so that they are opened first
     for span in sorted(document.spans, key=lambda span: (span.start, -span.end)):
         marks.setdefault((span.start, span.end), []).append(span.type)
     line = []
@@ -119,6 +121,7 @@ def write_marks(document: Document) -> str:
         open_.append((end, types))
     go(len(document.text))
     text = "".join(line)
+    # A text that begins with `#` would be read as a comment
     return "\\" + text if text.startswith(_COMMENT) else text
 
 
@@ -130,6 +133,7 @@ def _of_mark(mark: _OpenMark, content: str) -> Iterator[Span]:
         raise InputError(f"{where} has no type; write [text|type], or \\[ for a bracket")
     if not content.strip() or content != content.strip():
         raise InputError(f"{where} is empty or has a space at its edge")
+    # `[Fram|ship|ship]` is one entity
     for name in dict.fromkeys(names):
         yield Span(mark.start, mark.start + len(content), name, content)
 

@@ -128,6 +128,7 @@ class Datasets:
             numbers = {name: number for number, name in enumerate(names)}
 
             def rows() -> Iterator[Document]:
+                # Made anew in each pass, since the writer reads its rows twice
                 for row in _as_rows(again()):
                     tags = example_tags(Example(row.text, row.words or (), row.spans))
                     yield replace(row, fields={**row.fields, _TAGS: [numbers[tag] for tag in tags]})
@@ -135,6 +136,7 @@ class Datasets:
             table = Path(scratch) / "rows.parquet"
             write_parquet(table, rows, path)
             features = Features.from_arrow_schema(read_schema(table))
+            # The tags are missing only if there are no rows
             if _TAGS not in features:
                 raise InputError(f"{path}: no text to write, and a data set without rows can't be opened")
             features[_TAGS] = Sequence(ClassLabel(names=names))
@@ -188,6 +190,7 @@ def _numbered_rows(
                     name: _as_list(_label_names(value, labelled[name], name) if name in labelled else value)
                     for name, value in columns.items()
                 }
+            # Null spans are an empty list here, as a column has no missing fields
             row |= {name: [] for name in spans if row.get(name, "") is None}
             yield number, _without_nulls(row)
 
@@ -203,13 +206,15 @@ def _without_nulls(value: Any) -> Any:
 
 def _label_names(value: Any, feature: Any, column: str) -> Any:
     """Return a value with the names of its labels, by its feature, which may be nested."""
-    if isinstance(feature, list):  # a list feature in the form of older versions
+    # A list feature in the form of older versions
+    if isinstance(feature, list):
         feature = {"_type": "List", "feature": feature[0] if feature else None}
     if value is None or not isinstance(feature, dict):
         return value
     inner = feature.get("feature")
     if feature.get("_type") == "ClassLabel":
         names = feature.get("names") or []
+        # -1 means no label in `datasets`, and would be the last name
         if type(value) is int and not 0 <= value < len(names):
             raise InputError(f"column {column!r} holds label {value}: the file names {len(names)} labels, from 0 on")
         return names[value] if type(value) is int else value
@@ -226,6 +231,7 @@ def _label_names(value: Any, feature: Any, column: str) -> Any:
 
 def _as_list(value: Any) -> Any:
     """Return a struct of lists as a list of structs."""
+    # A list of structs can be stored as a struct of lists
     if isinstance(value, dict) and "start" in value and all(isinstance(item, list) for item in value.values()):
         return [dict(zip(value, row, strict=False)) for row in zip(*value.values(), strict=False)]
     return value
@@ -279,6 +285,7 @@ def _quietly() -> Iterator[None]:
     disable_progress_bar()
     try:
         yield
+    # The setting is global: leave it as it was
     finally:
         if enabled:
             enable_progress_bar()

@@ -84,6 +84,7 @@ class Scheme:
         result = []
         last = (OUTSIDE, "")
         for tag in tags:
+            # A tag that is no role and type is a type without prefix
             prefix, type_ = _parts(tag, self.spelling) or ("I", tag)
             here = (_ROLES[prefix], type_)
             result.append(OUTSIDE if here[0] == OUTSIDE else f"{'B' if _begins(last, here) else 'I'}-{type_}")
@@ -109,6 +110,7 @@ class _Uses:
         """Count the prefixes and types of a sentence's words, each with its line."""
         last = (OUTSIDE, "")
         open_line = 0
+        # An outside word at the end closes the last entity
         for line, (prefix, type_) in (*words, (0, last)):
             here = (_ROLES[prefix], type_)
             begins = _begins(last, here)
@@ -121,6 +123,7 @@ class _Uses:
                 self.note(_OWN_BEGIN, line)
             self.prefixes[prefix] += line > 0
             last = here
+            # An orphan's fault is counted already, so its missing end isn't
             open_line = 0 if orphan else line
 
     def add_spelled(self, sentence: Sequence[tuple[int, str]], spelling: re.Pattern[str]) -> bool:
@@ -162,9 +165,11 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
             if parts is None:
                 first_lines.setdefault(tag, line)
                 plain[tag] += 1
+        # A column of words has ever more values: don't read the whole file
         if len(plain) > _MOST_PLAIN:
             _refuse_plain(path, first_lines)
         uses.add((line, parts) for line, _, parts in words if parts)
+        # Sentences before the first such tag have only O, which every spelling has
         if plain:
             spelled = {spelling: more for spelling, more in spelled.items() if more.add_spelled(sentence, spelling)}
     if not plain:
@@ -172,6 +177,7 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
     prefixes = set(+uses.prefixes)
     if spelled and prefixes <= {OUTSIDE}:
         spelling = next(iter(spelled))
+        # A role without a type is complete as it is
         respelled = 0 if spelling is _SPELLINGS[-1] else plain.total()
         return replace(spelled[spelling].scheme(), spelling=spelling, respelled=respelled)
     if prefixes != {OUTSIDE} or uses.prefixes[OUTSIDE] < max(plain.values()) or find_tags(plain) or "B" in plain:
@@ -185,6 +191,7 @@ def find_tags(types: Collection[str]) -> list[str]:
     for spelling in _SPELLINGS:
         for match in filter(None, map(spelling.fullmatch, types)):
             roles[spelling.pattern, match["type"]][match["role"]] = match[0]
+    # `B-X` alone may be a type's name; `B-X` and `I-X` are tags
     return sorted({tag for tags in roles.values() if len(tags) > 1 for tag in tags.values()})
 
 
@@ -211,6 +218,7 @@ def _parts(tag: str, spelling: re.Pattern[str] | None = None) -> tuple[str, str]
         return (match["role"], match["type"] or _NO_TYPE) if match else None
     prefix, dash, type_ = tag.partition("-")
     if prefix in _ROLES and prefix != OUTSIDE and type_:
+        # `B-PER|B-LOC` puts a word in two entities
         if any(map(is_tag, type_.split("|")[1:])):
             raise InputError(f"tag {tag!r:.60}: names two entities, and a word can be in one; delete one of them")
         return (_TYPE_OUTSIDE, "") if type_ == OUTSIDE else (prefix, type_)

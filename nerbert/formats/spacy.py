@@ -79,6 +79,7 @@ def _unpack(packed: bytes) -> tuple[Any, Any, list[int]]:
     size = 0
     unpacker = zlib.decompressobj()
     left = packed
+    # A small file can unpack to any size, so its size is counted before spaCy reads it
     while left:
         size += len(unpacker.decompress(left, _PIECE))
         if size > _LARGEST:
@@ -88,7 +89,8 @@ def _unpack(packed: bytes) -> tuple[Any, Any, list[int]]:
     try:
         bin_ = DocBin().from_bytes(packed)
     finally:
-        if collects:  # spaCy's reader disables the garbage collector, and doesn't enable it after an error
+        # spaCy's reader disables the garbage collector, and doesn't enable it after an error
+        if collects:
             gc.enable()
     attrs = list(bin_.attrs)
     if ORTH not in attrs:
@@ -113,13 +115,16 @@ def _document(bin_: Any, index: int, strings: Any, columns: list[int]) -> Docume
     for row, mark in zip(rows, marks, strict=True):
         piece = strings[row[word]]
         end = length + len(piece)
+        # A DocBin may lack the columns of entities
         iob, name = (row[tag], strings[row[type_]]) if min(tag, type_) >= 0 else (0, "")
         begins = iob == _BEGIN and bool(name)
+        # I without B before it continues nothing
         inside = begins or (iob == _INSIDE and inside)
         if begins:
             entities.append([length, end, name])
         elif inside:
             entities[-1][1] = end
+        # spaCy has tokens of white space, which are no words
         if piece.strip():
             words.append((length, end))
         parts += [piece, " " if mark or spaced else ""]
@@ -139,6 +144,7 @@ def _tokens(document: Document) -> tuple[list[str], list[bool]]:
     spaces = list[bool]()
     for start, end in pairwise(sorted(borders)):
         piece = text[start:end]
+        # A space after a word is a property of the word in spaCy, not a token
         if pieces and piece.startswith(" ") and not spaces[-1]:
             spaces[-1], piece = True, piece[1:]
         if piece:

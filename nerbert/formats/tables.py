@@ -162,6 +162,7 @@ def _find_form(path: Path, lines: Callable[[], Iterator[Line]]) -> tuple[TableFo
         forms = _forms(header.text.strip("\r"))
     for form in forms:
         role, pattern = (_SPANS, _SPAN_LIST) if _SPANS in form.roles else (_TAG, _TAG_LIST)
+        # `sentence` may be a number or the text, and only the cells tell which
         is_text = _WORD in form.roles and _fold(form.names[form.roles[_WORD]]) in _NAMES[_TEXT].split()
         if role == _TAG and (_START in form.roles or (_SENTENCE in form.roles and not is_text)):
             return form, True
@@ -209,6 +210,7 @@ def _span_documents(path: Path, form: TableForm) -> Iterator[Document]:
         first = next(group)
         if _ID in form.roles:
             with at(path, first.line):
+                # A second text with this id would get the entities of the first
                 if hash(id_) in seen:
                     raise InputError(
                         f"{form.names[form.roles[_ID]]} {id_!r:.60} has another text above, or rows between; sort the "
@@ -254,6 +256,7 @@ def _read_spans(cell: str, repairs: Repairs) -> Iterator[Span]:
 
 def _value(cell: str) -> Any:
     """Return the value in a cell, in JSON or as Python prints it; None for neither."""
+    # NumPy prints lists without commas
     for read in (json.loads, lambda text: ast.literal_eval(_UNCOMMAED.sub(r"\1, ", text))):
         with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return read(cell.strip() or "[]")
@@ -269,6 +272,7 @@ def _token_rows(row: TableRow) -> list[TableRow]:
         cells[word] = cells[word].split()
     if not isinstance(tags, list) or not isinstance(cells[word], list) or len(tags) != len(cells[word]):
         raise row.lines[0].error(f"tags {row.get(_TAG)!r:.60}: must be a list with one for each of the words")
+    # Cells that aren't lists of words hold for the whole sentence
     lists = [cell if isinstance(cell, list) and len(cell) == len(tags) else [cell] * len(tags) for cell in cells]
     return [TableRow(row.form, [f"{value}" for value in values], row.lines) for values in zip(*lists, strict=True)]
 
@@ -297,6 +301,7 @@ def _sentences(path: Path, form: TableForm) -> Iterator[list[TableRow]]:
             continue
         if not row.get(_WORD).strip(" \t"):
             raise row.lines[0].error("a row without a word; delete it, or write the word")
+        # The number may be given only in a sentence's first row
         number = row.get(_SENTENCE).strip()
         if held and number and number != key:
             yield held
@@ -317,12 +322,14 @@ def _columns_of(documents: Iterable[Document]) -> tuple[list[str], bool]:
         names.update(dict.fromkeys(fields))
         if _cell(fields.get(_ID)):
             ids.add(hash(_cell(fields[_ID])))
+    # Without an id for each text, texts are numbered, and the ids become a field
     numbered = len(ids) < count
     return [name for name in names if name != _ID or numbered], numbered
 
 
 def _with_group(document: Document) -> Mapping[str, Any]:
     """Return a document's fields, with its group in the column that the reader uses for it."""
+    # A field that reads as a document's name would be taken for the group
     taken = any(_fold(name) in _NAMES[_DOCUMENT].split() for name in document.fields)
     return {**document.fields, _DOCUMENT: document.group} if document.group or taken else document.fields
 
@@ -345,6 +352,7 @@ def _text_form(header: str, field: str) -> TableForm:
     """Return the form of a table of texts whose header has the column `field`."""
     cuts = list(cuts_of(header))
     if not cuts:
+        # Without any delimiter that fits, say what is wrong with the first
         _cells(header, _DELIMITERS[0])  # raises
     form = next((form for form in cuts if field in form.names), None)
     names = (form or max(cuts, key=lambda form: len(form.names))).names
@@ -364,7 +372,8 @@ def _text_form(header: str, field: str) -> TableForm:
 def cuts_of(header: str) -> Iterator[TableForm]:
     """Yield the columns of a header for each delimiter in it."""
     for delimiter in _DELIMITERS:
-        with suppress(InputError):  # the wrong delimiter may end a quoted cell
+        # The wrong delimiter may end a quoted cell
+        with suppress(InputError):
             yield TableForm(delimiter, _cells(header, delimiter), {})
 
 

@@ -106,6 +106,7 @@ def fetch(
             for address in addresses:
                 try:
                     yield fetched.fetch(address)
+                # One missing file doesn't stop the others
                 except Missing as error:
                     missing.append(f"{error}; {address.advice}")
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -149,6 +150,7 @@ class _Folder:
         if address.sums and LATEST in address.name:
             address = self._resolve_date(address)
         target = self.output / address.name
+        # A link to nothing doesn't exist, but mustn't be written through
         if not target.exists() and not target.is_symlink():
             return self._get(address, target)
         record = self.known.files.get(address.name)
@@ -167,6 +169,7 @@ class _Folder:
         mirrored = address.at(self.mirror)
         with writing(target):
             sums = self._read_sums(mirrored)
+            # A list without the file is being written: the dump may not be finished
             if sums is not None and mirrored.name not in sums:
                 raise Missing(f"{mirrored.address}: not in its checksum list, so it may not be finished yet")
             sha1 = sums[mirrored.name] if sums else ""
@@ -179,6 +182,7 @@ class _Folder:
             except _UnusableError:
                 partial.unlink(missing_ok=True)
                 raise
+            # Recorded before it gets its name, so that a file with the name is always a known one
             self.known.files[address.name] = FetchedFile(address.address, size, sha256, sha1)
             self._write()
             to_disk(partial)
@@ -199,6 +203,7 @@ class _Folder:
                 bar.advance(1, address.name, size=len(block))
                 size += len(block)
                 _check_size(address, size)
+        # The server may have replaced the file during the download
         if _read_version(address.address, self.policy) != version or size != (total or size):
             raise _UnusableError(f"{address.address}: changed while it was fetched; run the same command again")
 
@@ -208,6 +213,7 @@ class _Folder:
 
     def _resolve_date(self, address: Address) -> Address:
         """Return a file of the date that was `latest` at the first download into this folder, by the checksum list."""
+        # The date is kept, so that later runs don't mix two dumps
         if not re.fullmatch(r"[0-9]{8}", self.known.latest.get(address.sums, "")):
             pattern = re.compile(re.escape(address.name).replace(LATEST, "([0-9]{8})"))
             mirrored = address.at(self.mirror)
@@ -249,7 +255,8 @@ def _partial_path(target: Path, version: dict[str, Any]) -> Path:
     partial = target.with_name(f".{target.name}.{name}.partial")
     for path in target.parent.glob(f".{glob.escape(target.name)}.*partial"):
         check_own(path)
-        if path != partial or etag.startswith("W/"):  # RFC 9110, 8.8.1
+        # Only a strong ETag promises equal bytes (RFC 9110, 8.8.1)
+        if path != partial or etag.startswith("W/"):
             path.unlink()
     return partial
 
@@ -266,6 +273,7 @@ def _check_content(address: Address, partial: Path, sha1: str) -> str:
     """Return the SHA-256 of a downloaded file; raise InputError if it isn't the expected one."""
     with partial.open("rb") as file:
         head = file.read(1 << 10)
+        # An error page with status 200 is no dump
         if not address.begins.match(head):
             raise _UnusableError(
                 f"{address.address}: not the expected file, it begins with {head[:40]!r}; nothing was kept"

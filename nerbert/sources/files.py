@@ -76,6 +76,7 @@ def open_plain(path: Path) -> Iterator[IO[bytes]]:
     with refused(f"{path}: can't be read", of=OSError), path.open("rb") as raw:
         try:
             yield unpack_stream(raw)
+        # bz2 raises OSError for damaged data
         except (*DAMAGED, OSError) as error:
             fault = f"cut off or damaged near byte {raw.tell()}: {error}"
             raise InputError(f"{path}: {fault}; fetch it again") from error
@@ -141,6 +142,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     for entry, is_folder in entries_of(folder):
         if entry.name.startswith("."):
             continue
+        # Links to folders can form a circle
         if is_folder and not entry.is_symlink():
             yield from _walk(entry)
         else:
@@ -194,8 +196,10 @@ class Source:
         if not self.remote or size is None:
             return size is not None
         files, path = file_system(self.place)
+        # A file system in memory exists only in this process
         if "memory" in files.protocol:
             return False
+        # Some servers say that they can send parts, and don't
         try:
             with self.faults(), files.open(path, "rb", cache_type="none") as stream:
                 stream.seek(size // 2)
@@ -223,12 +227,14 @@ class Source:
         if self.remote:
             facts, (files, path) = facts_of(self.place), file_system(self.place)
             marks = {name: facts[name] for name in ("ETag", "Last-Modified") if facts.get(name)}
+            # Other protocols have no such headers, but a token that changes with the content
             if "http" not in files.protocol:
                 marks = {"version": files.ukey(path)}
             return {"address": hashlib.sha256(str(self).encode()).hexdigest(), "size": facts["size"], **marks}
         size = self.size
         if size is None:
             return {"name": self.name}
+        # Hashing all of a large dump would take as long as reading it
         with self.faults(), self.open() as stream:
             edges = hashlib.sha256(stream.read(_EDGE))
             stream.seek(max(0, size - _EDGE))
@@ -244,6 +250,7 @@ class Source:
             raise
         except DAMAGED as error:
             raise InputError(f"{self}: compressed data is cut off or damaged: {error}; fetch it again") from error
+        # fsspec's protocols raise errors of their own
         except Exception as error:
             if self.remote:
                 reason = without_secrets(f"{type(error).__name__} {error}").strip()
@@ -275,6 +282,7 @@ class HashingFile(RawIOBase):
         view = memoryview(buffer)
         left = len(view) if self._length is None else min(len(view), self._length - self.size)
         data = self._stream.read(left)
+        # A part that is shorter than announced has changed since it was measured
         if not data and left and self._length is not None:
             raise InputError(f"{self._name}: ends {self._length - self.size} bytes early: did it change? Run again")
         view[: len(data)] = data

@@ -84,7 +84,9 @@ def _web_options() -> dict[str, Any]:
 
     traces = aiohttp.TraceConfig()
     traces.on_request_redirect.append(_check_redirect)
+    # Offsets count the stored bytes, so the server must not compress them
     headers = {"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"}
+    # A dump takes hours: only silence ends a connection
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_SILENCE, sock_read=_SILENCE)
     return {
         "client_kwargs": {
@@ -99,6 +101,7 @@ def _web_options() -> dict[str, Any]:
 
 async def _check_redirect(_: Any, __: Any, redirect: Any) -> None:
     target = redirect.response.headers.get("Location", "")
+    # Never from https to http, where data could be changed on the way
     if redirect.response.url.scheme == "https" and target.lower().startswith("http:"):
         raise InputError(
             f"{without_secrets(str(redirect.response.url))} leads from https to "
@@ -129,12 +132,14 @@ def retry_call(name: str, call: Callable[[], Result], policy: RetryPolicy | None
 def _explain_failure(name: str, error: Exception) -> tuple[str, float]:
     """Return the cause of a transient failure, and the pause that the server requests; raise InputError if final."""
     if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # fsspec raises FileNotFoundError for any failure to get a file's size
+        # fsspec raises FileNotFoundError for any failure to get a file's size
+        error = error.__cause__
     status: int | None = getattr(error, "status", None)
     if status is not None and (status >= 500 or status in _BUSY):
         return f"the server is busy or broken (status {status})", asked_wait(getattr(error, "headers", None) or {})
     lost = isinstance(error, OSError) or type(error).__module__.startswith("aiohttp.")
     final = isinstance(error, ValueError | FileNotFoundError | IsADirectoryError | PermissionError)
+    # A host name that doesn't exist won't exist on the next try
     nowhere = isinstance(getattr(error, "os_error", None), socket.gaierror)
     final = final or status is not None or "Redirect" in type(error).__name__ or hasattr(error, "certificate_error")
     if final or nowhere or not lost:
@@ -158,6 +163,7 @@ def _error_text(error: Exception) -> str:
 def pause_after(failed: int, wait: float, policy: RetryPolicy) -> float:
     """Return the seconds to wait after `failed` failures in a row, if the server requests `wait` seconds."""
     share = policy.jitter * random.random()  # noqa: S311  (only spreads retries)
+    # The share is random, so that many workers don't try again at the same time
     return round(min(max((1 + share) * 2.0 ** (failed - 1), wait), policy.longest_pause), 1)
 
 
@@ -206,7 +212,8 @@ class RemoteFile(RawIOBase):
         except Exception as error:
             self._drop()
             if type(error) is ValueError and not self._in_order and "http" in self._files.protocol:
-                self._in_order = True  # fsspec raises ValueError if a server sends the whole file
+                # fsspec raises ValueError if a server sends the whole file
+                self._in_order = True
                 return self._block(length)
             raise
         return block
@@ -214,6 +221,7 @@ class RemoteFile(RawIOBase):
     def _open(self) -> None:
         size, left = (0, self._at) if self._in_order else (_BLOCK, 0)
         self._stream = self._files.open(self._path, "rb", block_size=size, cache_type="none")
+        # Such a server sends the file from its beginning: read up to the offset
         while left and (block := self._stream.read(min(left, _BLOCK))):
             left -= len(block)
         if not self._in_order:
@@ -245,6 +253,7 @@ def read_small(address: str, limit: int, policy: RetryPolicy | None = None) -> b
 def facts_of(address: str, policy: RetryPolicy | None = None) -> dict[str, Any]:
     """Return fsspec's current facts about a file at a URL: its `size`, and on the web its `ETag`."""
     files, path = file_system(address)
+    # fsspec caches facts, and these must be current
     files.invalidate_cache()
     facts: dict[str, Any] = retry_call(without_secrets(address), lambda: files.info(path), policy)
     return facts

@@ -88,11 +88,13 @@ class InputFile:
         if not streams and self.field != TEXT:
             raise InputError(f"{self}: {self.kind} has a fixed field for its texts; leave --field {self.field} out")
         is_table = self.kind == kinds.CSV and self.field == TEXT and self._plain
+        # A table with annotations is read as such, others by their column of texts
         if streams and not (is_table and format_.recognise(path, head_of(path))):
             on_disk = path if self.on_disk else None
             source = Stream(str(self), self.open_bytes, self.field, self.errors, on_disk, self.strip)
             yield from format_.read(source, repairs)
             return
+        # Only rows that are read one by one can come from a pipe
         if not self.on_disk:
             raise InputError(f"{self}: {self.kind} can't be read from a pipe; name a file")
         if kinds.unpacked_name(path) != path:
@@ -109,6 +111,7 @@ class InputFile:
     def copy_to(self, folder: Path) -> "InputFile":
         """Return an input that can be read several times; copy standard input or a pipe into `folder` first."""
         path = Path(self.place)
+        # A path that doesn't exist may be a name on the hub
         if self.place != STDIN and (path.is_file() or path.is_dir() or not path.exists()):
             return self
         copy = folder / "stdin"
@@ -132,7 +135,8 @@ class InputFile:
         if sys.stdin.isatty():
             tell("nerbert: reading from the terminal; end with Ctrl-D")
         source: AbstractContextManager[IO[bytes]] = nullcontext(sys.stdin.buffer)
-        with suppress(OSError, ValueError):  # Python can't exit while a thread waits inside `sys.stdin`
+        # Python can't exit while a thread waits inside `sys.stdin`
+        with suppress(OSError, ValueError):
             source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
         with refused(f"{self}: can't be read", of=OSError), source as stream:
             yield stream
@@ -223,6 +227,7 @@ def _kind_by_content(path: Path) -> str:
     if not path.is_file():
         return default or kinds.TEXT
     names = formats_of_suffix(suffix)
+    # `.json` and `.csv` say little: the content decides first
     if default or names:
         if kinds.unpacked_name(path) == path and (name := recognise_format(path)):
             return name
@@ -245,6 +250,7 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
     for file in find_files(folder):
         fits = kinds.unpacked_name(file.path).suffix.lower() in suffixes
         file_kind = (kind if fits else "") if kind else kinds.kind_of_name(file.path)
+        # A link that leads out of the folder isn't part of it
         if file_kind and file.path.is_file() and file.path.resolve().is_relative_to(inside):
             sources.append(InputFile(str(file.path), file.path.relative_to(folder), file_kind))
         else:
@@ -300,6 +306,7 @@ def in_lists(
 
 def at_hand(documents: Iterable[Document]) -> Iterator[list[Document]]:
     """Yield texts in batches as they arrive: a thread reads, and a batch ends when nothing has arrived for a while."""
+    # Bounded, so that a fast pipe doesn't fill the memory
     ready = Queue[Document | BaseException | None](_AHEAD)
 
     def read() -> None:
@@ -315,6 +322,7 @@ def at_hand(documents: Iterable[Document]) -> Iterator[list[Document]]:
         held = [item]
         size = item.size
         end = monotonic() + _WAIT
+        # Texts that arrive within a moment are tagged together
         with suppress(Empty):
             while size < _LIST and isinstance(item := ready.get(timeout=max(0.0, end - monotonic())), Document):
                 held.append(item)
@@ -322,5 +330,6 @@ def at_hand(documents: Iterable[Document]) -> Iterator[list[Document]]:
         yield held
         if not isinstance(item, Document):
             break
+    # An error is raised after the texts before it
     if item is not None:
         raise item

@@ -47,6 +47,7 @@ class PlainText:
     def writer(self, writing: WritingRows) -> TextWriter:
         """Return a writer of tagged texts for human readers, in colour on a terminal."""
         page = io.StringIO()
+        # Without a terminal, colours, and the library for them, aren't needed
         if not writing.terminal and not is_terminal(page):
             return _plain_lines
         from rich.console import Console
@@ -126,6 +127,7 @@ def write_rows(
     else:
         write = object_line if kind == JSONL else lambda row: f"{row[TEXT_FIELD]}\n".encode("utf-8", "replace")
         with path.open("wb") as stream:
+            # The form of the input's first and last line is kept, so that an unchanged text stays equal
             first = last = like.read(1 << 20) if like and kind == TEXT else b"\n"
             while like and (block := like.read(1 << 20)):
                 last = block

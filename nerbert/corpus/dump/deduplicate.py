@@ -53,6 +53,7 @@ def read_titles(folder: Path) -> Titles:
     articles = 0
     if len(superseded):
         articles = sum(map(len, _read_rows(folder, ["page_number", "fate"], old & (_FATE == ARTICLE))))
+    # An older revision may redirect elsewhere
     redirects = (pc.field("ns") == TEMPLATE) & (pc.field("redirect") != "") & ~old
     pairs = _read_pairs(folder, ["title", "redirect"], redirects, ["page_number", "ns"])
     names = {_template_name(name): _template_name(target) for name, target in pairs}
@@ -67,6 +68,7 @@ def write_newest(source: Path, folder: Path, titles: Titles, language: str, exec
     for name in ("pages", "titles"):
         (folder / name).mkdir()
     ends = titles.template_redirects
+    # A disambiguation template is often called by a shorter name that redirects to it
     redirects = {name: end for name, end in ends.items() if is_disambiguation("", (end,), language)}
     task = partial(_write_part, folder=folder, redirects=redirects, language=language)
     paths = shard_paths(source / "titles")
@@ -78,6 +80,7 @@ def write_newest(source: Path, folder: Path, titles: Titles, language: str, exec
 def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bool:
     """Return whether a page only lists the meanings of its title; names must be normalised (`normalise_title`)."""
     bracket, names = _compile_patterns(language)
+    # `Mercury (disambiguation)`; a title that is only a bracket isn't one
     name, _, end = title.rpartition(" (")
     if name and bracket.fullmatch(end.casefold()):
         return True
@@ -88,6 +91,7 @@ def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bo
 def _compile_patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Return the case-folded patterns of title brackets, with the closing bracket, and of template names."""
     marks = {code: cells for code, *cells in read_columns("disambiguation.tsv", "language", "templates", "brackets")}
+    # Simple English uses the words of English
     code = "en" if language == "simple" else wiki_code(language)
     templates, brackets = marks.get(code) or marks.get(code.partition("-")[0]) or ("", "")
     names = "|".join(filter(None, [_ANYWHERE, templates]))
@@ -133,10 +137,12 @@ def _find_superseded(folder: Path) -> Numbers:
     twice = np.unique(ids[1:][ids[1:] == ids[:-1]])
     if not len(twice):
         return twice
+    # Of these columns, only the rows of repeated ids are kept, to save memory
     tables = (read_table(path, ["page_id", "revision", "page_number"]) for path in paths)
     columns = ([table[name].to_numpy() for name in ("page_id", "revision", "page_number")] for table in tables)
     repeated = [np.stack(part)[:, np.isin(part[0], twice)] for part in columns]
     page_ids, revisions, numbers = np.concatenate(repeated, axis=1)
+    # Of each id, the newest revision first, and of equal ones the first page; the others go
     order = np.lexsort((numbers, -revisions, page_ids))
     page_ids = page_ids[order]
     numbers = numbers[order]
@@ -166,6 +172,7 @@ def _find_disambiguation(
         for row in pa.Table.from_batches([batch]).filter(condition).to_pylist():
             title = normalise_title(row["title"])
             templates = (normalise_title(box["template"]) for box in row["infoboxes"] or ())
+            # A call may use a redirect, as `Disambig` for `Disambiguation`
             if is_disambiguation(title, (redirects.get(name, name) for name in templates), language):
                 numbers.append(row["page_number"])
                 articles += row["fate"] == ARTICLE
@@ -174,6 +181,7 @@ def _find_disambiguation(
 
 def _rewrite_part(path: Path, folder: Path, schema: pa.Schema, gone: Numbers, change: Any) -> None:
     """Write a part with `change` applied to each batch, or link it if it has no rows of pages in `gone`."""
+    # Few parts have such pages; linking the others saves writing them again
     if not len(gone) or not any(_is_of(batch, gone).any() for batch in read_batches(path, ["page_number"])):
         link_file(path, folder / path.name)
         return

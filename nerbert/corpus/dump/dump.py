@@ -68,6 +68,7 @@ class Dump:
             with self.source.faults():
                 self._open(wiki, language)
         except BaseException:
+            # The caller gets no object that it could close
             self.close()
             raise
 
@@ -79,13 +80,16 @@ class Dump:
         self._root, self._head, tree = _read_head(self._stream, str(self.source))
         self.database = tree.findtext("{*}siteinfo/{*}dbname") or ""
         """The name of the wiki's database in the dump, even if the caller gives another; "" for none."""
+        # Also test wikis, such as `testwikidatawiki`
         if self.database.endswith("wikidatawiki"):
             fault = "is a dump of Wikidata, whose pages are items (wikibase-item), not wikitext"
             raise InputError(f"{self.source}: {fault}; give a pages-articles dump of a Wikipedia")
         self.site = _read_site(tree, str(self.source), self.database, wiki, language)
+        # A bz2 file that is one stream, or pbzip2's, has no place at which a worker could begin
         self.splits = self.source.seeks and (not packing or (self._packed and self._has_streams()))
         """True if workers can read parts independently."""
         if self.splits:
+            # Workers open the source themselves; they read no end tag until the last part, so check it now
             self.close()
             if not _END_TAG.search(self._end[1]):
                 raise InputError(f"{self.source}: not a complete MediaWiki export: it has no end; fetch it again")
@@ -112,6 +116,7 @@ class Dump:
     def pages(self) -> Iterator[RawPage]:
         """Yield every page in the order of the dump, read in this process; raise InputError with file and position."""
         digests = []
+        # A dump that can be cut is one part here, since a single process reads it all
         for part in self.parts(self.size or _END if self.splits else _END):
             with part.open() as stream:
                 yield from read_pages(part, stream, self.site.wikitext.redirects)
@@ -120,6 +125,7 @@ class Dump:
 
     def finish(self, digests: Sequence[str]) -> None:
         """Keep the SHA-256 of each part for `facts`; raise InputError if the input changed since it was opened."""
+        # Workers read at different times; a dump read in one go is hashed as a whole instead
         if self.splits:
             self._digests = list(digests)
             if _identity(self.source) != self.identity:
@@ -144,6 +150,7 @@ class Dump:
             return False
         with self.source.open(second, second + 1) as stream:
             begin = next(filter(None, unpack_bz2(stream)), b"")
+        # Wikimedia's multistream dumps cut streams between pages, pbzip2 cuts anywhere
         return bool(_FIRST.match(begin.lstrip()) and _FIRST.match(self._end[0].lstrip()))
 
     @cached_property
@@ -157,7 +164,8 @@ class Dump:
         begin = b""
         end = b""
         starts = [match.start() for match in BZ2_STREAM.finditer(data)]
-        if not starts:  # the last stream is longer than the bytes that were read
+        if not starts:
+            # The last stream is longer than the bytes that were read
             return begin, end
         for piece in unpack_bz2(BytesIO(data[starts[-1] :])):
             begin = begin or piece
@@ -167,6 +175,7 @@ class Dump:
 
 def _identity(source: Source) -> dict[str, Any]:
     """Return facts that identify the input's content, without reading all of it; for a file, also its time."""
+    # A pipe or an address has no local file whose time could be read
     local = not source.remote and source.size is not None
     return source.identity() | ({"changed": Path(source.place).stat().st_mtime_ns} if local else {})
 
@@ -183,6 +192,7 @@ def _read_head(stream: IO[bytes], name: str) -> "tuple[bytes, bytes, etree._Elem
         tree = etree.fromstring(document, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError as error:
         raise InputError(f"{name}:{error.lineno}: {fault_of(error)}") from error
+    # On one line, so that line numbers of errors in a part count from its first page
     return b" ".join(tag.group().split()) if tag else b"", head, tree
 
 
@@ -194,6 +204,7 @@ def _check_beginning(head: bytes, name: str) -> int:
     root = _ROOT_NAME.match(head, position)
     begin = head[position : position + 20]
     coding = _ENCODING.match(head, start)
+    # Foreign formats first: their bytes would only give the vague message about a cut export
     if form := next((name for name, beginning in _FOREIGN if beginning.match(head, start)), ""):
         remedy = "" if form in ("JSON", "a table in SQL") else "unpack it, or "
         fault = f"is {form}, which isn't read; {remedy}give a pages-articles dump (.xml.bz2)"
@@ -221,12 +232,14 @@ def _read_site(root: "etree._Element", name: str, database: str, wiki: str, lang
             raise InputError(f"{name}:{entry.sourceline}: {fault}")
         namespaces[entry.text or ""] = key
     declared = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
+    # The database's name may differ from the language: `nowiki` is in `nb`
     codes = wiki_codes(database, declared or language.lower())
     chosen = language.lower()
     same = chosen in (declared, *codes) or _base(chosen) in map(_base, codes)  # or more exact: `de-ch` for `de`
     if language and not same:
         shown = f"{declared or database!r:.80}"
         tell(f"{name}: its language is {shown}, but it is read as {language!r}, by the setting language")
+        # The name of another language's wiki would mark its sentences as that wiki's
         database = ""
     site = make_site(wiki or database, language or declared, namespaces)
     if not is_known_language(code := language_code(language or declared or site.language)):

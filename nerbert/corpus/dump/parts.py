@@ -86,6 +86,7 @@ class DumpPart:
 
     def xml(self, stream: IO[bytes]) -> Iterator[bytes]:
         """Yield its pages as a whole XML document, from the stream that `open` returned."""
+        # The first part begins with the dump's own root, and the last one ends with its end tag
         if self.number:
             yield self.root
         with self.source.faults():
@@ -98,6 +99,7 @@ def unpack_bz2(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield the content of bz2 streams, in pieces."""
     unpack = bz2.BZ2Decompressor()
     while data := stream.read(_READ):
+        # A step's output is limited, so that data may be left over without new input
         while data or not (unpack.needs_input or unpack.eof):
             if unpack.eof:
                 unpack = bz2.BZ2Decompressor()
@@ -138,6 +140,7 @@ def _find_borders(source: Source, size: int, mark: re.Pattern[bytes], step: int)
 def find_mark(source: Source, mark: re.Pattern[bytes], start: int, stop: int) -> int | None:
     """Return the first offset from `start` to before `stop` at which a stream or page begins; None if none does."""
     text, end = b"", start
+    # The second offset only says what to fetch of a remote file; reading may go on
     with source.faults(), source.open(start, start + _LONGEST_MARK) as stream:
         while end - len(text) < stop and (block := stream.read(_PIECE)):
             text = text + block
@@ -145,6 +148,7 @@ def find_mark(source: Source, mark: re.Pattern[bytes], start: int, stop: int) ->
             if match := mark.search(text):
                 offset = end - len(text) + match.start()
                 return offset if offset < stop else None
+            # A mark may lie across two blocks
             text = text[-_LONGEST_MARK:]
     return None
 
@@ -168,6 +172,7 @@ def chunks(
         searched = max(step, len(text) - _LONGEST_MARK)
         if match is None and (block := stream.read(_READ)):
             text += block
+            # Without a bound, a file without any page would fill the memory
             if len(text) > step + LARGEST_PAGE:
                 raise InputError(f"{source}: a page of more than {LARGEST_PAGE} bytes; is it a MediaWiki export?")
             continue
@@ -202,8 +207,10 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
             try:
                 parser.feed(xml)
             finally:
+                # Pages before a fault are yielded before the fault is raised
                 for event, element in cast("Iterator[tuple[str, etree._Element]]", parser.read_events()):
                     inside = event == "start"
+                    # Bytes since the last page tag, which bound the memory that a page can take
                     size = 0
                     if inside:
                         continue
@@ -215,6 +222,7 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
                     forget(element)
                     last = f"after page {page.title!r} (id {page.page_id})"
                     yield page
+            # A page without an end gives no further event, so its size is checked here
             if inside and size > LARGEST_PAGE:
                 raise InputError(f"{part}: page {pages + 1}{within} has more than {LARGEST_PAGE} bytes; refused")
             if not inside and size > _BETWEEN:
@@ -224,6 +232,7 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
                 )
         parser.close()
     except etree.XMLSyntaxError as error:
+        # The line is known for unpacked data and for the first part; else only the byte is
         first = part.start if part.data is not None else None if part.number else 1
         position = f"{part}: {part.position}, {last}" if first is None else f"{part}:{first + (error.lineno or 1) - 1}"
         raise InputError(f"{position}: {fault_of(error)}") from error
@@ -231,7 +240,9 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
 
 def fault_of(error: etree.XMLSyntaxError) -> str:
     """Return a message with the fault and its remedy."""
+    # libxml2 appends its own line number, which counts from the part's beginning
     message = (error.msg or "").partition(", line ")[0]
+    # Messages that a cut or foreign file gives; others mean a fault inside the XML
     if re.search("Premature end|Extra content|not found|Couldn't find end|Document is empty", message):
         return f"not a complete MediaWiki export ({message}); is it cut off, or no XML at all? Fetch it again"
     return f"not well-formed XML: {message}; fetch it again"
@@ -260,6 +271,7 @@ def _read_page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
         raise InputError(f"{title!r}, has namespace {ns!r}; fetch the dump again")
     text = _read_text(revision, "text") or ""
     redirect = page.get("redirect")
+    # A stub dump gives only the text's id; an empty page has a text element without it
     if not text and "text" in revision and not _STORED.isdisjoint(map(str, revision["text"].keys())):
         raise InputError(
             f"{title!r}, has no text, only the number of its text, so this is a stub dump; give a pages-articles dump"
@@ -274,6 +286,7 @@ def _read_fields(element: etree._Element) -> dict[str, etree._Element]:
     fields = dict[str, etree._Element]()
     for child in element.iterchildren(f"{space or '{'}}}*"):
         name = str(child.tag).rpartition("}")[2]
+        # A dump of all revisions has several, in no certain order
         if name not in fields or (name == "revision" and _number_revision(child) >= _number_revision(fields[name])):
             fields[name] = child
     return fields
@@ -293,6 +306,8 @@ def _read_text(fields: dict[str, etree._Element], name: str) -> str | None:
 
 def _find_redirect(named: str | None, text: str, redirects: tuple[str, ...]) -> str:
     """Return the target of a redirect with `#section`, "" for none; `named` is the export's target, without section."""
+    # If the export marks a redirect, its word may be of any language, and only the section is
+    # read from the text; without the mark, only the wiki's own words make a redirect
     match = (_ANY_REDIRECT if named else _compile_redirect(redirects)).match(text)
     title, _, section = decode_title(match[1] if match else "").partition("#")
     title = named or title.strip()

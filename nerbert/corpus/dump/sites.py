@@ -76,11 +76,13 @@ def has_wikitext(language: str) -> bool:
 def _read_facts(language: str) -> dict[str, list[str]]:
     """Return the facts of a language with those of its fallback languages: fact → values."""
     rows = _read_table()
+    # `de-ch` has no facts of its own: those of `de`
     nearest = next((code for code in (language, language.partition("-")[0]) if code in rows), "en")
     facts: dict[str, list[str]] = {}
     for code in (nearest, *filter(None, rows[nearest].get("fallback", "").split("|")), "en"):
         for fact, cell in rows.get(code, {}).items():
             values = cell.split("|")
+            # Words of all these languages work in a wiki; of other facts, the nearest language's count
             if fact in _MERGED or fact.lstrip("-").isdigit() or fact.startswith(_FUNCTION):
                 facts[fact] = [*facts.get(fact, []), *values]
             else:
@@ -142,6 +144,7 @@ class Site:
         """Return the kind of other wiki that a title's prefix leads to, `"language"` or `"sister"`; `""` for none."""
         prefix, colon, _ = title.partition(":")
         name = _normalise_prefix(prefix) if colon else ""
+        # A namespace of the wiki itself is no prefix of another wiki
         if name in self.namespaces:
             return ""
         return "language" if name in _LANGUAGES else "sister" if name in _SISTERS else ""
@@ -154,6 +157,7 @@ class Site:
     def title(self, typed: str) -> str:
         """Return the normal form of a title in this wiki's text."""
         title = normalise_title(typed)
+        # `normalise_title` has already made the `i` an `I`
         small = self.dotted and without_direction_marks(typed).replace("_", " ").lstrip().startswith("i")
         return f"İ{title[1:]}" if small else title
 
@@ -168,11 +172,14 @@ def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
     language = language_code(language)
     named = wiki_codes(wiki, language)[0]
     language = language or ("en" if named == "simple" else _LANGUAGE_OF.get(named, "en"))
+    # The caller's language wins over the database's name, but Simple English has no code
     if _base(_LANGUAGE_OF.get(named, named)) != _base(language) and named != "simple":
         named = wiki_codes("", language)[0]
     code = _LANGUAGE_OF.get(named, named)
-    if not has_wikitext(code) and has_wikitext(named):  # MediaWiki knows a few languages only by their older code
+    # MediaWiki knows a few languages only by their older code
+    if not has_wikitext(code) and has_wikitext(named):
         code = named
+    # The dump's own names win over the tables, which may be older or newer
     namespaces = _EVERYWHERE | wikitext_of(code).namespaces | {name.lower(): key for name, key in names.items() if name}
     return Site(wiki or f"{language}wiki", _base(language), code, namespaces)
 
@@ -200,6 +207,7 @@ def wiki_codes(wiki: str, language: str) -> tuple[str, ...]:
     """Return a Wikipedia's codes, its address's first: `be_x_oldwiki` → be-x-old, be-tarask; else the language's."""
     named = _DATABASE.fullmatch(wiki)
     code = named[1].replace("_", "-") if named else ""
+    # A name such as `abcwiki` may be of no Wikipedia; then the language decides
     code = wiki_code(code if code in _LANGUAGE_OF or code in _OLDER else language.lower())
     return (code, *(newer for newer, older in _OLDER.items() if older == code))
 
@@ -227,15 +235,18 @@ def _normalise_prefix(text: str) -> str:
 
 def normalise_title(title: str) -> str:
     """Return `title` in NFC with an upper-case first letter; underscores and blanks become single inner spaces."""
+    # ASCII is its own NFC and has no direction marks, which saves most titles the work
     ascii_only = title.isascii()
     if not ascii_only:
         title = normalize("NFC", _INVISIBLE.sub("", title))
     title = " ".join(title.replace("_", " ").split())
     first = title[:1].title()
+    # Nothing to change, as in an empty title, or a letter like `ß`, whose capital is two
     if len(first) != 1 or first == title[0]:
         return title
     title = first + title[1:]
-    return title if ascii_only else normalize("NFC", title)  # an upper `İ` may be composed where a lower `i̇` is not
+    # An upper `İ` may be composed where a lower `i̇` is not
+    return title if ascii_only else normalize("NFC", title)
 
 
 def fold_redirects(redirects: Mapping[str, str]) -> dict[str, str]:
@@ -249,6 +260,7 @@ def fold_redirects(redirects: Mapping[str, str]) -> dict[str, str]:
             title = redirects[title]
         end = ends.get(title, title)
         in_cycle = False
+        # Titles before the cycle end at its entry, those inside it at themselves
         for link in chain:
             in_cycle = in_cycle or link == title
             ends[link] = link if in_cycle else end

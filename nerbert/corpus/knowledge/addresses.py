@@ -34,6 +34,7 @@ def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...
     """
     if not _LANGUAGE.fullmatch(language):
         raise SettingsError(f"--language = {language!r}: must be a Wikipedia's code, as en, de or zh-yue")
+    # Wikipedias are named after older codes: `no` for `nb`
     language = wiki_code(language)
     day = _read_date("--date", date)
     if day == LATEST:
@@ -47,6 +48,7 @@ def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...
         if extra not in EXTRAS:
             raise SettingsError(f"--also = {choice!r}: must be {' or '.join(EXTRAS)}, or one of them and :DATE")
         day = _read_date("--also", typed or LATEST)
+        # The newest dump of Wikidata has an address of its own
         group = f"{extra}:{day}" if (extra, day) == ("wikidata", LATEST) else extra
         addresses += _files(group, wiki=f"{language.replace('-', '_')}wiki", day=day)
     names = [address.name for address in addresses]
@@ -59,6 +61,7 @@ def _read_date(option: str, text: str) -> str:
     """Return a date as eight digits, or `latest`."""
     if text == LATEST:
         return text
+    # Python reads 20221201 and 2022-12-01, but not 2022.12.01
     with suppress(ValueError):
         return f"{Date.fromisoformat(text.replace('.', '-')):%Y%m%d}"
     raise SettingsError(f"{option} = {text!r}: must be a date as 2022.12.01 or 20221201, or latest")

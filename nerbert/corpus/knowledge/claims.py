@@ -137,8 +137,10 @@ def claims_of(answers: Iterable[tuple[str, Answer]], tally: ClaimCounts, *, deep
     for title, answer in answers:
         known, path = answer
         tally.good(answer)
+        # A list of disambiguation pages: priority 1, weaker than the dump's own page
         if path == DISAMBIGUATION:
             yield title, 1, path
+        # With `deepest`, a deeper path gets a lower value, which must fit into seven bits
         elif path and known:
             yield title, 1 + _DEEPEST - min(len(path), _DEEPEST) if deepest else 0, path
 
@@ -156,6 +158,7 @@ def ask_infoboxes(
         tally.rows = len(mapping.rules) + len(mapping.unread)
     classify = classifier(ontology)
     redirected = [(rank, mapping.add_redirects(template_redirects), tally) for rank, mapping, tally in mappings]
+    # Reading pages takes long and is in vain without mappings
     for raw_title, infoboxes in pages if mappings else ():
         title = normalise_title(raw_title)
         for rank, mapping, tally in redirected:
@@ -168,6 +171,7 @@ def classifier(ontology: Ontology) -> Callable[[str], Answer]:
 
     @lru_cache(maxsize=4096)
     def classify(name: str) -> Answer:
+        # Without an ontology, any class is taken as known
         return not len(ontology) or ontology.knows(name), ontology.path(name)
 
     return classify
@@ -179,8 +183,10 @@ def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tall
     first = 0
     for name in names:
         known, path = classify(name)
+        # The infobox exists, but its class is unknown: count it, and look at the page's others
         if path and not known:
             tally.unknown_class(path[-1])
+        # A deeper class counts only if it is below the first one: not a second, unrelated infobox
         elif path and (not best or (len(path) > len(best) and path[:first] == best[:first])):
             best = path
             first = first or len(path)
@@ -211,7 +217,8 @@ def parse_triple(line: bytes, pattern: "re.Pattern[str]", editions: Collection[s
     match = pattern.fullmatch(text)
     if not match:
         return NO_TYPE if is_other_triple(text) else None
-    if (match.group(1) or "en") not in editions:  # English has the host without a code
+    # English has the host without a code
+    if (match.group(1) or "en") not in editions:
         return NO_TYPE
     try:
         title = normalise_title(unquote(_unescape(match.group(2)), errors="strict"))  # `%C3%A4` or `\\u00E4`
@@ -230,5 +237,6 @@ def _unescape(iri: str) -> str:
     if "\\" not in iri:
         return iri
     plain = _ESCAPE.sub(lambda match: chr(int(match.group(1) or match.group(2), 16)), iri)
+    # Raises ValueError for half of a surrogate pair
     plain.encode()
     return plain

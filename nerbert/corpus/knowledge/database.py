@@ -57,12 +57,15 @@ def open_database(folder: Path, threads: int = 1) -> Iterator[Database]:
             "temp_directory": str(folder),
             "memory_limit": f"{_MEGABYTES * (1 + threads)}MB",
             "threads": threads,
+            # The build needs none of DuckDB's extensions, and must not fetch any
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            # Every query that depends on an order says so; keeping the rows' own order costs memory
             "preserve_insertion_order": False,
         },
     )
     with closing(database), refused(str(folder), WriteError, duckdb.Error, remedy="is there room on the disk?"):
+        # Set last, since the temporary folder and the lock itself are settings too
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")
         yield database
@@ -102,6 +105,7 @@ def write_types(
     insert(database, "claims", _make_rows(claims, classes), _CLAIMS)
     database.execute(_WRITE_TYPES, {"shown": sum(2 << number for number in shown)})
     database.execute("DROP TABLE claims")
+    # Number 0 stands for no class and no source
     paths = enumerate([(), *classes])
     insert(database, "classes", paths, pa.schema([("class", pa.int32()), ("class_path", pa.list_(pa.string()))]))
     numbered = enumerate(["", *names])
@@ -116,6 +120,7 @@ def write_types(
                 count.disambiguation_pages += barred * titles
                 count.typed += (not barred and number == source) * titles
                 count.lost_to_precedence += (not barred and number != source) * titles
+    # Counted first, as the counts need the sources of barred titles
     database.execute("UPDATE types SET class = NULL, source = NULL WHERE barred")
     return counts, pages
 
@@ -125,12 +130,15 @@ def _make_rows(
 ) -> Iterator[tuple[str, int, int, int, int]]:
     """Yield rows of the table of claims, and number the class paths; rank 0 is for disambiguation pages."""
     for number, (source, (title, priority, path)) in enumerate(claims):
+        # Whatever list names a disambiguation page, it must not take a source's rank
         rank = 0 if path == DISAMBIGUATION else source + 1
+        # A table of something else, such as titles and dates, would have a class in every row
         if (class_ := classes.setdefault(path, len(classes) + 1)) > _MOST_CLASSES:
             raise InputError(
                 f"the knowledge names more than {_MOST_CLASSES} classes, at last {path[-1]!r:.60}: are these classes? "
                 "leave that table out, or give an ontology where there is none, which leaves out what it doesn't name"
             )
+        # With priority 0, the first claim counts, so the tie-break is its running number
         yield title, rank, priority, _draw_tie(path) if priority else number, class_
 
 

@@ -79,14 +79,17 @@ def detect_lines(path: Path, ontology: Ontology) -> Detected:
     with open_plain(path) as stream:
         head = stream.read(_HEAD).removeprefix(BOM)
     if _WIKIDATA_JSON.match(head.lstrip()):
+        # Without these equivalents, none of Wikidata's items would get a class
         if not ontology.equivalents:
             raise InputError(
                 f"{path}: a dump of Wikidata is of use only beside the export of DBpedia's ontology, which says what "
                 "items equal a class (owl:equivalentClass = wikidata:Q…); give that export, too"
             )
         return Detected(SourceKind.WIKIDATA_JSON)
+    # The last line is cut if the file is longer than what was read
     lines = head.split(b"\n")[: None if len(head) < _HEAD - len(BOM) else -1]
     texts = [text for line in lines[:_FIRST_LINES] if (text := decode(line)) and text.strip()]
+    # UTF-16 would only be shown as broken UTF-8
     if (wide := head.startswith((b"\xff\xfe", b"\xfe\xff"))) or not texts:
         why = "text in UTF-16; save it in UTF-8" if wide else "not lines of text in UTF-8" if head.strip() else "empty"
         return Detected(None, why=why, unknown=True)
@@ -95,6 +98,7 @@ def detect_lines(path: Path, ontology: Ontology) -> Detected:
             return Detected(kind, triple.group(1) or "en")
     if all(map(is_other_triple, texts)):
         return Detected(None, why="triples that give no title a class of DBpedia's ontology")
+    # A README beside the files, whose tables aren't tables of titles
     if re.match(r"#{1,6} [^\t]+$", texts[0]):
         return Detected(None, why="Markdown")
     return _detect_table(path, [[cell.strip() for cell in text.split("\t")] for text in texts], ontology)
@@ -116,8 +120,10 @@ def _detect_table(path: Path, rows: Sequence[Sequence[str]], ontology: Ontology)
     if headed and second in ("class", "type"):
         if not classes:
             raise InputError(f"{path}: no row has both a title and a class; write title<TAB>class on each line")
+        # A header says what the file is, so one known class is enough
         if len(ontology) == 0 or len(unknown) < len(classes):
             return Detected(SourceKind.TABLE)
+    # Text with a stray tab, such as a list of sentences
     elif len(classes) * _FEWEST < len(rows):
         return Detected(None, why="text of unknown content", unknown=True)
     elif 2 * len(unknown) < len(classes):
@@ -131,6 +137,7 @@ def _detect_table(path: Path, rows: Sequence[Sequence[str]], ontology: Ontology)
 
 
 def _is_class(name: str, ontology: Ontology) -> bool:
+    # `owl:Thing` has no path but is a class
     return (ontology.knows(name) or not ontology.path(name)) if len(ontology) else _looks_like_class(name)
 
 

@@ -52,6 +52,7 @@ class Ontology:
 
     @cached_property
     def _folded(self) -> dict[str, str]:
+        # Reversed, so that of names that differ only in case the first one counts
         return {name.casefold(): name for name in reversed(list(self.parents))}
 
     def path(self, name: str) -> tuple[str, ...]:
@@ -61,6 +62,7 @@ class Ontology:
             return ()
         ancestor = self._find(name)
         path: dict[str, None] = {}
+        # The wiki can contain cycles: a class above itself ends the path
         while ancestor and ancestor not in path:
             path[ancestor] = None
             ancestor = self.parents.get(ancestor, "")
@@ -94,6 +96,7 @@ def read_ontology(stream: IO[bytes], path: Path | str, language: str = "en") -> 
     if not declared:
         with at(path):
             raise InputError(f"no page is called {PAGE_PREFIX}…; give the export of DBpedia's ontology classes")
+    # Finds each parent in the spelling of its own page: `person` is `Person`
     flat = Ontology(dict.fromkeys(declared, ""))
     parents = {
         name: next((flat.path(parent)[-1] for parent in parents if flat.knows(parent)), "")
@@ -112,8 +115,10 @@ def _read_words(template: "Template", language: str) -> dict[str, str]:
         old = f"rdfs:{tag.lower()}@"
         texts = {name.removeprefix(old): template.text(name) for name in template.fields if name.startswith(old)}
         for inner in template.find_nested(argument):
+            # Without a language and a text, a template gives no words
             if inner.name == tag and len(inner.fields) > 1 and "1" in inner.fields:
-                number = list(inner.fields)[1]  # text with "=" was read as a named argument
+                # Text with "=" was read as a named argument
+                number = list(inner.fields)[1]
                 text = inner.text(number)
                 texts[inner.text("1").lower()] = text if number == "2" else f"{number}={text}"
         plain = (_strip_markup(texts.get(code, ""), longest) for code in (language, "en"))
@@ -128,6 +133,7 @@ def _strip_markup(text: str, longest: int) -> str:
     text = visible(" ".join(text.split()))
     if len(text) <= longest:
         return text
+    # The end of a sentence shows only in the two characters after its mark
     ends = [match.end() for match in _SENTENCE_END.finditer(text, 0, longest + 2) if match.end() <= longest]
     return text[: ends[-1]] if ends else text[: longest + 1].rpartition(" ")[0] or text[:longest]
 
@@ -168,6 +174,7 @@ def export_pages(stream: IO[bytes], path: Path | str) -> Iterator[tuple[str, str
                     title, text, newest = "", "", 0
                 case ["title", "page", *_]:
                     title = title or element.text or ""
+                # The id comes before the text, so the number of a text's revision is known
                 case ["id", "revision", "page"]:
                     number = number_in(element.text, lowest=0) or 0
                 case ["text", "revision", "page"] if number >= newest:
@@ -182,6 +189,7 @@ def export_pages(stream: IO[bytes], path: Path | str) -> Iterator[tuple[str, str
 def templates(text: str) -> tuple[Template, ...]:
     """Return the top-level templates of `text`, nested at most eight deep; remove comments and close open templates."""
     text = _COMMENT.sub("", text)
+    # The pattern finds only closed templates, so close those that a page left open
     text += "}}" * (text.count("{{") - text.count("}}"))
     return tuple(map(_parse_template, _TEMPLATE.findall(text)))
 
@@ -191,6 +199,7 @@ def _parse_template(source: str) -> Template:
     fields: dict[str, str] = {}
     for number, part in enumerate(parts, 1):
         key, equals, value = part.partition("=")
+        # An "=" inside a nested template belongs to that template
         named = equals and "{{" not in key
         fields.setdefault(key.strip() if named else str(number), value if named else part)
     return Template(normalise_title(name), fields)
@@ -245,6 +254,7 @@ class Mappings:
         """Return the class as the mapping writes it; template names ignore case. None: no rule, no case, owl:Thing."""
         outcome = self._find_outcome(normalise_title(infobox.template))
         parameters = dict(infobox.parameters)
+        # A case can lead to another conditional mapping
         while not isinstance(outcome, str):
             outcome = next((case.outcome for case in outcome if case.holds(parameters)), "")
         return None if outcome.lower() in ("", "thing", "owl:thing") else outcome
@@ -265,6 +275,7 @@ def read_mappings(stream: IO[bytes], path: Path | str) -> Mappings:
         language = language or (match.group(1).lower() if match else "")
         if not match or match.group(1).lower() != language:
             unread.append((title, "not a mapping of this language"))
+        # A renamed template keeps its mapping page as a redirect
         elif target := _REDIRECT.match(text):
             other = PAGE_TITLE.fullmatch(target[1].strip())
             redirects[normalise_title(match[2])] = normalise_title(other[2] if other else target[1])
@@ -312,4 +323,5 @@ def _find_outcome(calls: tuple[Template, ...]) -> Outcome:
 
 
 def _strip_links(value: str) -> str:
+    # Bold marks first, as each contains an italic mark
     return _LINK.sub(r"\1", value).replace("'''", "").replace("''", "").strip().lower()

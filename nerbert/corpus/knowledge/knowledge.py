@@ -95,10 +95,12 @@ class Knowledge:
         `pages` are read once, and only if there are mappings. Names of `template_redirects` and `disambiguation` titles
         must be normalised (`normalise_title`).
         """
+        # Counts start anew, since the sources may be read more than once
         for source in self.sources:
             source.counts = ClaimCounts(sha256_of(source.file.path))
         ranked = [source for source in self.sources if source.ranked]
         mappings = [(rank, file.mappings, file.counts) for rank, file in enumerate(ranked) if file.mappings is not None]
+        # The source's number is ignored for these: they bar their titles whatever a source says
         listed = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
         infoboxes = ask_infoboxes(mappings, self.ontology, pages, template_redirects)
         claims = chain(listed, infoboxes, self._read_claims(database.cursor()))
@@ -115,9 +117,11 @@ class Knowledge:
             if source.kind == SourceKind.ONTOLOGY:
                 source.counts.rows = len(self.ontology)
             elif source.kind != SourceKind.MAPPING:
+                # Triples may give a title its class and all classes above it
                 deepest = source.kind == SourceKind.TRIPLES
                 claims = claims_of(self._read_answers(source, database), source.counts, deepest=deepest)
                 yield from zip(repeat(rank), claims)
+            # Ranks number only the sources that give classes, as in `write_types`
             rank += source.ranked
 
     def _read_answers(self, source: KnowledgeSource, database: Database) -> Iterator[tuple[str, Answer]]:
@@ -158,6 +162,7 @@ def open_knowledge(paths: Sequence[Path], language: str, wiki: str = "") -> Know
     """
     language = language.lower()
     exports = [(file, detect_export(file.path)) for file in find_all([Path(path) for path in paths])]
+    # The ontology first, as only its classes tell what a table's cells are
     first = next((file for file, export in exports if export and export.kind == SourceKind.ONTOLOGY), None)
     ontology = _read_file(first, partial(read_ontology, language=language)) if first else Ontology({})
     files = ((file, export or detect_lines(file.path, ontology)) for file, export in exports)
@@ -181,6 +186,7 @@ def _choose_sources(
     for file, detected in files:
         path = file.path.resolve()
         why = _why_not(file, detected, ours)
+        # Another reason is more useful than that the file was named twice
         if path in used:
             why = why or "named before"
         elif detected.kind == SourceKind.ONTOLOGY and detected.kind in used:
@@ -201,6 +207,7 @@ def _read_file(file: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) 
 
 def _why_not(file: FoundFile, detected: Detected, ours: Collection[str]) -> str:
     """Return why a file is skipped, "" if it is used; raise InputError if it was named directly and is unknown."""
+    # A file in a folder may be anything, but one named directly is meant to be used
     if detected.unknown and file.direct:
         raise InputError(f"{file.path}: {detected.why}; {UNDERSTOOD}")
     if detected.why:
@@ -244,6 +251,7 @@ def write_gazetteer(
             while rows := entries.fetchmany(_ROWS):
                 file.writelines(f"{entry}\t{label}\n" for entry, label in rows)
                 count += len(rows)
+            # Inside the block, so that no empty file is published
             if not count:
                 raise InputError(f"label_set = {label_set!r}: gives no title of the knowledge a type; choose another")
     return count

@@ -89,20 +89,25 @@ class WikidataClasses:
 
     def __init__(self, parents: npt.NDArray[np.uint32], ontology: Ontology) -> None:
         paths = {int(item[1:]): ontology.path(name) for item, name in ontology.equivalents.items()}
+        # Deepest path first, then the lowest number, so that a rank compares two classes
         known = sorted((name for name in paths if paths[name] and name <= HIGHEST), key=lambda n: (-len(paths[n]), n))
         self._paths = [paths[name] for name in known]
         self._names = np.unique(np.append(parents, [*known, *_DISAMBIGUATION, *_INTERNAL]).astype(np.int64))
+        # The children of each class, grouped by parent: `_below[_starts[i]:_starts[i + 1]]`
         above = np.searchsorted(self._names, parents[:, 1])
         order = np.argsort(above, kind="stable")
         self._starts = np.searchsorted(above[order], np.arange(len(self._names) + 1))
         self._below = np.searchsorted(self._names, parents[:, 0])[order]
         rank, far = self._spread({name: rank for rank, name in enumerate(known)})
         sort = np.where(rank < _NONE, Sort.CLASSED, Sort.UNKNOWN)
+        # In this order, so that a disambiguation page counts as one even if it is internal, too
         for special, roots in ((Sort.INTERNAL, _INTERNAL), (Sort.DISAMBIGUATION, _DISAMBIGUATION)):
             sort[self._spread(dict.fromkeys(roots, 0))[1] < _NONE] = special
+        # Rank and distance must not order the classes of other sorts
         rank[sort != Sort.CLASSED], far[sort != Sort.CLASSED] = len(known), 0
         depth = np.array([*map(len, self._paths), 0], dtype=np.int64)
         order = np.lexsort((self._names, far, -depth[rank], sort))
+        # Items of unknown classes need no index: `answer` gets their numbers instead
         order = order[sort[order] != Sort.UNKNOWN]
         self.ordered: _Ints = self._names[order]
         self._sort = sort[order]
@@ -120,7 +125,9 @@ class WikidataClasses:
             skipped = np.repeat(self._starts[reached] - np.cumsum(counts) + counts, counts)
             below = self._below[skipped + np.arange(counts.sum())]
             inherited = np.repeat(rank[reached], counts)
+            # A class that was reached in fewer steps keeps its rank
             new = far[below] == _NONE
+            # Several parents at the same distance: the lowest rank counts
             np.minimum.at(rank, below[new], inherited[new])
             reached = np.unique(below[new])
             step += 1
@@ -129,6 +136,7 @@ class WikidataClasses:
     def answer(self, index: int | None) -> Answer:
         """Return the class path at an index of `ordered`; indexes beyond its end are numbers of unknown classes."""
         if index is None:
+            # An item without `instance of` is valid, but untyped
             return True, ()
         if index >= len(self.ordered):
             return False, (f"Q{index - len(self.ordered)}",)
@@ -172,6 +180,7 @@ def wikidata_answers(
 
 def _read_items(path: Path, site: str, parents: "array[int]", bad: _Bad) -> Iterator[tuple[int, str, int | None]]:
     """Yield each item with a page of the site: number, title, and each class or None; append pairs to `parents`."""
+    # Most lines have neither a page of the wiki nor a parent, and parsing is slow
     marks = (f'"{site}"'.encode(), b'"P279"')
     for first, block in read_blocks(path, LONGEST_LINE, lambda number: bad(number, b"a line too long")):
         for number, line in enumerate(block.split(b"\n"), first):
@@ -184,6 +193,7 @@ def _read_items(path: Path, site: str, parents: "array[int]", bad: _Bad) -> Iter
                     continue
                 for parent in above:
                     parents.extend((item, parent))
+                # An item without classes is a valid row, too, and is counted
                 if title and not classes:
                     yield item, title, None
                 yield from ((item, title, name) for name in classes if title)
@@ -194,6 +204,7 @@ def _read_facts(entity: _Entity, site: str) -> tuple[int, str, list[int], list[i
     item = _parse_number(entity.id)
     if not item:
         return 0, "", [], []
+    # PHP writes empty links as a list
     link = entity.sitelinks.get(site) if entity.sitelinks else None
     title = normalise_title(link["title"]) if link else ""
     if link and not 0 < len(title.encode()) <= LONGEST_TITLE:
@@ -203,6 +214,7 @@ def _read_facts(entity: _Entity, site: str) -> tuple[int, str, list[int], list[i
 
 def _find_best(statements: Sequence[_Statement]) -> list[int]:
     """Return the items in the statements of the best rank; raise ValueError for one without a value."""
+    # Preferred statements hide normal ones; deprecated ones never count
     rank = "preferred" if any(statement.rank == "preferred" for statement in statements) else "normal"
     items = [statement.item for statement in statements if statement.rank == rank and statement.snak_type == "value"]
     if not all(items):

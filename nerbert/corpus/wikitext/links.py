@@ -72,10 +72,12 @@ class LinkReader:
 
         def remove_file(match: "re.Match[str]") -> str:
             nonlocal lost
+            # The captions of pictures are not prose, so their links are counted as lost
             lost += count_links(match[1])
             text = match.string
             start = match.start()
             end = match.end()
+            # A blank after a removed picture that begins a line would make the line code
             return REMOVED if text[end : end + 1] == " " and (text[start - 1 : start] or "\n") in "\n]" else ""
 
         return (self._file.sub(remove_file, source) if "[[" in source else source), lost
@@ -85,6 +87,7 @@ class LinkReader:
         links = PageLinks()
         if "[[" not in source:
             return source, links
+        # `[[Berlin]]<ref/>er`: an element kept the letters from belonging to the link
         if "<" in source and REMOVED in source:
             source = self._apart.sub("]] ", source)
         resolved, resolve, targets, dropped = self._known, self._resolve, links.targets, links.dropped
@@ -97,7 +100,9 @@ class LinkReader:
             label = (shown if anchor is None else anchor) + trail
             if meaning not in no_mention:
                 previous = pieces[-1]
-                blank = space if space and previous[-1:] not in ("", "\n") else ""  # at a line's start it would be code
+                # At a line's start, the blank would make the line code
+                blank = space if space and previous[-1:] not in ("", "\n") else ""
+                # In some languages, letters before `[[` belong to the link, as those after `]]` do
                 glued = glues and not space and glues.search(previous, max(len(previous) - _LONGEST_PREFIX, 0))
                 if glued:
                     pieces[-1], label = previous[: glued.start()], glued.group() + label
@@ -107,12 +112,14 @@ class LinkReader:
                 # A blank after a removed link that begins a line would make the line code.
                 is_blank = after[:1] == " " and _last_of(pieces) in "\n>"
                 pieces += (trail, REMOVED if is_blank else "", after)
+                # A category is no mention, but evidence for the class of its page
                 if self.site.namespace(target.strip()) == CATEGORY:
                     _add_category(links.categories, target)
             elif meaning == _LITERAL:
                 pieces += (_as_written(target, space, anchor), trail, after)
             else:
                 dropped[_REASONS.get(meaning, Reason.LINK_TO_SELF)] += 1
+                # The anchor of a link that is no mention stays as prose
                 pieces += (space or "", as_prose(label), after)
         return "".join(pieces), links
 
@@ -120,27 +127,34 @@ class LinkReader:
         """Return a target's meaning (an article, "" for a section of the page, or `_NO_ARTICLE`) and its shown text."""
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
+        # Most targets need no more than a capital; in Turkish, `i` becomes `İ`
         if len(target) < _LONGEST and _PLAIN_TITLE.fullmatch(target) and not (self.site.dotted and target[0] == "i"):
             result = target[0].upper() + target[1:], target
         else:
             shown = target.strip().lstrip(": ")
             result = self._read_meaning(target), without_ours(unquote(shown)) if "%" in shown else shown
+        # Overlong targets would fill the memory
         if len(target) < _LONGEST:
             self._known[target] = result
         return result
 
     def _read_meaning(self, target: str) -> str:
         name = decode_title(target)
+        # `[[:Category:Cities]]` is a visible link, `[[Category:Cities]]` isn't
         plain = name.startswith(":")
         name = unprotect(name.lstrip(": "))
+        # In the English Wikipedia, `[[en:Berlin]]` means `[[Berlin]]`
         prefixed = name.lower().startswith(self._own)
         name = name.partition(":")[2].lstrip(": ") if prefixed else name
         space = self.site.namespace(name)
         other = self.site.other_wiki(name)
+        # Pictures, categories and links to other languages show nothing in the text
         if not plain and (space in (FILE, CATEGORY) or other == "language"):
             return _DROP
+        # MediaWiki shows brackets around something that can't be a title as they are
         if not name or len(target) > _LONGEST or _NO_TITLE.match(name):
             return _LITERAL
+        # Another namespace or wiki, or a title with a template in it, which is unknown
         if space or other or DYNAMIC in name:
             return _OUTSIDE
         return self.site.title(name.partition("#")[0])
@@ -185,6 +199,7 @@ def decode_title(typed: str) -> str:
 def character(entity: "re.Match[str]") -> str:
     """Decode one entity such as `&amp;` or `&#38;`."""
     name = entity.group()
+    # `html.unescape` would also decode the beginning of an unknown name: `&notit;`
     return html.unescape(name) if name[1] == "#" else html5.get(name[1:], name)
 
 

@@ -58,13 +58,16 @@ _BINARY: dict[str, tuple[int, int, Callable[..., float]]] = {
 
 def call_function(name: str, values: Sequence[str], facts: Facts) -> str:
     """Return a parser function's text from expanded arguments; "" if it depends on a gap (DYNAMIC) or is invalid."""
+    # A gap is a template whose text is unknown: nothing can be decided by it, but letters change case
     if name not in ("lc", "uc", "lcfirst", "ucfirst") and DYNAMIC in "".join(values[: 2 if name == "ifeq" else 1]):
         return ""
     if name == "switch":
         return _choose_case(values, facts["default"])
     if name == "plural":
         number = re.sub(r"\D", "", values[0])
+        # `∅` is a rule that any number fits
         holds = [rule == "∅" or evaluate(rule.replace("N", number)) == 1 for rule in facts["plural"]]
+        # If there are fewer forms than rules, the last form serves for the others
         return [*values, ""][1 + min([*holds, True].index(True), max(len(values) - 2, 0))]
     return _FUNCTIONS[name]([*values, "", "", ""], facts)
 
@@ -93,10 +96,13 @@ def _choose_case(values: Sequence[str], defaults: Sequence[str]) -> str:
     """Return the text of a case of `#switch`; a case without a text takes that of the next case."""
     chosen, is_default, default, last = False, False, "", ""
     for case in values[1:]:
+        # An "=" inside a link is part of the link
         name, equals, text = ("", "", case) if "[[" in case.partition("=")[0] else case.partition("=")
         key = (name if equals else case).strip()
+        # A case with a gap can't be compared, and might be the one
         if DYNAMIC in key and not chosen:
             return ""
+        # Once a case matches, the next one with a text gives it: `a|b=text`
         chosen = chosen or _make_key(key) == _make_key(values[0])
         is_default = is_default or key.lower().lstrip("#") in defaults
         if equals and chosen:
@@ -104,6 +110,7 @@ def _choose_case(values: Sequence[str], defaults: Sequence[str]) -> str:
         if equals and is_default:
             default = text.strip()
             is_default = False
+        # A last case without "=" is the default
         last = "" if equals else key
     return last or default
 
@@ -132,6 +139,7 @@ def group_digits(digits: str, mark: str, size: int = 3) -> str:
     """Return digits with a mark before the last three, and before each `size` before these; keep any other text."""
     if len(digits) < 4 or not digits.isdecimal():
         return digits
+    # The first group may be shorter, also with groups of two: `1,23,45,678`
     head = (len(digits) - 3) % size or size
     return mark.join(
         [digits[:head], *(digits[at : at + size] for at in range(head, len(digits) - 3, size)), digits[-3:]]
@@ -152,11 +160,13 @@ def evaluate(expression: str) -> float:
     try:
         for token in _TOKEN.finditer(expression.lower() if len(expression) <= _LONGEST_EXPRESSION else ""):
             word = token.group()
+            # A sign after a value is an operator of two values: `3 - 2`, but `-2`
             if needs_value and token[1]:
                 values.append(math.pi if word == "pi" else float(word))
                 needs_value = False
             elif needs_value:
                 waiting.append(_UNARY[word])
+            # `apply` stops at the opening bracket, whose precedence is lower than any
             elif word == ")":
                 apply(0)
                 waiting.pop()

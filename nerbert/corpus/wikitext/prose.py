@@ -61,7 +61,8 @@ def keep_prose(source: str, *, lists: bool) -> str:
     text = "\n" + source
     if _RARE.search(text):  # faster than `in`
         text = _RULE.sub("\n\n", _remove_preformatted(text))
-    if "|" in text and "||" in text and "\n|" in text:  # cells of a table that a template opened
+    # Cells of a table that a template opened
+    if "|" in text and "||" in text and "\n|" in text:
         text = _CELLS.sub("\n", text)
     if "<" in text:
         # a paragraph ends, or a list item begins; a line mark after the tag is protected, since it starts no line
@@ -78,9 +79,11 @@ def _remove_preformatted(text: str) -> str:
     searched = 0
     in_block = False
     for line in _INDENTED.finditer(text):
+        # Only the tags since the last such line: the state before is known
         if tags := _NO_CODE.findall(text, searched, line.start()):
             in_block = not tags[-1]
         searched = line.start()
+        # A line that has a block's tag itself is no code
         if not in_block and not _BLOCK.search(line.group()):
             pieces += (text[position : line.start()], "\n")
             position = line.end()
@@ -89,6 +92,7 @@ def _remove_preformatted(text: str) -> str:
 
 def join_paragraphs(text: str) -> str:
     """Return each paragraph on one line, with single spaces and without empty brackets."""
+    # A page has few characters outside ASCII: search these instead of the whole page many times
     rare = text.encode("utf-8", "surrogatepass").translate(None, _ORDINARY).decode("utf-8", "surrogatepass")
     for char, instead in _REPLACED:
         if char in rare:
@@ -106,6 +110,7 @@ def tidy_lines(text: str, *, wide: bool = True) -> str:
     `wide` is False for a text without the marks in _WIDE.
     """
     edited = text
+    # Each edit comes after a cheap search, since most pages don't need it
     if "[" in edited:
         edited = _replace_all(edited, (" []", ""), (" [ ]", ""), ("([]", "("), ("([ ]", "("))
     edited = _end_brackets(edited, ")")
@@ -131,6 +136,7 @@ def _tidy_wide(text: str) -> str:
     text = _end_brackets(text, "）")
     for pattern, shown in _WIDE_EDITS:
         text = pattern.sub(shown, text)
+    # A sentence with an empty quote lacks what it is about
     if any(gap in text for gap in GAPS):
         pieces = filter(None, _SENTENCE.split(text))
         text = "".join([piece for piece in pieces if not any(gap in piece for gap in GAPS)])
@@ -160,6 +166,7 @@ def remove_marks(source: str) -> str:
     done = 0
     bold = source.find("'''")
     while bold >= 0:
+        # No line's end since the last bold mark: the piece begins there
         start = source.rfind("\n", done, bold) + 1 or done
         end = source.find("\n", bold)
         end = len(source) if end < 0 else end
@@ -173,12 +180,15 @@ def _strip_marks(line: str) -> str:
     """Return the line without its marks; some runs also contain apostrophes."""
     widths = [len(run) for run in _RUN.findall(line)]
     bold, italic = (sum(width in (mark, 5) for width in widths) for mark in (3, 2))
+    # Most lines: all marks are closed, so none has an apostrophe
     if set(widths) <= {2, 3, 5} and not (bold % 2 and italic % 2):
         return _RUN.sub("", line)
     runs = [match.span() for match in _RUN.finditer(line)]
+    # Of four apostrophes the first is text; of more than five all but the last five
     marks = [end - (3 if end - start == 4 else min(end - start, 5)) for start, end in runs]
     widths = [end - mark for mark, (_, end) in zip(marks, runs, strict=True)]
     bold, italic = (sum(width in (mark, 5) for width in widths) for mark in (3, 2))
+    # As in MediaWiki: if both kinds are unclosed, one bold mark is an apostrophe and an italic mark
     if bold % 2 and italic % 2 and 3 in widths:
         marks[_find_apostrophe(line, marks, widths)] += 1
     pieces = []

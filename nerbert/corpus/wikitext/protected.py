@@ -60,12 +60,14 @@ def remove_opaque(wikitext: str) -> str:
             pieces.append(wikitext[position:start])
             position = tag.end()
             line_start = False
+            # Only next to these characters can removal join what it separated
             if not start or wikitext[start - 1] in _EDGES:
                 _keep_apart(pieces, wikitext[position : position + 1], REMOVED)
             continue
         if start > position:
             pieces.append(wikitext[position:start])
             line_start = wikitext[start - 1] == "\n"
+        # A comment hides the tags inside it
         if tag[2]:
             position = _end_of_comment(wikitext, tag.end(), line_start=line_start)
             continue
@@ -73,8 +75,10 @@ def remove_opaque(wikitext: str) -> str:
         name = (tag[3] or tag[4]).lower()
         position = tags[closing].end() if closing else tag.end()
         line_start = False
-        if name == "includeonly" and name in unclosed and not tag[3]:  # it hides the rest of the page, as in MediaWiki
+        # It hides the rest of the page, as in MediaWiki
+        if name == "includeonly" and name in unclosed and not tag[3]:
             position = len(wikitext)
+        # An unclosed `<nowiki>` protects nothing; a later pass removes the tag
         shown = tag.group() if name == "nowiki" and not closing else ""
         if closing:
             shown = _replace_content(name, tag[5], wikitext[tag.end() : tags[closing].start()])
@@ -91,8 +95,10 @@ def remove_opaque(wikitext: str) -> str:
 def _end_of_comment(wikitext: str, position: int, *, line_start: bool) -> int:
     """Return the end of a comment; one that fills whole lines leaves no empty line, as in MediaWiki."""
     end = wikitext.find("-->", position)
+    # An unclosed comment hides the rest of the page
     if end < 0:
         return len(wikitext)
+    # Else the line would become an empty one, and end the paragraph
     return end + 3 + (line_start and wikitext.startswith("\n", end + 3))
 
 
@@ -107,6 +113,7 @@ def _remove_unseen(text: str) -> str:
         if opened.start() < position:
             continue
         end = _find_end(text, opened)
+        # From an unclosed element on, nothing is known to be hidden
         if not end:
             break
         pieces += (text[position : opened.start()], REMOVED)
@@ -142,8 +149,10 @@ def _find_closing(tags: Sequence["re.Match[str]"], number: int, unclosed: set[st
         tag = tags[index]
         if tag[3] and tag[3].lower() == name:
             depth -= 1
+        # A plain reference inside ends with a closing tag that also closes the outer one
         elif tag[1] and name == "ref":
             depth = 0
+        # Of all these elements, only tables may contain themselves
         elif name == "table" and tag[4] and tag[4].lower() == name:
             depth += 1
         if not depth:
@@ -153,6 +162,7 @@ def _find_closing(tags: Sequence["re.Match[str]"], number: int, unclosed: set[st
 
 
 def _replace_content(name: str, attributes: str, content: str) -> str:
+    # Code within a line belongs to the sentence
     if name == "nowiki" or (name in ("source", "syntaxhighlight") and "inline" in attributes):
         return protect(content)
     if name == "gallery":
@@ -165,6 +175,7 @@ def _replace_content(name: str, attributes: str, content: str) -> str:
 def _convert_picture(line: str) -> str:
     """Convert a gallery line to a file link, so that it is treated as one."""
     name, bar, caption = line.strip().partition("|")
+    # A caption that is cut would open a link that swallows the text after it
     balanced = caption.count("[[") == caption.count("]]") and not set("[]{}") & set(name)
     return f"[[File:{name.partition(':')[2] or name}|{caption}]]" if bar and balanced else ""
 

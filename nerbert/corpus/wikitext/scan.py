@@ -52,14 +52,18 @@ def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False) -> 
     """Scan one page, without control characters (XML has none); `lists` keeps list items as separate paragraphs."""
     page_title = normalise_title(title)
     reader = link_reader(site)
+    # Empty quotes of the page itself are protected before removals leave other empty quotes
     text = show_variant(remove_opaque(protect_gaps(wikitext)), site.code)
+    # Pipe tricks first, since templates may leave empty anchors, too
     text, boxes = template_reader(site).expand(do_pipe_tricks(text), title)
+    # The links in tables and pictures aren't in prose; count them before these are removed
     text, tables = remove_tables(text)
     text, lost = reader.without_files(text)
     text, links = reader.mark(text, page_title)
     links.dropped[Reason.LINK_OUTSIDE_PROSE] += lost + sum(map(count_links, tables))
     text = _EXTERNAL.sub(r"\1", text) if "[" in text else text
     text = remove_marks(keep_prose(text, lists=lists))
+    # Tags last, as blocks and lists are found by their tags
     text, offsets, targets = _read_spans(join_paragraphs(_remove_tags(text, site)), links)
     return CleanPage(
         unprotect(text), offsets[0::2], offsets[1::2], targets, tuple(boxes), links.categories, +links.dropped
@@ -73,6 +77,7 @@ def _remove_tags(text: str, site: Site) -> str:
     if any(mark in text for mark in _UNDERLINES):
         text = site.wikitext.switches.sub("", text)
     text = text.replace("&nbsp;", " ")  # most entities are this one
+    # A line's end as an entity must not begin a new line
     return ENTITY.sub(lambda entity: character(entity).replace("\n", " "), text) if "&" in text else text
 
 
@@ -83,6 +88,7 @@ def _read_spans(text: str, links: PageLinks) -> tuple[str, list[int], list[str]]
     anchors = pieces[2::3]
     del pieces[1::3]
     plain = "".join(pieces)
+    # Rarely, marks are unpaired or an anchor has blanks at its edges: mend that and read again
     if any(mark in plain for mark in _MARKS) or not all(part and part[0] != " " != part[-1] for part in anchors):
         return _read_spans(_mend_marks(text, links), links)
     offsets = list(accumulate(map(len, pieces)))[: 2 * len(numbers)]
@@ -101,6 +107,7 @@ def _mend_marks(text: str, links: PageLinks) -> str:
         if number is None:
             return ""
         inner = anchor.strip()
+        # A link around a removed picture
         if not inner:
             links.dropped[Reason.EMPTY_ANCHOR] += 1
             return anchor
@@ -126,6 +133,7 @@ def show_variant(source: str, code: str) -> str:
     if not (order := _read_order(code)) or "-{" not in source:
         return source
     between = _compile_separator(code)
+    # The innermost first, since a variant may contain variants
     for _ in range(_DEEPEST):
         source, changed = _INNERMOST.subn(lambda match: _choose_variant(match[1], order, between), source)
         if not changed:
@@ -150,6 +158,7 @@ def _compile_separator(code: str) -> re.Pattern[str]:
 def _choose_variant(inside: str, order: Mapping[str, str], between: re.Pattern[str]) -> str:
     """Return the text of one `-{…}-`."""
     flags = _FLAGS.match(inside)
+    # Conversion rules and titles for other pages show nothing here
     if flags and not _HIDING.isdisjoint(flag.strip() for flag in flags[1].split(";")):
         return ""
     text = inside[flags.end() :] if flags else inside
@@ -158,8 +167,9 @@ def _choose_variant(inside: str, order: Mapping[str, str], between: re.Pattern[s
         name, colon, shown = variant.partition(":")
         name = name.rpartition("=>")[2].strip().lower()
         name = order.get(name, name)
+        # `-{12:30}-` is text with a colon, not a variant
         if colon and name not in order:
-            return text  # it is text with a colon
+            return text
         if colon:
             variants.setdefault(name, shown.strip())
     return next((variants[name] for name in order if variants.get(name)), "") if variants else text

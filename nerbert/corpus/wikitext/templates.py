@@ -77,11 +77,13 @@ class TemplateReader:
         boxes: list[Infobox] = []
         if "{{" not in source:
             return source, boxes
+        # Braces in a link's label would close a template that begins before the link
         if "}}}" in source:
             source = _BRACED.sub(_protect_braces, source)
         known = self._known
         read = self._read_name
         protected = is_protected(source)
+        # An apostrophe in a title is no mark of italics
         title = title.replace("'", APOSTROPHE)
         begun = 0
 
@@ -95,16 +97,20 @@ class TemplateReader:
             meaning = known.get(name) or read(name)
             shown = "" if meaning.box else self._show(meaning, inside, title)
             if not shown:
+                # An infobox begins a line, perhaps after other templates that begin it
                 is_first = begins_line or self._begins_line(text, start, begun)
                 begun = end if is_first else begun
                 if meaning.box and (is_first or (not bar and text[end : end + 40].lstrip(" ")[:1] in ("", "\n"))):
                     boxes.append(_read_infobox(meaning.box, arguments(inside)[1:], protected=protected))
+            # The target of the link depends on the template: `[[{{PAGENAME}} (city)]]`
             if not begins_line and _in_target(text, start):
                 return shown or DYNAMIC
             if shown:
                 return _fit_text(shown, begins_line=begins_line and not meaning.function)
+            # Only next to these characters can removal join what it separated
             return REMOVED if before in "\n]}'" and _must_not_meet(text, start, end) else ""
 
+        # Parameters first: `{{{1|}}}` would be read as a template in braces
         source = _PARAMETER.sub(_show_default, source)
         return remove_deep_templates(_TEMPLATE.sub(expand_template, source)), boxes
 
@@ -120,17 +126,21 @@ class TemplateReader:
             self._known.clear()
         name = raw.strip()
         bare = name.removeprefix(":").lstrip()
+        # `{{Template:Infobox town}}`, with the namespace's name in any form
         if ":" in name and self.site.namespace(bare) == TEMPLATES:
             name = bare.partition(":")[2].strip()
         prefix, colon, _ = name.partition(":")
+        # Functions before templates: their names contain a colon
         if colon and (function := self.site.wikitext.functions.get(prefix.lower())):
             return _Meaning(function=function)
         meaning = _Meaning()
+        # An overlong name is no template's, and isn't remembered
         if len(name) < _MAX_NAME:
             key = " ".join(name.replace("_", " ").lower().split())
             # The variable has capitals; a template may have the same name: {{Hauptseite|Berlin}}.
             is_title = name == name.upper() and key in self.site.wikitext.facts["page name"]
             rule = _TITLE if is_title else text_rule(key, self.site.language)
+            # The name begins a function or a page, which is no infobox
             if rule is None and name and name[0] not in "#{:":
                 meaning = _Meaning(box=self.site.title(unprotect(name)))
             elif rule is not None:
@@ -147,17 +157,21 @@ class TemplateReader:
             inner_meaning = self._read_name(inside.partition("|")[0])
             if inner_meaning.rule or inner_meaning.function:
                 return self._expand_text(inner_meaning, inside, title, depth + 1)
+            # A condition can't be decided by a template whose text is unknown
             if meaning.function and (inner_meaning.box or inside.lstrip()[:1] in ("#", ":", "{")):
                 return DYNAMIC
             return title if inner_meaning.text == _TITLE else inner_meaning.text
 
         def expand(text: str) -> str:
+            # Deeper nesting would exhaust the stack
             return _TEMPLATE.sub(inner, text) if "{{" in text and depth < _MAX_DEPTH else text
 
         values = arguments(inside)
         if meaning.rule:
             return expand(meaning.rule(Arguments(values[1:], self.site.code)))
+        # The first argument of `{{#if: x | y}}` comes after the colon
         values[0] = values[0].partition(":")[2]
+        # MediaWiki strips the arguments of functions
         return call_function(meaning.function, [expand(value).strip() for value in values], self.site.wikitext.facts)
 
     def _begins_line(self, text: str, start: int, begun: int) -> bool:
@@ -168,16 +182,19 @@ class TemplateReader:
         preceding = text[max(start - 40, 0) : start].rstrip(" ")
         if not preceding or preceding[-1] == "\n":
             return True
+        # Prose or a list's bullet before the template
         if preceding[-1] not in _MARKUP_ENDS:
             return False
         nearest = max(start - _MAX_MARKUP, 0)
         line = text.rfind("\n", nearest, start)
         braces = text.rfind("}}", nearest, start)
+        # Another template is on this line that did not begin it, or the line is too long to look at
         if max(line, braces) < 0 < nearest or (braces > line and braces + 2 != begun):
             return False
         position = max(line + 1, braces + 2 if braces >= 0 else 0)
         while position < start:
             piece = _MARKUP.match(text, position, start)
+            # A link before an infobox is shown unless it leads to a picture or a category
             if piece is None or (piece[1] is not None and self.site.namespace(piece[1]) not in (FILE, CATEGORY)):
                 return False
             position = piece.end()
@@ -187,6 +204,7 @@ class TemplateReader:
 def _protect_braces(braces: "re.Match[str]") -> str:
     """Protect braces that close nothing since they are in a link's label."""
     before = braces.string[max(braces.start() - 300, 0) : braces.start()].rpartition("[[")
+    # Braces that close a template that was opened outside the label
     closes = not before[1] or set(before[2]) & set("[]{}\n")
     return braces.group() if closes else braces.group().replace("}", protect("}"))
 
@@ -221,6 +239,7 @@ def remove_tables(source: str) -> tuple[str, list[str]]:
     text, tables = _cut_out("\n" + source, _TABLE, "\n") if "{" in source and "{|" in source else (source, [])
     if "}" not in text or "|}" not in text:
         return text, tables
+    # Section by section: a stray end must not reach for rows of another section
     sections = text.split("\n=")
     for index, section in enumerate(sections):
         row = _ROW.search(section)
@@ -260,6 +279,7 @@ def _find_outermost(source: str, brackets: "re.Pattern[str]") -> Iterator[tuple[
 def _fit_text(shown: str, *, begins_line: bool) -> str:
     """Return a template's text, with a mark at its end if the text after it would otherwise begin a line."""
     if "\n" in shown:
+        # A blank at a line's start would make the line code
         shown = _INDENT.sub("\n", shown) + (REMOVED if shown[-1] == "\n" else "")
     return as_prose(shown.lstrip(" ")) if begins_line else shown
 
@@ -268,6 +288,7 @@ def _must_not_meet(text: str, start: int, end: int) -> bool:
     """Return whether the text on the two sides of a removed template would form other markup together."""
     before = text[start - 1 : start]
     after = text[end : end + 1]
+    # `''` after a removed template would join the marks before it
     if before == after == "'":
         return True
     return after != "\n" and before in "\n]}" and _FOLLOWING.match(text, end) is not None
@@ -275,6 +296,7 @@ def _must_not_meet(text: str, start: int, end: int) -> bool:
 
 def _in_target(text: str, start: int) -> bool:
     """Return whether a template is in the target of a link."""
+    # A target is short: looking further back would take long on any input
     opening = text.rfind("[[", max(start - 300, 0), start)
     return opening >= 0 and _NO_TARGET.search(text, opening, start) is None
 
@@ -285,15 +307,19 @@ def _read_infobox(name: str, values: Sequence[str], *, protected: bool) -> Infob
     number = 0
     for argument in values:
         key, equals, value = argument.partition("=")
+        # An "=" inside a link or template is part of it
         if not equals or "[[" in key or "{{" in key:
             number += 1
             key = str(number)
             value = argument
+        # Cut before the white space is joined: values can be whole tables
         value = " ".join(value[: 4 * _MAX_VALUE].split())[:_MAX_VALUE]
         if value:
             key = key.strip()[:_MAX_VALUE]
+            # Parameters beyond the limit are left out, but a repeated one still counts
             if key and (len(parameters) < _MAX_PARAMETERS or key in parameters):
                 parameters[key] = value
+        # Of equal names the last counts, even if it is empty
         elif parameters:
             parameters.pop(key.strip()[:_MAX_VALUE], None)
     filled = tuple(parameters.items())

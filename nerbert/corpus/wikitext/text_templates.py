@@ -45,6 +45,7 @@ class Arguments:
         for argument in raw:
             named = _NAMED.match(argument) if "=" in argument else None
             self.count += named is None
+            # Named arguments are stripped, unnamed ones keep their blanks, as in MediaWiki
             self.values[named[1] if named else str(self.count)] = argument[named.end() :].strip() if named else argument
 
     def text(self, *names: str) -> str:
@@ -53,6 +54,7 @@ class Arguments:
 
     def list_numbered(self) -> list[str]:
         """Return the stripped values of 1, 2, 3 … up to the last unnamed one."""
+        # Arguments can be numbered by name, too: `2=text`
         last = max(self.count, next((n for n in (3, 2, 1) if str(n) in self.values), 0))
         return [self.text(str(number)) for number in range(1, last + 1)]
 
@@ -63,6 +65,7 @@ Rule = Callable[[Arguments], str]
 def text_rule(name: str, language: str) -> Rule | str | None:
     """Return the rule of a template (name in lower case, stripped), its text if constant, or None."""
     rules = _read_rules(language)
+    # `lang-*` serves for all languages whose row is missing
     return rules.get(name, rules.get(f"{name.partition('-')[0]}-*"))
 
 
@@ -102,6 +105,7 @@ def _fill_text(pattern: str, arguments: Arguments) -> str:
         first, arrow, label = body.partition(" → ")
         text = _fill_pattern(first, arguments)
         shown = _fill_pattern(label, arguments) if arrow and text is not None else ""
+        # A blank argument rules this alternative out
         if text is not None and shown is not None:
             return _make_link(text, shown) if arrow else text
     return ""
@@ -124,6 +128,7 @@ def _fill_pattern(pattern: str, arguments: Arguments) -> str | None:
         optional, names = match.groups()
         if blank:
             return ""
+        # A piece in `‹…›` may be left out, without ruling out the whole
         if optional is not None:
             return _fill_pattern(optional, arguments) or ""
         names, _, filter_name = names.partition(":")
@@ -142,6 +147,7 @@ def _fill_pattern(pattern: str, arguments: Arguments) -> str | None:
 def _make_link(title: str, label: str) -> str:
     """Return a link, or only the label if the title is not plain text."""
     if not title or _NO_TITLE.search(title):
+        # A title with brackets or a template makes no link
         return label or title
     return f"[[{title}|{label}]]" if label and label != title else f"[[{title}]]"
 
@@ -162,6 +168,7 @@ def _expand_quantity(form: str, arguments: Arguments) -> str:
     named = {name: value.strip() for name, value in arguments.values.items()}
     if arguments.language.partition("-")[0] == "en":
         return format_measure(arguments.list_numbered(), named, short=form == "short")
+    # The names of units are English, so other languages get the symbols
     facts = wikitext_of(arguments.language).facts
     text = format_measure(arguments.list_numbered(), named | {"abbr": "on", "adj": "", "comma": "off"}, short=True)
     for words, signs in _read_words().values():
@@ -173,6 +180,7 @@ def _expand_chemistry(_: str, arguments: Arguments) -> str:
     """Expand `{{chem|NH|4|+}}`: keep letters, lower numbers, raise charges."""
     pieces = []
     for part in arguments.list_numbered():
+        # `+`, `2+`: the charge of an ion
         charged = part[-1:] in ("+", "-", "−")
         counted = part[:1].isdigit()
         charge = f"<sup>{part.replace('-', '−')}</sup>" if len(part) < 20 else part
@@ -186,6 +194,7 @@ def _expand_number(_: str, arguments: Arguments) -> str:
     number, blank, noun = first.partition(" ")
     pieces = [group_digits(number, "\xa0") + blank + noun]
     for part in filter(None, parts):
+        # A number after a unit is its exponent: `km|h|-1`
         exponent = re.fullmatch(r"[-−+]?\d{1,3}", part) and len(pieces) > 1
         pieces.append(f"<sup>{part.replace('-', '−')}</sup>" if exponent else f" {part}")
     return "".join(pieces)
@@ -197,6 +206,7 @@ def _expand_langx(_: str, arguments: Arguments) -> str:
     names = {"1": ("2", "text"), "translit": ("3", "translit"), "lit": ("4", "lit"), "link": ("link", "links")}
     inner.values |= {name: arguments.text(*others) for name, others in names.items()}
     rule = _read_rules("en").get(f"lang-{arguments.text('1')[:_LONGEST_CODE]}")
+    # A language without a row of its own shows the text alone
     return rule(inner) if callable(rule) else inner.text("1")
 
 
@@ -221,12 +231,15 @@ def format_measure(numbered: Sequence[str], named: Mapping[str, str], *, short: 
     short = named.get("abbr", "") in ("on", "in", "~") or (short and not named.get("abbr"))
     adjective = named.get("adj", "") in ("on", "mid", "1")
     fraction = _FRACTION.fullmatch(numbered[0])
+    # `1/2 mile`, but `1+1/2 miles`
     is_one = numbered[0] in ("1", "-1") or (fraction is not None and not fraction[2])
     singular = adjective or named.get("sing") == "on" or (is_one and amount == _format_number(numbered[0]))
     join = partial(_join_unit, short=short, hyphen=adjective)
     british = join(amount, code, singular=singular)
+    # A second, smaller unit: `{{convert|5|ft|10|in}}`
     if len(others) > 2 and others[2] in ("in", "inch", "inches", "oz", "lb", "lbs") and _PLAIN.fullmatch(others[1]):
         british += " " + join(_format_number(others[1]), others[2], singular=singular or others[1] == "1")
+    # `adj=mid|-long` is added behind the unit: `5-foot-long`
     suffix = others[-1] if named.get("adj") == "mid" and len(others) > 1 and others[-1][:1] in ("-", "–") else ""
     american = named.get("sp") == "us" and not short
     return (british.replace("metre", "meter").replace("litre", "liter") if american else british) + suffix
@@ -260,6 +273,7 @@ def _join_unit(amount: str, code: str, *, short: bool, singular: bool, hyphen: b
     names = unit_names(code)
     symbol, single, many = names or (code,) * 3
     if short or code[:1] in ("", "/") or (names and symbol == many):
+        # A unit without names, or one that is only a symbol, such as `°C`
         return amount + ("" if symbol.startswith("/") or not symbol else " ") + symbol
     between = "-" if hyphen else " "
     return f"{amount}{between}{(single.replace(' ', '-') if hyphen else single) if singular else many}".rstrip()
@@ -270,6 +284,7 @@ def unit_names(code: str) -> Names | None:
     """Return the names of a unit; None if neither the code nor its parts are known."""
     if code in _read_units() or len(code) > _LONGEST_UNIT:
         return _read_units().get(code)
+    # At the last slash, so that `a/b/c` is (a/b)/c
     above, slash, below = code.rpartition("/")
     if slash:
         first = unit_names(above)
@@ -323,8 +338,10 @@ def _format_date(language: str, pattern: str, year: str, month: str = "", day: s
     number = int(month) if month.isdecimal() and len(month) < 3 else 0
     months = facts["months"]
     pattern = pattern or facts["date"][0]
+    # A year alone: with the sign attached to it, `2010年`
     if not month:
         return year and _YEAR.findall(pattern)[0].replace("{y}", year)
+    # English month names would not fit into other languages
     if number and months == wikitext_of("en").facts["months"] and language[:2] != "en":
         return "-".join(filter(None, (year, month.zfill(2), day and day.zfill(2))))
     name = months[number - 1] if 0 < number <= len(months) else month
