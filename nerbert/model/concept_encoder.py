@@ -60,6 +60,7 @@ class ConceptModel(OverEncoder):
         self.temperature, self.pooling = temperature, pooling
         width = int(text.config.hidden_size)
         inner = int(names.config.hidden_size)
+        # Two encoders of one width are compared as they are.
         self.projection = torch.nn.Linear(inner, width, bias=False) if inner != width else torch.nn.Identity()
         self.bias = torch.nn.Parameter(torch.tensor(bias))
         self.boundaries = torch.nn.Linear(width, len(BOUNDARIES)) if boundaries else None
@@ -74,9 +75,11 @@ class ConceptModel(OverEncoder):
 
         Otherwise a third of the names' subwords would be padding, and names are two fifths of what a step reads.
         """
+        # First only the lengths: they decide which names are padded together.
         starts = self.tokenizer(list(texts), truncation=True, max_length=LONGEST_NAME)["input_ids"]
         lengths = [len(ids) for ids in starts]
         groups = cheapest_cuts(lengths, max(1, sum(lengths)) * LONGEST_NAME, START_COST)
+        # Groups are by length; the caller wants the order of `texts`.
         order = torch.tensor([number for group in groups for number in group])
         return torch.cat([self._vectors([texts[number] for number in group]) for group in groups])[order.argsort()]
 
@@ -91,6 +94,7 @@ class ConceptModel(OverEncoder):
             return_token_type_ids=False,
         ).to(self.device)
         states = self.names(**batch).last_hidden_state
+        # Padding must not change a mean: a name's vector is the same in any group.
         if self.pooling == "mean":
             mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
             states = (states * mask).sum(1) / mask.sum(1)
@@ -114,6 +118,7 @@ class ConceptModel(OverEncoder):
 
         self.text.save_pretrained(folder)
         inside = Path(folder) / FOLDER
+        # A shared encoder is written once, in the folder itself; no second copy, no second tokenizer.
         shared = self.names is self.text
         inside.mkdir(exist_ok=True)
         if not shared:
@@ -135,6 +140,7 @@ class WordModel(OverEncoder):
     @classmethod
     def of(cls, text: Any, tensors: Mapping[str, torch.Tensor]) -> "WordModel":
         """Return it with the layer that is among the tensors of a folder, if any, in fp32."""
+        # The file is read as hostile: shapes and types are checked before they reach a layer.
         weight = tensors.get("boundaries.weight")
         bias = tensors.get("boundaries.bias")
         if weight is None or bias is None:
@@ -144,6 +150,7 @@ class WordModel(OverEncoder):
         if weight.shape != (len(BOUNDARIES), int(text.config.hidden_size)) or bias.shape != (len(BOUNDARIES),):
             raise InputError(f"{_SCORER}: its layer of boundaries doesn't fit the text encoder")
         layer = torch.nn.Linear(weight.shape[1], len(BOUNDARIES))
+        # Weights in fp16 or bf16 are read, too.
         layer.weight.data = weight.float()
         layer.bias.data = bias.float()
         return cls(text, layer)
@@ -162,6 +169,7 @@ def open_concepts(source: str, text: Any = None) -> ConceptModel:
     source = ModelFolder.open(source).name
     facts, tensors = open_comparison(source)
     inside = Path(source) / FOLDER
+    # The bias given here is replaced by the folder's own right after.
     text = Backbone(source, None, seed=0).load_body() if text is None else text
     names = text if facts.shared else Backbone(str(inside), None, seed=0).load_body()
     model = ConceptModel(
@@ -181,6 +189,7 @@ def _take_own(model: ConceptModel, tensors: Mapping[str, torch.Tensor], inside: 
     """Put a folder's parameters of neither encoder into a model; raise InputError if they are others."""
     parameters = model.own_parameters()
     shapes, expected = ({name: tensor.shape for name, tensor in named.items()} for named in (tensors, parameters))
+    # `copy_` would broadcast a tensor of another shape in silence.
     if shapes != expected:
         raise InputError(f"{inside / _SCORER}: its tensors are not those of the two encoders")
     for name, parameter in parameters.items():
@@ -189,9 +198,11 @@ def _take_own(model: ConceptModel, tensors: Mapping[str, torch.Tensor], inside: 
 
 def go_on(model: ConceptModel, source: str) -> None:
     """Give a model of one encoder the layers that a folder trained with it, if it has such."""
+    # A plain encoder is a valid start, too: the layers stay fresh.
     if not (Path(source) / CONCEPTS).is_file():
         return
     facts, tensors = open_comparison(source)
+    # Layers of another layout can't be taken over; they stay fresh.
     if facts.shared and facts.boundaries == (model.boundaries is not None):
         _take_own(model, tensors, Path(source) / FOLDER)
 
@@ -204,6 +215,7 @@ def open_comparison(source: str) -> tuple[Comparison, dict[str, torch.Tensor]]:
     if not (inside / _FACTS).is_file():
         raise InputError(f"{source}: holds no concept encoder; make one with objective = 'names' or 'concepts'")
     facts = read_json(inside / _FACTS, Comparison)
+    # A shared encoder's weights lie in the folder itself, which was checked when it was opened.
     if not facts.shared:
         ModelFolder.open(inside).check()
         if not any(path.name != _SCORER for path in inside.glob("*.safetensors")):

@@ -224,12 +224,15 @@ def find_named(source: str) -> str:
 
     Raise InputError for a model whose distribution isn't installed.
     """
+    # A folder here wins over a name: a user's own "minilm/" is what was meant.
     if os.path.isdir(source):  # noqa: PTH112  (false, too, for what no path can be)
         return source
     if source in EMBEDDED:
         return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
+    # "owner/name" and paths can't be entry points, so none is imported for them.
     if source.isidentifier() and MODELS.contains(source):
         return str(MODELS.find(source)())
+    # Else the name would be looked up on the hub.
     if source in SHIPPED:
         raise InputError(f"{source}: is a package of its own, which isn't installed: pip install nerbert-{source}")
     return source
@@ -258,6 +261,7 @@ class _Index:
 def weight_files(folder: Path) -> list[Path]:
     """Return the files of a folder's weights: `model.safetensors`, or the shards of an index; none if it has none."""
     index = folder / f"{WEIGHTS}.index.json"
+    # A single file wins over an index, as the loader has it.
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else []
     return [folder / name for name in sorted({*read_json(index, _Index, limit=_LARGEST_INDEX).weight_map.values()})]
@@ -277,13 +281,16 @@ class ModelFolder:
         InputError for a name that can't be one. The folder's content isn't checked.
         """
         name = find_named(str(source))
+        # What is no folder (a file, say) is refused later, by `check`, with a better message.
         if os.path.exists(name):  # noqa: PTH110  (false, too, for what no path can be)
             return cls(name)
         check_hub_name(name, [*EMBEDDED, *SHIPPED])
+        # Missing libraries are reported before hundreds of megabytes are fetched.
         if files != "tagger":
             return cls(download_once(name, FILES[files], **options))
         need("train", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
         folder = cls(str(download(name, FILES[files], **options)))
+        # Pickled weights are fetched only where there are no others, after the kind is known.
         if folder.kind.pickled and not (folder.path / WEIGHTS).is_file():
             folder = cls(str(download(name, [*FILES["model"], *folder.kind.pickled], **options)))
         return folder
@@ -299,24 +306,29 @@ class ModelFolder:
     @cached_property
     def kinds(self) -> list[type[ModelKind]]:
         """Return the kinds that it may be of, the latest to be registered first."""
+        # Without its marker a kind's module isn't even imported.
         names = [name for name in reversed([*MODEL_KINDS]) if (self.path / MARKERS.get(name, "")).exists()]
         return [kind for kind in map(MODEL_KINDS.find, names) if kind.holds(self.path)]
 
     @property
     def kind(self) -> type[ModelKind]:
         """Return what kind of folder it is."""
+        # Without any marker it is taken for an encoder; `check` says what is missing.
         return self.kinds[0] if self.kinds else TransformersKind
 
     def check(self) -> "ModelFolder":
         """Return the folder; raise InputError if it is not a model's, two at once, or incomplete."""
         if self.path.is_file():
             raise InputError(f"{self}: is a file; give the model's folder")
+        # A common slip: the tagger's "onnx/" was given in place of the tagger's folder.
         if not self.kinds and (self.path / Path(EXPORTED[0]).name).is_file():
+            # In "." a relative parent would be "." again.
             parent = self.path.absolute().parent if self.path.parent == Path() else self.path.parent
             raise InputError(f"{self}: holds only an exported model; give the tagger's own folder, {parent}")
         if not self.kinds:
             raise InputError(f"{self}: holds no config.json, so it is not a model folder")
         kind, other = self.kind, TransformersKind
+        # Two models in one folder. A config.json without a class, as GLiNER's, is no second model.
         if other in self.kinds and not issubclass(kind, other):
             config = read_json(self.path / other.config, dict[str, Any])
             names = config.get("architectures") if config.get("model_type") != GLINER2 else None
@@ -342,20 +354,24 @@ class ModelFolder:
         """Return the files that count for a use, in order; hidden ones never do."""
         patterns = FILES[use]
         kind = self.kind
+        # What decides a kind's answers beside its weights; copying and training don't need it.
         if use in ("digest", "fingerprint"):
             patterns += kind.counted
+        # Pickled weights count only where they are what is read.
         if use == "digest" or (use in ("fingerprint", "weights", "loaded") and not (self.path / WEIGHTS).is_file()):
             patterns += kind.pickled
         if use == "fingerprint":
             patterns += (kind.config,)
         if use == "tagger":
             patterns += tuple(f"{folder}/{pattern}" for folder in kind.folders for pattern in FILES["model"])
+        # A set: two patterns may match one file.
         paths = {path for pattern in patterns for path in self.path.glob(pattern)}
         return sorted(path for path in paths if path.is_file() and not path.name.startswith("."))
 
     @property
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits of the SHA-256 of what a tagger's answers depend on, wherever it lies."""
+        # Relative paths: a copy elsewhere has the same fingerprint.
         lines = (f"{path.relative_to(self.path)} {sha256_of(path)}\n" for path in self.files("fingerprint"))
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
@@ -368,6 +384,7 @@ class ModelFolder:
     def card(self) -> dict[str, Any]:
         """Return its `nerbert.json`, checked; a model without one gets the defaults."""
         path = self.path / CARD
+        # Models of others have no card; their kind says what they need.
         if not path.is_file():
             return {"format": _FORMAT, "kind": "foreign", **self.kind.card(self.path)}
         remedy = "the card is damaged, or of another version of nerbert"
@@ -395,8 +412,10 @@ def write_card(folder: Path, kind: str, **facts: Any) -> None:
 def seed_folders(source: str | Path) -> list[Path]:
     """Return the taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
     path = Path(source)
+    # A tagger itself may hold folders of any name.
     if not path.is_dir() or ModelFolder.open(path).kinds:
         return []
+    # By length first, so that seed-10 comes after seed-9.
     return sorted(path.glob("seed-*"), key=lambda path: (len(path.name), path.name))
 
 
