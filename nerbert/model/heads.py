@@ -62,6 +62,8 @@ class Entities:
         rows = [
             (number, *span, odds if isinstance(odds, tuple) else (odds,))
             for number, spans in enumerate(by_example)
+            # An outer entity comes before those inside it: `_check_overlaps` and
+            # `word_tags` rely on this order.
             for span, odds in sorted(spans, key=lambda pair: (pair[0][0], -pair[0][1], pair[0][2]))
         ]
         _check_overlaps(rows, nested=nested)
@@ -76,6 +78,8 @@ class Entities:
         """Return the entities of several groups of examples, `counts` examples each, as those of one group."""
         names = ("examples", "starts", "ends", "logits", "chosen", "parts")
         columns = {name: [getattr(group, name) for group in several] for name in names}
+        # Both columns count from the first item of their own group, so each group's are
+        # shifted by those before.
         for name, sizes in (("examples", counts), ("parts", list(map(len, columns["chosen"])))):
             starts = np.cumsum([0, *sizes])
             columns[name] = [column + start for column, start in zip(columns[name], starts, strict=False)]
@@ -97,6 +101,7 @@ class Entities:
     def at_least(self, thresholds: Mapping[str, float], temperature: float = 1.0) -> "Entities":
         """Return the entities whose confidence reaches their type's threshold (0–1); a type without one has 0."""
         least = np.array([thresholds.get(type_, 0.0) for type_ in self.types])
+        # Without thresholds nothing can be too low, and the confidences aren't computed.
         return self.where(self.confidences(temperature) >= least) if least.any() else self
 
     def where(self, keep: Array) -> "Entities":
@@ -115,10 +120,12 @@ class Entities:
 
     def confidences(self, temperature: float = 1.0) -> Array:
         """Return the confidence (0–1) of each entity, the logits divided by a temperature."""
+        # `reduceat` refuses an empty list of places.
         if not self.parts.size:
             return np.zeros(0)
         lengths = np.diff(self.parts, append=len(self.chosen))
         sums = np.add.reduceat(probabilities(self.logits, self.chosen, temperature), self.parts)
+        # Rounding can take a mean of ones just above 1.
         return np.asarray(np.clip(sums / lengths, 0.0, 1.0))
 
     def spans(self, temperature: float = 1.0) -> Iterator[tuple[int, int, int, str, float]]:
@@ -137,6 +144,7 @@ class Entities:
         outer: list[list[WordSpan]] = [[] for _ in examples]
         sure = [[1.0] * len(example.words) for example in examples]
         for number, first, last, type_, confidence in self.spans(temperature):
+            # Outer entities come first, so one that begins before the end of the last lies inside it.
             if not outer[number] or outer[number][-1][1] <= first:
                 outer[number].append((first, last, type_))
                 sure[number][first:last] = [confidence] * (last - first)
@@ -150,6 +158,7 @@ def _check_overlaps(rows: Sequence[tuple[int, int, int, str, tuple[float, ...]]]
     """Raise InputError for rows (example, start, end, type, …), in order, that overlap as they may not."""
     around = list[tuple[int, int, int, str, tuple[float, ...]]]()
     for row in rows:
+        # Entities of an earlier sentence, or that end before this one begins, can no longer hold it.
         while around and (around[-1][0], around[-1][2]) <= row[:2]:
             around.pop()
         if around and (not nested or row[2] > around[-1][2] or row[1:3] == around[-1][1:3]):
@@ -166,6 +175,7 @@ def is_one_entity(example: Example, before: int, word: int, *, touching: bool) -
     """
     end = example.words[before][1]
     start = example.words[word][0]
+    # Offsets decide alone here, so words on two lines, or with a hyphen between, are one entity.
     if touching:
         return start - end <= 1
     return before + 1 == word and _GAP.fullmatch(example.text, end, start) is not None
@@ -185,6 +195,7 @@ def chosen_candidates(candidates: Sequence[Candidate], words: int, *, nested: bo
     """Return the candidates that are entities, in order."""
     taken = np.zeros(words, bool)
     kept = list[Candidate]()
+    # The likeliest first; of equally likely ones the leftmost, so that the answer is the same each time.
     for candidate in sorted(candidates, key=lambda span: (-span.probability, span.start)):
         here = slice(candidate.start, candidate.end)
         if taken[here].any() and not (nested and all(_may_both_be(candidate, other) for other in kept)):
@@ -195,6 +206,7 @@ def chosen_candidates(candidates: Sequence[Candidate], words: int, *, nested: bo
 
 
 def _may_both_be(span: Candidate, other: Candidate) -> bool:
+    # Two spans go together if exactly one holds the other: equal ones hold each other and don't.
     apart = span.end <= other.start or other.end <= span.start
     holds = span.start <= other.start and other.end <= span.end
     return apart or holds != (other.start <= span.start and span.end <= other.end)
@@ -283,6 +295,7 @@ class FilteredHead(Head):
         self._head = head
         self._names = {label.name for label in labels}
         self.decoding, self.longest_text = head.decoding, head.longest_text
+        # Not every head cuts texts into pieces.
         self.pieces = getattr(head, "pieces", None)
         self.usual_threshold = head.usual_threshold
         for label in labels:
@@ -383,6 +396,7 @@ def probabilities(logits: Array, chosen: Array, temperature: float) -> Array:
 def softmax(logits: Array, temperature: float = 1.0) -> Array:
     """Return (rows, classes) probabilities in fp64."""
     scaled = logits.astype(np.float64) / temperature
+    # The largest becomes 0, so that no power overflows.
     scaled -= scaled.max(1, keepdims=True, initial=-np.inf)
     powers = np.exp(scaled)
     return np.asarray(powers / powers.sum(1, keepdims=True))

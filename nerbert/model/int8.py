@@ -25,6 +25,7 @@ def to_int8(tensors: Mapping[str, Array]) -> dict[str, Array]:
     for name, tensor in tensors.items():
         made[name] = tensor
         if tensor.ndim == 2:
+            # A row of zeros would divide by zero.
             scale = np.maximum(np.abs(tensor).max(1, keepdims=True), 1e-12).astype(np.float32) / _LARGEST
             made |= {name: np.rint(tensor / scale).astype(np.int8), name + SCALE: scale}
     return made
@@ -42,6 +43,7 @@ def read_int8(files: Sequence[Path]) -> dict[str, Array] | None:
             names = [name for name in content.keys() if name.endswith(SCALE)]  # noqa: SIM118
         scaled |= {name.removesuffix(SCALE): path for name in names}
     if not scaled:
+        # Usual weights are left to the loader.
         return None
     tensors = dict[str, Array]()
     for path in files:
@@ -76,6 +78,7 @@ def constants_of(
     """Return the constants that a graph lacks; raise InputError for a tensor that is missing. By a constant's name
     `tables` are of what is looked up by rows, `matrices` of what is multiplied by (in 7 bits: `quantisation.quantise`).
     """
+    # The names come from a graph's card, which may be of another version of the weights.
     for name in {*tables.values(), *matrices.values()}:
         if name + SCALE not in tensors:
             raise InputError(f"the weights have no {name!r:.80} in int8; they don't belong to the graph")
@@ -83,6 +86,7 @@ def constants_of(
     for constant, name in tables.items():
         made |= {constant: tensors[name], constant + "_scale": tensors[name + SCALE]}
     for constant, name in matrices.items():
+        # From 8 bits to 7, rounded to even, without larger numbers in between, which int8 couldn't hold.
         down = (halves := tensors[name].T.copy()) >> 1
         halves &= down & 1
         halves += down  # rounded to even, without larger numbers in between
@@ -95,6 +99,7 @@ def declared(constants: Mapping[str, Array]) -> bytes:
     made = b""
     for name, array in constants.items():
         sizes = b"".join(b"\x08" + _varint(size) for size in array.shape)
+        # The values aren't copied into the message: onnxruntime gets them as arrays under the same names.
         place = _field(13, _field(1, b"location") + _field(2, b"memory")) + b"\x70\x01"
         made += _field(_CONSTANTS, sizes + b"\x10" + _varint(_NUMBERS[array.dtype]) + _field(8, name.encode()) + place)
     return _field(_GRAPH, made)

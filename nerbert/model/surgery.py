@@ -34,10 +34,13 @@ def keep_layers(model: Any, count: int) -> None:
     if count == len(stack):
         return
     for name in _PER_LAYER:
+        # Such a list must have as many entries as there are layers, or the model can't be loaded again.
         if isinstance(entries := getattr(model.config, name, None), list | tuple):
             setattr(model.config, name, entries[:count])
     model.config.num_hidden_layers = count
     del stack[count:]
+    # Some models have parts beside the list that depend on the depth. Loading would fail on
+    # these later, so the shapes are compared now; "meta" takes no memory for weights.
     with torch.device("meta"):  # takes no memory for weights
         loaded_again = type(model)(deepcopy(model.config))
     if _shapes(model) != _shapes(loaded_again):
@@ -53,7 +56,9 @@ def layers_of(model: Any, setting: str, count: int) -> Any:
         for name, module in model.base_model.named_modules()
         if isinstance(module, torch.nn.ModuleList) and len(module) == depth
     }
+    # A list inside another one's layers (experts, say, if there are as many) isn't the stack.
     outermost = [layers for name, layers in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
+    # ALBERT's layers share their weights: there is no list to take some of.
     if len(outermost) != 1:
         why = f"{model.config.model_type} has no list of {depth} layers that could be taken one by one"
         raise SettingsError(f"setting {setting} = {count}: {why} (are they shared?); take 0")
@@ -71,6 +76,8 @@ def freeze(model: Any, layers: int) -> None:
     if layers == 0:
         return
     stack = layers_of(model, "num_frozen_layers", layers)
+    # Not only the embeddings: whatever the layer's output depends on (projections, position
+    # tables) is frozen.
     for parameter in [*_causes_of(model, stack[layers - 1]), *stack[:layers].parameters()]:
         parameter.requires_grad_(False)
 
@@ -81,11 +88,13 @@ def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:
     handle = layer.register_forward_hook(
         lambda _layer, _inputs, output: outputs.append(output[0] if isinstance(output, tuple) else output)
     )
+    # Gradients tell what a layer depends on, for any architecture; names of parameters would not.
     ids = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     was_training = model.training
     try:
         model.eval()
+        # The caller may have switched gradients off.
         with torch.enable_grad():
             model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids))
             gradients = torch.autograd.grad(outputs[0].sum(), trained, allow_unused=True)
@@ -102,11 +111,13 @@ def renew_head(model: Any, seed: int, only: Collection[str] | None = None) -> No
     inside = {id(parameter) for parameter in model.base_model.parameters()}
     with torch.no_grad():
         for name, parameter in model.named_parameters():
+            # A decoder tied to the embeddings is the encoder's: its weights stay.
             if id(parameter) in inside or (only is not None and name not in only):
                 continue
             if parameter.ndim > 1:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
             else:
+                # One-dimensional weights that aren't biases are those of norms.
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
@@ -116,6 +127,7 @@ def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
     Raise SettingsError unless both have a head with a linear layer over the labels.
     """
     (last, parameters), (their_last, theirs) = head_of(model), head_of(other)
+    # Heads of several layers, or of other shapes, have no rows that belong to labels.
     if not last or last != their_last or parameters.keys() != theirs.keys():
         raise SettingsError(
             "setting source_head = 'shared': the head has no linear layer over labels; use 'new'", setting="source_head"
@@ -123,6 +135,7 @@ def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
     with torch.no_grad():
         for name, parameter in parameters.items():
             if name.startswith(f"{last}."):
+                # Rows of labels that only one of both has keep their fresh weights.
                 parameter[list(rows)] = theirs[name][list(rows.values())]
             else:
                 parameter.copy_(theirs[name])
@@ -139,6 +152,7 @@ def head_of(model: Any) -> tuple[str, dict[str, torch.nn.Parameter]]:
         and isinstance(module, torch.nn.Linear)
         and module.out_features == model.config.num_labels
     ]
+    # Of several layers of that width the last one gives the logits.
     return (layers or [""])[-1], head
 
 
@@ -160,8 +174,10 @@ def joined_kind(config: Any, layer: int) -> Any:
         plain.__init__(self, config)
         parts = {name: part for name, part in self.named_children() if part is not self.base_model}
         self.last, _ = head_of(self)
+        # A head in a module of its own is computed in ways that aren't known here.
         if self.last not in parts:
             raise ValueError(f"the head of a {config.model_type} has no one linear layer, so no layer can be joined")
+        # The plain head is of half the width; it goes before the new one takes its name.
         for name in parts:
             delattr(self, name)
         self.drops = torch.nn.Sequential(*(part for part in parts.values() if isinstance(part, torch.nn.Dropout)))
@@ -184,6 +200,7 @@ def joined_in(config: Any, source: str) -> int:
     if layer == 0:
         return 0
     depth = _depth(config)
+    # `true` is an int in Python, too, and would be layer 1.
     if type(layer) is not int or not 0 < layer < depth:
         raise InputError(f"{source}: config.json: {JOINED} is {layer!r:.80}, not a layer below the last of {depth}")
     return layer
@@ -191,6 +208,7 @@ def joined_in(config: Any, source: str) -> int:
 
 def layer_to_join(setting: int, config: Any, kept: int, card: Mapping[str, Any]) -> int:
     """Return the layer that `tagging.joined_layer` names, not 0 (`kept`: `num_layers`); raise SettingsError if none."""
+    # −1 asks for the highest frozen layer of pre-training, as the card has it.
     layer = setting if setting > 0 else int(card.get("num_frozen_layers") or 0)
     if not layer:
         why = "the encoder's nerbert.json names no frozen layers (num_frozen_layers); name a layer, or take 0"
@@ -219,6 +237,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
     tokenizer = _bert_like(models.WordPiece(unk_token=_UNKNOWN))
     texts = list(islice(texts, _MOST_TEXTS))
+    # The alphabet is chosen here, not by the library: see the docstring.
     first, inner = _characters(tokenizer, texts, int((vocabulary - len(_SPECIALS)) * _LETTERS))
     specials = [*_SPECIALS, *(f"##{char}" for char in inner)]
     trainer = trainers.WordPieceTrainer(
@@ -229,6 +248,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
         limit_alphabet=len({*first, *inner}),
     )
     tokenizer.train_from_iterator(texts, trainer)
+    # In training the `##` forms were special pieces, which match anywhere in a text; the
+    # trained vocabulary goes into a new tokenizer, where they are ordinary.
     pieces = models.WordPiece(vocab=tokenizer.get_vocab(), unk_token=_UNKNOWN, max_input_chars_per_word=100)
     trained: Tokenizer = _bert_like(pieces)
     trained.add_special_tokens(_SPECIALS)
@@ -246,6 +267,8 @@ def _bert_like(model: Any) -> Any:
 
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    # BERT's own rule cuts only at ASCII signs and what Unicode calls punctuation, so "100€"
+    # would stay one word; marks stay with the character that they stand on.
     alone = pre_tokenizers.Split(Regex(rf"[{SCRIPTS_ALONE}]\p{{M}}*|[^\s\p{{L}}\p{{M}}\p{{N}}_]"), "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([alone, pre_tokenizers.BertPreTokenizer()])
     tokenizer.decoder = decoders.WordPiece()
@@ -261,8 +284,10 @@ def _characters(tokenizer: Any, texts: Iterable[str], most: int) -> tuple[list[s
             first[word[0]] += 1
             inner.update(word[1:])
     counts = first + inner
+    # Ties by the character itself: a Counter's order is that of the texts.
     ranked = sorted(counts, key=lambda char: (-counts[char], char))
     enough = bisect_left(list(accumulate(counts[char] for char in ranked)), _COVERED * counts.total()) + 1
+    # A character that words begin with and have inside takes two places in the vocabulary.
     forms = accumulate((char in first) + (char in inner) for char in ranked)
     kept = {char for char, taken in zip(ranked[: max(_ALPHABET, enough)], forms, strict=False) if taken <= most}
     return sorted(kept & first.keys()), sorted(kept & inner.keys())

@@ -40,13 +40,16 @@ def above(entities: Entities, least: float) -> Entities:
     lengths = np.diff(entities.parts, append=len(entities.chosen))
     owner = np.repeat(np.arange(len(lengths)), lengths)
     index = np.arange(len(odds)) - entities.parts[owner]
+    # At a threshold of 0 the least log-odds are −inf.
     with np.errstate(divide="ignore"):
         keep = odds >= np.log(least) - np.log1p(-least)
     before = np.append(False, keep[:-1])
     after = np.append(keep[1:], False)
+    # A part that is kept begins an entity if it is the entity's first, or the part before it fell away.
     first = np.flatnonzero(keep & ((index == 0) | ~before))
     last = np.flatnonzero(keep & ((index == lengths[owner] - 1) | ~after))
     of = owner[first]
+    # An entity of one part may have several words (a span); of several, each part is one word.
     whole = lengths[owner[first]] == 1
     starts = np.where(whole, entities.starts[of], entities.starts[of] + index[first])
     ends = np.where(whole, entities.ends[of], entities.starts[of] + index[last] + 1)
@@ -81,9 +84,11 @@ def fit_threshold(head: Head, labels: Sequence[EntityLabel], examples: Sequence[
 def calibrate_threshold(threshold: float, temperature: float) -> float:
     """Return the confidence (0–1) that a temperature makes of a probability, rounded down, as cards have it."""
     if temperature == 1:
+        # Unchanged, so that no rounding moves it.
         return threshold
     confidence = uncalibrate(threshold, 1 / temperature)
     rounds = _ROUNDED <= confidence <= 1 - _ROUNDED
+    # Rounded down: an entity that just reaches the threshold must still reach that of the card.
     return math.floor(confidence * _CARD_SCALE) / _CARD_SCALE if rounds else min(confidence, _SUREST)
 
 
@@ -93,6 +98,7 @@ def _scores(entities: Entities, gold: Sequence[Sequence[WordSpan]]) -> list[floa
     examples, starts, ends = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
     types = [row[3] for row in rows]
     codes = {type_: number for number, type_ in enumerate({*types, *entities.types})}
+    # Each span becomes one whole number, so that spans are compared as sorted arrays for all thresholds.
     width = int(max(ends.max(initial=0), entities.ends.max(initial=0))) + 1
 
     def number_spans(examples: Array, starts: Array, ends: Array, types: Sequence[str]) -> Array:

@@ -123,6 +123,7 @@ def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
     with ExitStack() as stack:
         files = {name: stack.enter_context((folder / f"{name}.bin").open("wb")) for name in _TYPES}
         for part in parts:
+            # Each part counts from 0; in the file ends count from the first part's begin.
             shift = {"ends": pieces, "word_ends": words}
             for name, dtype in _TYPES.items():
                 column = getattr(part, name) + shift.get(name, 0)
@@ -131,6 +132,7 @@ def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
             words += len(part.positions)
             count += len(part)
             labels += part.labels.size
+    # The counts come last: a folder that was cut off has none, or files of another size.
     counts = {"windows": count, "pieces": pieces, "words": words, "labels": labels}
     write_json(folder / _COUNTS, {"format": WINDOWS_FORMAT, **counts})
 
@@ -152,6 +154,7 @@ def open_windows(folder: Path) -> Windows:
     kinds = {"ids": "pieces", "words": "words", "positions": "words", "labels": "labels"}
     sizes = {name: getattr(counts, kinds.get(name, "windows")) for name in _TYPES}
     windows = Windows(**{name: map_file(folder / f"{name}.bin", dtype, sizes[name]) for name, dtype in _TYPES.items()})
+    # Several labels a word are one flat column in the file.
     if counts.labels % max(1, counts.words):
         raise InputError(f"{folder / _COUNTS}: its words and labels don't belong together; delete the folder")
     several = counts.labels > counts.words > 0
@@ -163,6 +166,7 @@ def map_file(path: Path, number_type: type, size: Any) -> Array:
     dtype = np.dtype(number_type)
     if type(size) is not int or not path.is_file() or path.stat().st_size != size * dtype.itemsize:
         raise InputError(f"{path}: cut off or missing; delete the folder {path.parent}, it is made again")
+    # An empty file can't be mapped.
     return np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
 
 
@@ -170,13 +174,18 @@ def copied_to_file(column: Array, beside: Array | None = None) -> Array:
     """Return a copy of a column that is mapped from a file without a name: in the folder of the file that `beside` is
     mapped from if that may be written, else among temporary files. It is in memory if `beside` is. Raise WriteError for
     a full disk."""
+    # Only a column that is mapped from a file has one.
     home = getattr(beside, "filename", None)
+    # What is small enough to be in memory is copied there.
     if not len(column) or (home is None and beside is not None):
         return np.array(column)
     folder = Path(home).parent if home else None
+    # The cache may be read-only, or another user's.
     directory = str(folder) if folder and os.access(folder, os.W_OK) else gettempdir()
     with writing(Path(directory) / "labels"), TemporaryFile(dir=directory) as file:
-        for start in range(0, len(column), _BLOCK):  # written, not mapped: a page without room on the disk is a crash
+        # Written, not mapped: a mapped page without room on the disk kills the process, a
+        # write raises an error.
+        for start in range(0, len(column), _BLOCK):
             file.write(np.ascontiguousarray(column[start : start + _BLOCK]).data)
         file.flush()
         return np.memmap(file, column.dtype, "r+", shape=column.shape)
@@ -217,6 +226,7 @@ def padded_rows(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Array, Arra
 def micro_batches(lengths: Sequence[int] | Array, max_tokens: int) -> Iterator[list[int]]:
     """Yield places in `lengths` in groups of a padded size up to `max_tokens`; a longer window is alone."""
     group: list[int] = []
+    # Rising lengths: the one that comes next decides the padded size of all in the group.
     for index in _by_length(lengths):
         if group and (len(group) + 1) * int(lengths[index]) > max_tokens:
             yield group
@@ -233,18 +243,22 @@ def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: i
     begins = [0]
     for end, index in enumerate(order, 1):
         longest = int(lengths[index])
+        # The groups that may end here: within `max_tokens`, or a single window that is longer.
         fits = range(max(0, end - min(_MOST, max(1, max_tokens // longest))), end)
+        # The cheapest way to this end: the cheapest to some earlier one, and one group from there.
         cost, begin = min((costs[begin] + (end - begin) * longest + start_cost, begin) for begin in fits)
         costs.append(cost)
         begins.append(begin)
     groups = list[list[int]]()
     end = len(order)
     while end:
+        # Back along the cheapest way, from the last group to the first.
         groups.append(order[begins[end] : end])
         end = begins[end]
     return groups[::-1]
 
 
 def _by_length(lengths: Sequence[int] | Array) -> list[int]:
+    # Stable, so that equal lengths keep their order and the same data give the same batches.
     order: list[int] = np.argsort(np.asarray(lengths), kind="stable").tolist()
     return order

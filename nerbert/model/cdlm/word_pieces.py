@@ -73,12 +73,14 @@ def make_vocabulary(examples: Iterable[Example], further: Iterable[str] = ()) ->
     characters = Counter[str]()
     for example in examples:
         for start, end in example.words:
+            # A space before it marks a character in the vocabulary, so words lose theirs.
             word = "".join(example.text[start:end].split())
             words[normal(word)] += 1
             characters.update(word[:LONGEST_WORD])
     for special in _SPECIALS:
         del words[special]
     by_count = [sorted(counts, key=lambda text: (-counts[text], text)) for counts in (words, characters)]
+    # Words of the file that no text is read as ("2nd" where digits are 0) would never be looked up.
     others = (word for word in further if normal(word) == word and " " not in word)
     names = dict.fromkeys([*_SPECIALS, *by_count[0], *others, *(f" {character}" for character in by_count[1])])
     model = WordLevel({name: number for number, name in enumerate(names)}, unk_token=UNKNOWN)
@@ -90,6 +92,7 @@ def count_words(tokenizer: Any) -> int:
     vocabulary = tokenizer.get_vocab()
     words = sum(not name.startswith(" ") for name in vocabulary)
     in_order = all((number < words) != name.startswith(" ") for name, number in vocabulary.items())
+    # Numbers without gaps, words before characters: the model tells them apart by the number alone.
     in_order &= set(vocabulary.values()) == set(range(len(vocabulary)))
     if words == len(vocabulary) or not in_order or [vocabulary.get(name) for name in _SPECIALS] != [0, 1]:
         raise InputError("its tokenizer isn't a vocabulary of words and characters")
@@ -114,6 +117,7 @@ class WordPieces(SubwordTokenizer):
             known = labels.label_words(example) if labels else [IGNORED] * len(example.words)
             read = [(word, word, label) for word, label in enumerate(known)]
             if self._on_too_long == "truncate":
+                # Only what is read is cut into pieces.
                 read = read[: self.body]
             pieces = [self._pieces(example.text[start:end]) for start, end in example.words[: len(read)]]
             for start, end, share in cut_into_windows(read, len(read), self.body):
@@ -131,6 +135,7 @@ class WordPieces(SubwordTokenizer):
     def _pieces(self, word: str) -> list[int]:
         word = "".join(word.split())
         unknown = self._ids[UNKNOWN]
+        # As written, else in lower case (NCRF++), else unknown.
         number = self._ids.get(normal(word), self._ids.get(normal(word).lower(), unknown))
         of_characters = (self._ids.get(f" {character}") for character in word[:LONGEST_WORD])
         return [number, *(piece for piece in of_characters if piece is not None)]
@@ -153,12 +158,14 @@ def read_vectors(path: Path) -> dict[str, Array]:
         while line := stream.readline(_LONGEST):
             number += 1
             cells = line.split()
-            if number == 1 and len(cells) == 2:  # word2vec's head: how many words, and how wide
+            # word2vec's head: how many words, and how wide.
+            if number == 1 and len(cells) == 2:
                 continue
             with at(path, number):
                 width = width or len(cells) - 1
                 if not 0 < width <= _WIDEST or len(cells) <= width or len(line) == _LONGEST:
                     raise InputError(f"expected a word and {width or 'its'} numbers; the line has {len(cells)} parts")
+                # Some files have words with spaces (". . ."), so the numbers are counted from the end.
                 name = b" ".join(cells[:-width]).decode("utf-8", "replace")
                 with refused("a vector's number can't be read"):
                     vectors[name] = np.array(cells[-width:], np.float32)
@@ -174,6 +181,7 @@ def subword_means(tokenizer: Any, embedding: Array, words: Sequence[str]) -> Arr
     means = np.full((len(words), embedding.shape[1]), np.nan, np.float32)
     encoded = tokenizer(list(words), add_special_tokens=False, split_special_tokens=True)["input_ids"]
     for row, ids in enumerate(encoded):
+        # A tokenizer may have pieces without a row; NaN says that there is no vector.
         if ids and max(ids) < len(embedding):
             means[row] = embedding[ids].mean(0)
     return means
