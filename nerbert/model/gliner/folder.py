@@ -54,6 +54,7 @@ class GlinerKind(ModelKind):
     def check(cls, folder: ModelFolder) -> None:
         """Raise InputError if it has no weights, or an architecture that can't be computed."""
         cls.read(folder.path)
+        # A folder with an exported model alone still tags.
         if not any((folder.path / name).is_file() for name in (WEIGHTS, PICKLED, EXPORTED[0])):
             raise InputError(
                 f"{folder}: holds {cls.config}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing"
@@ -64,6 +65,7 @@ class GlinerKind(ModelKind):
         """Return its configuration; raise InputError for an architecture that can't be computed."""
         file = path / cls.config
         config = read_json(file, GlinerConfig, remedy=_REMEDY)
+        # Each of these needs layers that nerbert doesn't compute.
         problem = (
             f"span_mode {config.span_mode!r:.40}"
             if config.span_mode not in ("marker", "markerV0", "token_level")
@@ -91,6 +93,7 @@ class GlinerKind(ModelKind):
     def describe_scoring(cls, path: Path) -> str:
         """Return what it scores, and how it reads labels."""
         config = cls.read(path)
+        # Labels before the text cost a pass over each text per group of them.
         together = f"labels are read with the text, {config.max_types} at a time"
         cost = "each label is encoded once, so thousands cost little" if config.two_encoders else together
         return f"{config.scored}; {cost}"
@@ -109,6 +112,7 @@ class GlinerKind(ModelKind):
 
         from nerbert.model.gliner.weights import read_weights
 
+        # Pickled tensors may share memory, which safetensors refuses: each gets its own.
         save_file({name: data.contiguous().clone() for name, data in read_weights(source).items()}, folder / WEIGHTS)
 
 
@@ -119,8 +123,10 @@ class Gliner2Pieces(PromptTokenizer):
 
     def __init__(self, tokenizer: Any, config: GlinerConfig, body: Any, **options: Any) -> None:
         super().__init__(tokenizer, config, body, **options)
+        # The places of labels are counted by one piece per mark.
         if any(len(ids) != 1 for ids in self._marks.values()):
             raise InputError(f"a mark has several pieces ({self._marks}); GLiNER2's have one each")
+        # GLiNER2 has no special pieces around a text; what closes one is a full stop.
         self._before, self._after = (), self.pieces(["."])[0]
 
     def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
@@ -130,14 +136,17 @@ class Gliner2Pieces(PromptTokenizer):
         places = [len(opening)]
         for pieces in self.pieces([label.name for label in labels]):
             places.append(len(ids))
+            # A label is read off its mark, so places are noted before it is added.
             ids += [*self._marks[self.config.ent_token], *pieces]
         ids += [*closing, *closing, *self._marks[self.config.sep_token]]
         self._check_room(labels, len(ids))
+        # The first place is the prompt's own mark, which no label belongs to.
         return LabelPrompt(tuple(ids), self._after, tuple(places), own=1)
 
     def sizes(self, labels: Sequence[str]) -> list[int]:
         """Return how many pieces each label takes in a prompt; one with a description is counted twice."""
         sizes = super().sizes(labels)
+        # A described label stands twice in a prompt: in the descriptions, and as a label.
         return [size * (1 + (": " in label)) for size, label in zip(sizes, labels, strict=True)]
 
     def _describe_labels(self, labels: Sequence[EntityLabel]) -> list[int]:
@@ -155,9 +164,11 @@ class Gliner2Pieces(PromptTokenizer):
         return (self.tokenizer.convert_tokens_to_ids(mark),)
 
     def _words(self, example: Example) -> list[str]:
+        # The package reads texts in lower case.
         return [word.lower() for word in super()._words(example)]
 
     def _find_closing(self, prompt: LabelPrompt, text: str, end: int) -> tuple[int, ...]:
+        # A text that ends with a full stop of its own needs no second one.
         return () if text.endswith((".", "!", "?"), 0, end) else prompt.after
 
     def _cut(self, words: Sequence[str]) -> list[tuple[int, ...]]:
@@ -182,6 +193,8 @@ class Gliner2Kind(GlinerKind):
     @classmethod
     def holds(cls, path: Path) -> bool:
         """Return whether its encoder's configuration is there, and its own isn't another model's."""
+        # A folder "encoder_config" may stand in other models' folders, too: their
+        # config.json names another type.
         if not super().holds(path):
             return False
         return not (path / cls.config).is_file() or read_json(path / cls.config, dict).get("model_type") == GLINER2
@@ -215,12 +228,16 @@ class Gliner2Kind(GlinerKind):
         weights = dict[str, Any]()
         for path_, tensor in read_weights(path).items():
             part, _, name = path_.partition(".")
+            # Under GLiNER's names of the parts, so that its layers can be used.
             weights[f"{PARTS.get(part, part)}.{name}"] = tensor
         tokenizer = load_tokenizer(str(path))
+        # Marks that the tokenizer has already keep their numbers.
         tokenizer.add_tokens([*MARKS], special_tokens=True)
         body = body_config(cls.encoder(path), str(path / ENCODER))
         rows = [tensor.shape[0] for name, tensor in weights.items() if name in _EMBEDDINGS and tensor.ndim]
-        body.vocab_size = rows[0] if rows else len(tokenizer)  # its file may hold that before marks were added
+        # The encoder's file may hold the size from before the marks were added; the weights
+        # have the true one.
+        body.vocab_size = rows[0] if rows else len(tokenizer)
         config = replace(config, hidden_size=body.hidden_size, encoder_config=plain_config(body))
         model_class = BoundarySpans if config.boundary else CountedSpans
         model = build(config, body, None, weights, str(path), model_class=model_class)
@@ -238,6 +255,7 @@ def gliner_kind(folder: ModelFolder) -> type[GlinerKind]:
 def load_gliner(folder: Path) -> "GlinerFolder":
     """Return the model of a folder; raise InputError for what can't be loaded or computed."""
     source = ModelFolder.open(folder, "tagger").check()
+    # A first pass shows here, not at the first text, that a model can't be computed.
     with refused(f"{source}: the model of {source.kind.config} can't be computed"):
         loaded = gliner_kind(source).load(source.path)
         loaded.try_encoders()

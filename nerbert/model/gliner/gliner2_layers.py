@@ -47,6 +47,7 @@ class CountedLabels(nn.Module):
 
     def forward(self, labels: torch.Tensor) -> Any:
         """Return (labels, width) vectors from (labels, width) states."""
+        # Only the first instance's vectors are needed: one step of the recurrent layer (see the module).
         first = self.pos_embedding.weight[:1].expand(1, *labels.shape)
         return self._above(self.gru(first.contiguous(), labels[None].contiguous())[0][0], labels)
 
@@ -128,6 +129,8 @@ class CountedSpans(SpanModel):
     def prepare_labels(self, labels: torch.Tensor) -> Parts:
         """Return labels' vectors, from (1 + labels, width), as `scores` takes them: no span is any where none is."""
         vectors, added = super().prepare_labels(labels[1:])
+        # The mark's state predicts how many instances a text has. With none, −inf keeps all
+        # spans out, whatever their odds.
         none = self.count_pred(labels[0]).argmax() == 0
         return vectors, added.masked_fill(none, -torch.inf)
 
@@ -209,6 +212,7 @@ class BoundarySpans(GlinerModel):
         words = parts[0].float()
         asked = labels[0].float()
         with torch.autocast(words.device.type, enabled=False):
+            # Choices are by rank, which bf16's rounding would change.
             states = self._boundaries(words)
             head = self.boundary_head.boundary_query_head
             scale = states.shape[1] ** -0.5
@@ -219,7 +223,9 @@ class BoundarySpans(GlinerModel):
             odds = first[starts] + last[ends] + self._score_fit(words, states, asked, (starts, ends, fit))
             odds += _sums(inner, starts, ends) * (ends - starts)[:, None].float().rsqrt()
             absence = self.boundary_head.null_projection(asked)[:, 0].sigmoid()
-            odds = odds / self.settings.pair_temperature + 0 * absence  # what is no number stays none
+            # Zero times the absence keeps a NaN of damaged weights, which the comparison
+            # below would pass over.
+            odds = odds / self.settings.pair_temperature + 0 * absence
             odds = odds.masked_fill(absence > self.settings.abstention_threshold, -torch.inf)
         return starts, ends - 1, odds
 
@@ -239,6 +245,7 @@ class BoundarySpans(GlinerModel):
         right = head.right_projection(torch.cat((words, head.eos_state[None])))
         states: torch.Tensor = head.layer_norm(head.output_projection(torch.cat((left, right), 1)))
         numbers = torch.arange(states.shape[0], device=states.device)
+        # A window of 0 means that all boundaries see each other.
         near = (numbers[:, None] - numbers).abs() <= window if window else None
         for block in head.attention_blocks:
             parts = block.qkv_projection(block.norm(states)).reshape(1, states.shape[0], 3, heads, -1)
@@ -255,8 +262,10 @@ class BoundarySpans(GlinerModel):
         settings = self.settings
         head = self.boundary_head.shared_pool_builder
         tops = (first.amax(1), last.amax(1))
+        # The best boundaries for any label, in the order of the text.
         starts, ends = (_rank(top)[: settings.pool_boundary_top_k].sort()[0] for top in tops)
         fit = head.start_projection(states)[starts] @ head.end_projection(states)[ends].T
+        # A pair needs at least one word between its boundaries.
         rows, columns = (ends > starts[:, None]).nonzero(as_tuple=True)
         fit = fit[rows, columns] * states.shape[1] ** -0.5
         starts = starts[rows]
@@ -264,6 +273,7 @@ class BoundarySpans(GlinerModel):
         order = _rank(fit[:, None] + first[starts] + last[ends])
         ranks = torch.arange(order.shape[0], device=order.device)[:, None].expand_as(order)
         best = torch.empty_like(order).scatter(0, order, ranks).amin(1)  # the best place of a pair for any label
+        # Each label's best pairs come first, in rounds: all labels' best, then all second-best ones.
         priority = (fit + tops[0][starts] + tops[1][ends]).where(best >= settings.min_pool_per_query, _RESERVED - best)
         kept = _rank(priority)[: settings.pool_size]
         return starts[kept], ends[kept], fit[kept]
@@ -274,6 +284,7 @@ class BoundarySpans(GlinerModel):
         length = (ends - starts)[:, None].float()
         vectors = head.start_projection(states)[starts] + head.end_projection(states)[ends]
         vectors += head.length_projection(torch.cat((length.log1p(), length / words.shape[0], length.rsqrt()), 1))
+        # The mean of a pair's words, without a vector for each word of each pair.
         content = _sums(head.content_pooler.value_projection(words), starts, ends) / length
         vectors += head.content_projection(head.content_pooler.layer_norm(content))
         vectors = head.candidate_norm(vectors + head.prior_projection(fit[:, None]))
@@ -285,13 +296,15 @@ class BoundarySpans(GlinerModel):
 
 def _rank(odds: torch.Tensor) -> torch.Tensor:
     """Return numbers by odds, the best first, the lower one of two equal ones."""
-    if torch.onnx.is_in_onnx_export():  # where this keeps the order of equal ones
+    # The exported operation keeps the order of equal ones.
+    if torch.onnx.is_in_onnx_export():
         return odds.topk(odds.shape[0], 0)[1]
     return odds.sort(dim=0, descending=True, stable=True)[1]
 
 
 def _sums(values: torch.Tensor, starts: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
     """Return sums over pairs' words, (pairs, …), taken from the mean, which keeps them exact."""
+    # Differences of running sums lose digits as the sums grow; around the mean they stay small.
     mean = values.mean(0)
     sums = functional.pad((values - mean).cumsum(0), (0, 0, 1, 0))
     return sums[ends] - sums[starts] + mean * (ends - starts)[:, None]

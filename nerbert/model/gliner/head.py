@@ -123,17 +123,23 @@ class GlinerHead(Head):
         """Return a head over the same weights that finds these labels; raise InputError if one leaves no room."""
         if self._asked and self._asked.labels == tuple(labels):
             return self._at(thresholds)
+        # Models trained on labels as open types write them read them so again
+        # ("Sports_team" as "sports team").
         read = fold_labels(labels) if self.normalises else labels
+        # With two encoders labels don't stand in a prompt, so any number can be asked for at once.
         groups = [] if self.config.two_encoders else self.pieces.groups(read)
         head = copy(self)
         vectors = None
         head._groups = ()
         if len(groups) > 1:
+            # The note is printed once, however often labels are asked for.
             if not any(self._noted):
                 count = f"{len(groups):,}"
                 note = f"{len(labels):,} labels need {count} prompts, so each text is read {count} times"
                 tell(f"{note}: this model is confused by more, or longer ones, at once than it had in training")
                 self._noted.append(True)
+            # Each group is a head of its own; the one around it joins their answers and
+            # reads no prompt itself.
             head._groups = tuple(self.for_labels(labels[group], thresholds[group]) for group in groups)
             prompt = LabelPrompt()
         elif self.config.two_encoders:
@@ -149,6 +155,7 @@ class GlinerHead(Head):
         head = copy(self)
         remaining = iter(thresholds)
         head._asked = self._request._replace(thresholds=np.array(thresholds, np.float32))
+        # Thresholds are in the order of all labels, groups in the same order.
         head._groups = tuple(group._at(list(islice(remaining, len(group._request.labels)))) for group in self._groups)
         return head
 
@@ -159,6 +166,7 @@ class GlinerHead(Head):
     def predict_each(self, groups: "Sequence[tuple[GlinerHead, Sequence[Example]]]") -> list[Entities]:  # type: ignore[override]
         """Return the entities of several groups, their windows sorted by length together."""
         answers = list[Entities]()
+        # All windows of all heads are listed first, so that those of one length share a batch.
         parts = [[(part._request, examples) for part in head._groups or (head,)] for head, examples in groups]
         candidates = self._candidates([*chain(*parts)])
         for head, examples in groups:
@@ -170,6 +178,7 @@ class GlinerHead(Head):
     def _join_groups(self, of_labels: Sequence[Sequence[Sequence[Candidate]]]) -> list[list[Candidate]]:
         """Return the candidates of each example, of those of each group of labels, by the numbers of all labels."""
         if not self._groups:
+            # Without groups the labels' numbers are those of the request already.
             return list(map(list, of_labels[0]))
         firsts = accumulate((len(group._request.labels) for group in self._groups), initial=0)
         shifted = [
@@ -184,12 +193,17 @@ class GlinerHead(Head):
         windows = [*chain(*cut)]
         owners = [asked for (asked, _), share in zip(parts, cut, strict=True) for _ in share]
         candidates: list[list[Candidate]] = [[] for _ in windows]
+        # The kind of scores depends on the architecture, not on the labels.
         find = word_candidates if self.config.token_level else span_candidates
         for number, scores in self.scores(windows, owners):
+            # Windows come by length; their candidates go back to their places, in the order
+            # of the examples.
             candidates[number] = find(scores, sigmoid(scores), owners[number].thresholds)
         remaining = iter(candidates)
         for (_, examples), share in zip(parts, cut, strict=True):
             by_example: list[list[Candidate]] = [[] for _ in examples]
+            # An example's windows follow each other; examples without pieces have none and
+            # keep an empty list.
             for number, of_one in groupby(share, key=lambda window: window.example):
                 group = list(of_one)
                 by_example[number] = _of_example(group, list(islice(remaining, len(group))))
@@ -213,6 +227,7 @@ class GlinerHead(Head):
             outputs = self.scorer.scores(batch, [ask.prompt for ask in asks], [ask.vectors for ask in asks])
             for number, every in zip(group, outputs, strict=True):
                 scores = _inside(every, len(windows[number].read))
+                # No comparison with NaN is true, so a damaged model would find nothing in silence.
                 if np.isnan(scores).any():
                     raise InputError(
                         "the model's scores are no numbers: its weights are damaged, or its precision is too low"
@@ -234,12 +249,14 @@ class GlinerHead(Head):
         names = [label.name for label in self._request.labels]
         kept = chosen_candidates(candidates, len(example.words), nested=self.decoding == "nested")
         if self._single:
+            # A model of single words finds "New" and "York" apart; neighbours of one label are joined.
             return joined_words(example, kept, names, touching=self.decoding == "touching")
         return [((span.start, span.end, names[span.label]), span.odds) for span in kept]
 
 
 def _inside(scores: Array, words: int) -> Array:
     """Return the log-odds of what lies within so many words, where what closes the window is one more."""
+    # GLiNER2 scores the full stop that closes a window as a word.
     if len(scores) > words:
         scores = scores[:words, :words]
         scores[np.add.outer(np.arange(words), np.arange(scores.shape[1])) >= words] = -np.inf
@@ -255,6 +272,7 @@ def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Can
             first = span.start
             last = span.end - 1
             places = window.before + first, window.before + last
+            # What overlapping windows both hold counts only where it has more context.
             if len(windows) == 1 or best_window(spans, *places, window.total) == number:
                 kept.append(span._replace(start=int(window.read[first]), end=int(window.read[last]) + 1))
     return kept
@@ -262,14 +280,17 @@ def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Can
 
 def sigmoid(odds: Array) -> Array:
     """Return probabilities, (…) as the log-odds."""
+    # Of the negative absolute value, so that large odds don't overflow.
     small = np.exp(-np.abs(odds))
     return np.asarray(np.where(odds >= 0, 1, small) / (1 + small))
 
 
 def span_candidates(odds: Array, probabilities: Array, thresholds: Array) -> list[Candidate]:
     """Return what is above the labels' thresholds in (words, widths, labels): each span's likeliest label."""
+    # A likelier label below its own threshold must not hide another one that reaches its own.
     likely = np.where(probabilities > thresholds, probabilities, -1)
     best = likely.argmax(-1)
+    # `initial` covers a request without labels.
     starts, widths = np.nonzero(likely.max(-1, initial=-1) >= 0)
     labels = best[starts, widths]
     rows = (starts, starts + widths + 1, labels, odds[starts, widths, labels], probabilities[starts, widths, labels])
@@ -281,12 +302,14 @@ def word_candidates(odds: Array, probabilities: Array, thresholds: Array) -> lis
     above = probabilities[..., :2] > thresholds[:, None]
     inner = probabilities[..., 2] >= thresholds
     candidates = list[Candidate]()
+    # From each first word on, up to the first word that isn't inner, each last word makes a candidate.
     for start, label in np.argwhere(above[..., 0] & inner).tolist():
         out = np.flatnonzero(~inner[start:, label])
         stop = start + int(out[0]) if out.size else len(inner)
         ends = start + np.flatnonzero(above[start:stop, label, 1])
         if not ends.size:
             continue
+        # A span is as likely as its least likely part: first, last or any inner word.
         least = np.minimum.accumulate(odds[start : int(ends[-1]) + 1, label, 2])[ends - start]
         least = np.minimum(np.minimum(least, odds[start, label, 0]), odds[ends, label, 1])
         chances = np.minimum(
