@@ -26,14 +26,17 @@ def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
     Raise SettingsError for it, and NerbertError if a single window needs more memory than there is.
     """
     model, objective, settings, processes = run.model, run.objective, run.settings, run.processes
+    # Of all processes' windows, so that each computes the same shared data.
     shared = run.step_hooks.begin_step(run.windows, numbers, number)
     share = numbers[processes.rank :: processes.count]
     max_tokens = settings.max_tokens_per_batch
     batches = _cut(run, share, max_tokens, number, shared)
     parts = objective.parts
     terms = [objective.terms(batch) for batch in batches]
+    # Divisors are those of the whole step in all processes, so how it is cut doesn't change a gradient.
     divisors = processes.totals(*(sum(shares[part] for shares in terms) for part in parts))
     while (losses := _add_gradients(run, batches, number, shared, divisors)) is None:
+        # Single windows can't be made smaller.
         sizes = [batch.ids.numel() for batch in batches if len(batch.ids) > 1]
         if not sizes:
             longest = max(batch.ids.shape[1] for batch in batches)
@@ -41,21 +44,26 @@ def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
                 f"step {number}: memory ran out with single windows of up to {longest} tokens: try "
                 "a smaller max_length, or a smaller model"
             )
+        # Half of the largest one that was tried, not of the setting, which may be far above.
         max_tokens = max(sizes) // 2
         batches = _cut(run, share, max_tokens, number, shared)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     processes.sum_gradients(parameters)
+    # Gradients are summed before they are clipped: the norm is that of the whole step.
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
+    # One transfer from the device for all figures.
     *means, length = torch.stack([*losses, norm.to(losses.device)]).tolist()
     means = processes.totals(*means)
     figures = dict(zip(parts, means, strict=True)) if len(parts) > 1 else {}
     figures |= run.step_hooks.step_figures(shared) | {"loss": sum(means), "norm": length, "rate": rate}
+    # Before the update: one step with NaN would ruin the weights, and the checkpoint after them.
     for name, value in (("loss", figures["loss"]), ("gradient's norm", length)):
         if not math.isfinite(value):
             raise SettingsError(
                 f"step {number}: the {name} became {value}: nothing was updated; try a "
                 "smaller learning_rate or precision=fp32"
             )
+    # New layers may have a rate of their own, on the same schedule.
     for group in run.optimizer.param_groups:
         group["lr"] = rate * group.get("share", 1.0)
     run.optimizer.step()
@@ -67,6 +75,7 @@ def _cut(run: Run, share: Array, max_tokens: int, number: int, shared: Any) -> l
     """Return a process's share of a step in micro-batches of at most so many tokens, with their random choices."""
     hooks, device = run.step_hooks, run.processes.device.type
     batches = batches_of(run.windows, share, max_tokens, device, run.data.pad_id, hooks.start_cost)
+    # Random choices are drawn by window numbers, so another cut draws the same.
     return [hooks.prepare(batch, number, shared) for batch in batches]
 
 
@@ -79,11 +88,13 @@ def _add_gradients(
     alone.
     """
     device, seed = run.processes.device, run.settings.seed
+    # Dropout depends on seed, step and rank alone, so a resumed run draws what an uninterrupted one did.
     torch.manual_seed(int(uniform(seed, "step", f"{number} {run.processes.rank}") * (1 << 53)))
     losses = torch.zeros(len(divisors), device=device)
     try:
         with (
-            torch.autocast(device.type, enabled=False),  # keeps the casts of weights between micro-batches
+            # An outer context that is off: it keeps the casts of weights from one micro-batch to the next.
+            torch.autocast(device.type, enabled=False),
             _sparse_embeddings(run.model, device.type),
             run.step_hooks.step_pass(run.model, shared),
         ):
@@ -91,12 +102,15 @@ def _add_gradients(
                 losses += _backward(run, batch.to(device), divisors)
     except (RuntimeError, MemoryError) as error:
         if not is_of_memory(error):
+            # Not of memory: a bug or a broken device.
             raise
     else:
         return losses
     run.model.zero_grad(set_to_none=True)
+    # The error is freed by now, but not yet the tensors in its frames.
     gc.collect()  # the error is freed by now, but not yet the tensors in its frames
     if device.type != "cpu":
+        # Cached blocks of other sizes may make the next attempt fail as well.
         torch.get_device_module(device).empty_cache()
     return None
 
@@ -124,6 +138,7 @@ def _backward(run: Run, batch: Batch, divisors: Sequence[float]) -> torch.Tensor
     with autocast(batch.ids.device.type, run.settings.precision):
         sums = run.objective.loss(run.model, batch)
         parts = run.objective.parts
+        # A part without terms in this step is 0 ÷ 1, not 0 ÷ 0.
         means = torch.stack([sums[part] / (terms or 1.0) for part, terms in zip(parts, divisors, strict=True)])
     means.sum().backward()  # type: ignore[no-untyped-call]
     return means.detach()

@@ -74,6 +74,7 @@ class TokenClassification(TaggerObjective):
         self._types = tuple(types)
         self._section = section
         self._tags = tag_names(types)
+        # With ENTITY as the only category no entity has a type to be scored by.
         self._chooses = "span_f1" if self._types == (ENTITY,) else "typed_f1"
 
     @classmethod
@@ -115,10 +116,12 @@ class TokenClassification(TaggerObjective):
         """
         windows = Windows.pack(pieces.windows(examples[:_MEASURED]))
         if not len(windows):
+            # Without a sentence there are no states to measure.
             return settings.learning_rate
         batch = collate(windows, np.arange(len(windows)), pieces.pad_id).to(model.device)
         with torch.no_grad():
             sums = states_at(model.eval().base_model, batch).float().abs().sum(1)
+        # Rounded to two digits, since it stands in cards; never below the encoder's rate.
         return max(settings.learning_rate, float(f"{_LOGIT_STEP / float(sums.mean()):.2g}"))
 
     @property
@@ -134,6 +137,7 @@ class TokenClassification(TaggerObjective):
 
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the weighted sum of cross-entropies, computed in fp32."""
+        # bf16 would round the differences between likely tags away.
         logits = logits_at(model, batch).float()
         summed = torch.nn.functional.cross_entropy(
             logits,
@@ -146,6 +150,7 @@ class TokenClassification(TaggerObjective):
         return {"loss": summed}
 
     def _weights(self, logits: torch.Tensor) -> torch.Tensor | None:
+        # The usual case is the plain mean, without a tensor of ones.
         if self._section.outside_weight == 1:
             return None
         weights = torch.ones(logits.shape[-1], device=logits.device)
