@@ -64,6 +64,7 @@ class PromptedPieces(SubwordTokenizer):
 
     def key(self) -> dict[str, Any]:
         """Return all that decides how texts are cut."""
+        # The tokenizers inside aren't JSON; what of them decides a cut has a key of its own.
         values = {name: value for name, value in super().key().items() if name not in ("_prompts", "_around")}
         return values | {"prompted": self._prompts.key()}
 
@@ -83,6 +84,7 @@ def with_prompts(batch: Batch, prompts: Sequence[LabelPrompt], pieces: PromptTok
     """Return a micro-batch of texts with a prompt before each of them; labels stay."""
     before = len(pieces.plain().before)
     lengths = batch.mask.sum(1).tolist()
+    # The windows were cut with special pieces in front; a prompt brings its own.
     texts = [ids[before:length] for ids, length in zip(batch.ids.tolist(), lengths, strict=True)]
     ids, mask = row_tensors(
         [(*prompt.before, *text) for prompt, text in zip(prompts, texts, strict=True)],
@@ -94,6 +96,7 @@ def with_prompts(batch: Batch, prompts: Sequence[LabelPrompt], pieces: PromptTok
         ids,
         mask,
         batch.rows,
+        # Each row's words move by the length of its own prompt.
         batch.columns + shifts[batch.rows],
         batch.labels,
         batch.numbers,
@@ -123,6 +126,8 @@ class GlinerTrainee(OverEncoder):
     def expect_prompts(self, types: int, pieces: int) -> None:
         """Note in the configuration how many types and pieces prompts have, if it says how long they were before."""
         current = self.gliner.config
+        # A folder that never said how long its prompts were can't say so now: earlier ones
+        # may have been longer.
         pieces = max(current.max_prompt_len, pieces) if current.max_prompt_len else 0
         config = replace(current, max_types=max(current.max_types, types), max_prompt_len=pieces)
         self.gliner.config = self.loaded.pieces.config = config
@@ -140,6 +145,7 @@ class GlinerTrainee(OverEncoder):
         states = model.body(input_ids=batch.ids, attention_mask=batch.mask)[0]
         words = model.project(states[batch.rows, batch.columns])
         if vectors is None:
+            # Labels without an encoder of their own are read off their places in the prompt.
             vectors = [model.project(states[row, list(places)]) for row, places in enumerate(batch.places)]
         yield from model.scores_of_texts(words, batch.counts.cpu(), list(map(model.prepare_labels, vectors)))
 

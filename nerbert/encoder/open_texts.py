@@ -100,6 +100,7 @@ class OpenTypes:
     @property
     def digests(self) -> list[str]:
         """Return the digests of all files, in order; those held out come after an empty one."""
+        # The empty digest keeps apart which files are trained on and which are held out.
         dev = ["", *(file["sha256"] for file in self.dev_files)] if self.dev_files else []
         return [*(file["sha256"] for file in self.files), *dev]
 
@@ -184,13 +185,17 @@ class OpenTexts:
             for text, trained in self._split_texts(dropped):
                 example = self._example(text)
                 for type_ in text.asked or ():
+                    # A type that was asked for and not found is a concept, too: it is known to be absent.
                     table.add(self._concept(type_))
                 if trained:
+                    # Other names in held-out texts must not be learnt.
                     table.add_wordings(text.other_names)
                 concepts = (self._concept(entity.type, entity.description) for entity in text.entities)
                 by_text = {concept.text: concept for concept in concepts}
                 for span in example.spans:
+                    # Held-out texts have concepts, since they are asked for them, but no counts.
                     table.add(by_text[span.type], int(trained))
+                # An entity without a whole word can't be found.
                 dropped[Reason.NOT_IN_TEXT] += len(text.entities) - len(example.spans)
                 table.add_rows(table.word_rows(example))
                 table.sentences += trained
@@ -202,6 +207,7 @@ class OpenTexts:
                     held_out.append(text)
                 bar.advance()
         self._check_texts(table, held_out)
+        # Drawn by the text's own coin, so another order of files gives the same texts.
         drawn = nsmallest(
             self.most or len(held_out), held_out, key=lambda text: uniform(self.seed, "validation part", text.text)
         )
@@ -248,6 +254,7 @@ class OpenTexts:
 
     def _drawn_texts(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
         for number, (text, trained) in enumerate(self._all_texts(dropped)):
+            # Held-out texts stay, whatever the sample, so that scores of sizes compare.
             if not trained or self._drawn is None or number in self._drawn:
                 yield text, trained
 
@@ -257,6 +264,7 @@ class OpenTexts:
         if not self.settings.sample:
             return None
         texts = enumerate(text.text if trained else None for text, trained in self._all_texts())
+        # The lowest coins: a larger sample contains a smaller one.
         coins = ((uniform(self.seed, "open types sample", text), number) for number, text in texts if text is not None)
         return frozenset(number for _, number in nsmallest(self.settings.sample, coins))
 
@@ -267,6 +275,7 @@ class OpenTexts:
             yield from ((text, not is_held_out(text.text)) for text in self._texts(files, dropped))
             return
         held_out = set[str]()
+        # Held-out files come first, so that equal texts of the others can be left out.
         for text in self._texts(dev, dropped):
             held_out.add(text.text)
             yield text, False
@@ -275,13 +284,15 @@ class OpenTexts:
     def _texts(self, paths: Iterable[Path], dropped: Counter[Reason] | None) -> Iterator[OpenText]:
         """Yield the texts of some files, with the types that count as asked for."""
         for text in chain.from_iterable(read_open_types(path, dropped) for path in paths):
+            # None: every type of the table counts as asked for.
             yield text if self.settings.asked == "file" else replace(text, asked=None)
 
     def _example(self, text: OpenText) -> OpenExample:
         """Return a text with its words; an entity has whole words, as the model will find them, or is left out."""
         words = split_words(text.text, self.splitter)
         spans = []
-        for entity in text.entities:  # a space at its edge is in no word
+        # A space at an entity's edge is in no word; an entity that cuts a word gets the whole word.
+        for entity in text.entities:
             first = bisect_right(words, entity.start, key=lambda word: word[1])
             last = bisect_left(words, entity.end, key=lambda word: word[0])
             if first < last:
@@ -306,6 +317,7 @@ def _keep_types(text: OpenText, kept: frozenset[str], dropped: Counter[Reason]) 
     """Return a text with some types, which alone count as asked for."""
     entities = tuple(entity for entity in text.entities if fold_type(entity.type) in kept)
     dropped[Reason.RARE_CATEGORY] += len(text.entities) - len(entities)
+    # None (all) and () (nothing) stay as they are.
     asked = text.asked and tuple(type_ for type_ in text.asked if fold_type(type_) in kept)
     return replace(text, entities=entities, asked=asked)
 
@@ -344,6 +356,7 @@ class BroaderTypes:
         totals = {name: counts.total() for name, counts in self._mentions.items()}
         ancestors: dict[str, set[str]] = {}
         for (name, other), both in self._both.items():
+            # Of two names that always come together neither is broader.
             if totals[other] > totals[name] and self._is_usual(name, other, both):
                 ancestors.setdefault(name, set()).add(other)
         return {name: tuple(sorted(ancestors[name])) for name in sorted(ancestors)}
@@ -354,6 +367,7 @@ class BroaderTypes:
         for asked, count in self._mentions[name].items():
             if asked is None or other in asked:
                 asked_for += count
+                # The counts only grow, so the share can't be reached any more.
                 if both < _SHARE * asked_for:
                     return False
         return asked_for >= _LEAST

@@ -63,13 +63,16 @@ def cut_shard(
     path: Path, pieces: SubwordTokenizer, word_labels: WordLabels, labels: CorpusLabels, source: int | None = None
 ) -> list[ShardWindows]:
     """Cut one shard into windows, as one of several sources if it has a number; raise InputError for a bad value."""
+    # Many mentions share a class path.
     category = lru_cache(1 << 16)(labels.category)
     parts = []
     for batch in sentence_batches(path, _COLUMNS):
         with at(path):
             every = rows = training_rows(batch)
+            # A negative number would fail later, where neither file nor remedy is known.
             if len(rows) and (least := rows["copies"].to_numpy().min()) < 0:
                 raise InputError(f"copies = {least}: must be at least 0; build the corpus again")
+            # Filtered before Python objects are made of the rows.
             if (lists := labels.gazetteers) and lists.max_words:
                 rows = rows.filter(pc.less_equal(pc.list_value_length(rows["words"]), lists.max_words))
             examples = list(_examples(rows, lambda path, name: category(tuple(path), name)))
@@ -92,6 +95,7 @@ def cut(
 def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:
     """Yield rows of the corpus as `labels.sentence_example` gives them, from the columns that it needs."""
     mentions = batch["mentions"]
+    # Flat columns of the whole batch, cut by rows afterwards: one call of Arrow a column, not one a row.
     types_by_row = _by_row(mentions, list(map(category, _field(mentions, "class_path"), _field(mentions, "category"))))
     columns = (
         _by_row(column, list(zip(_field(column, "start"), _field(column, "end"), strict=True)))
@@ -140,25 +144,31 @@ def open_training_data(
         "label_sets": [str(corpus.labels.facts["sha256"]) for corpus in corpora],
         "labels": [type(labels).__module__, type(labels).__qualname__, labels.key()],
     }
-    if len(corpora) > 1:  # the key of an objective's labels has those of one corpus
+    # With one corpus the key of an objective's labels has these already.
+    if len(corpora) > 1:
         origin["types"] = [sorted(corpus.labels.concept_texts.items()) for corpus in corpora]
     if open_texts:
         own = open_texts.settings
+        # Without a sample the seed decides nothing here, and the cache holds for all seeds.
         seed = open_texts.seed if open_texts.settings.sample else None
         options = [own.copies, own.asked, own.sample, own.most_types, seed]
         origin["open_types"] = [VERSION, open_texts.splitter, *options, *open_texts.content.digests]
     make = partial(_make, corpora=corpora, pieces=pieces, labels=labels, executor=executor, open_texts=open_texts)
     windows, copies, counts = load_cached(settings.cache, "pieces", origin, make, _read)
+    # A window comes as often as its sentence has copies; those without copies lie in the
+    # cache all the same.
     numbers = np.repeat(np.arange(len(windows)), copies[windows.sentences])
     if not len(numbers):
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
     lists = corpora[0].labels.gazetteers if corpora else None
+    # Lists in another language or spelling match nothing, and a model of O alone would come out.
     if lists and word_labels and not (windows.labels > 0).any():
         raise InputError(
             "setting gazetteers.files: no link of the corpus is in the lists: do they have its language and spelling?"
         )
     if not settings.shares:
         return TrainingData(windows, lambda _: numbers, pieces.pad_id)
+    # Sentences of one source follow each other, so its windows do.
     ends = np.searchsorted(numbers, np.searchsorted(windows.sentences, np.cumsum(counts)))
     sources = [*(str(corpus.folder) for corpus in corpora), *(["open_types.files"] if open_texts else [])]
     parts = dict(zip(sources, np.split(numbers, ends[:-1]), strict=True))
@@ -175,6 +185,7 @@ def _make(
     open_texts: OpenTexts | None,
 ) -> None:
     rows = sum(count for corpus in corpora for count in corpus.manifest["shards"].values())
+    # Starting processes takes longer than cutting a small corpus in one.
     opened = given_or_local(executor, 1 if rows < _FEW else cores())
     counts = [0] * (len(corpora) + bool(open_texts))
     too_long = 0
@@ -186,6 +197,7 @@ def _make(
                 yield from shard
         if open_texts:
             for chunk, windows in cut(open_texts.examples(), pieces, labels):
+                # Copies of half a text are a coin of the text, the same in every run and order.
                 hashes = np.array([hash64(text.text) for text in chunk], np.uint64)
                 copies = np.floor(open_texts.settings.copies + uniforms(0, "copies of open types", hashes))
                 yield ShardWindows(len(chunk), windows, copies, source=len(corpora))
@@ -194,6 +206,7 @@ def _make(
         nonlocal too_long
         with (folder / _COPIES).open("wb") as file:
             for part in parts(cutting):
+                # Parts come in order, so sentences are numbered through all sources.
                 yield replace(part.windows, sentences=part.windows.sentences + sum(counts))
                 file.write(np.ascontiguousarray(part.copies, np.int32).data)
                 counts[part.source] += len(part.copies)
@@ -218,6 +231,7 @@ def _read(folder: Path) -> tuple[Windows, Array, tuple[int, ...]]:
 def tokenizer_hash(tokenizer: Any) -> str:
     """Return the SHA-256 of a fast tokenizer's content, without padding and truncation, which are never used."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
+    # A tokenizer's file remembers its last call's padding and truncation.
     kept = {name: value for name, value in content.items() if name not in ("padding", "truncation")}
     return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
@@ -236,7 +250,9 @@ def draw_by_shares(parts: Mapping[str, Array], shares: Sequence[float], seed: in
                 f"setting shares: {name} has nothing to train on: no text with copies and a word that the "
                 "tokenizer knows; leave it out"
             )
+        # A source with a tiny share would otherwise never be read.
         count = max(1, round(total * share / sum(shares)))
+        # Whole rounds first, so that windows differ by one repeat at most.
         repeats, remainder = divmod(count, len(numbers))
         chances = uniforms(seed, f"share {source} of epoch {epoch}", np.arange(len(numbers)))
         drawn += [np.tile(numbers, repeats), numbers[np.sort(np.argsort(chances, kind="stable")[:remainder])]]

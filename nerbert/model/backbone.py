@@ -250,7 +250,6 @@ def quiet() -> Iterator[None]:
     """Silence logs, warnings and progress bars of libraries: notes on new heads, retries, traces."""
     from transformers.utils import logging as hf_logging
 
-    # What the user had set comes back afterwards, whatever it was.
     disabled = logging.root.manager.disable
     bars = hf_logging.is_progress_bar_enabled()
     logging.disable(logging.CRITICAL)

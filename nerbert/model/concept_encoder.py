@@ -60,7 +60,6 @@ class ConceptModel(OverEncoder):
         self.temperature, self.pooling = temperature, pooling
         width = int(text.config.hidden_size)
         inner = int(names.config.hidden_size)
-        # Two encoders of one width are compared as they are.
         self.projection = torch.nn.Linear(inner, width, bias=False) if inner != width else torch.nn.Identity()
         self.bias = torch.nn.Parameter(torch.tensor(bias))
         self.boundaries = torch.nn.Linear(width, len(BOUNDARIES)) if boundaries else None

@@ -234,7 +234,6 @@ class NamesHead(ConceptHead):
         """Return (spans,) twice: the likeliest label of those that reach their bounds, or −1; log P(entity, label)."""
         labels = np.full(len(spans.starts), -1)
         logs = np.full(len(spans.starts), -np.inf)
-        # Both the spans' vectors and the table of spans × labels have to fit.
         step = max(1, _CELLS // max(len(asked.labels), vectors.shape[1]))
         for start in range(0, len(labels), step):
             here = slice(start, start + step)

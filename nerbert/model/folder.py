@@ -354,7 +354,6 @@ class ModelFolder:
         """Return the files that count for a use, in order; hidden ones never do."""
         patterns = FILES[use]
         kind = self.kind
-        # What decides a kind's answers beside its weights; copying and training don't need it.
         if use in ("digest", "fingerprint"):
             patterns += kind.counted
         # Pickled weights count only where they are what is read.
@@ -364,7 +363,6 @@ class ModelFolder:
             patterns += (kind.config,)
         if use == "tagger":
             patterns += tuple(f"{folder}/{pattern}" for folder in kind.folders for pattern in FILES["model"])
-        # A set: two patterns may match one file.
         paths = {path for pattern in patterns for path in self.path.glob(pattern)}
         return sorted(path for path in paths if path.is_file() and not path.name.startswith("."))
 
@@ -384,7 +382,6 @@ class ModelFolder:
     def card(self) -> dict[str, Any]:
         """Return its `nerbert.json`, checked; a model without one gets the defaults."""
         path = self.path / CARD
-        # Models of others have no card; their kind says what they need.
         if not path.is_file():
             return {"format": _FORMAT, "kind": "foreign", **self.kind.card(self.path)}
         remedy = "the card is damaged, or of another version of nerbert"

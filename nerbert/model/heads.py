@@ -295,7 +295,6 @@ class FilteredHead(Head):
         self._head = head
         self._names = {label.name for label in labels}
         self.decoding, self.longest_text = head.decoding, head.longest_text
-        # Not every head cuts texts into pieces.
         self.pieces = getattr(head, "pieces", None)
         self.usual_threshold = head.usual_threshold
         for label in labels:

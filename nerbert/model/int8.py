@@ -89,7 +89,7 @@ def constants_of(
         # From 8 bits to 7, rounded to even, without larger numbers in between, which int8 couldn't hold.
         down = (halves := tensors[name].T.copy()) >> 1
         halves &= down & 1
-        halves += down  # rounded to even, without larger numbers in between
+        halves += down
         made |= {constant + "_quantized": halves, constant + "_scale": 2 * tensors[name + SCALE][:, 0]}
     return made
 

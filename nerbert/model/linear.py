@@ -42,7 +42,6 @@ def merged_tags(scorer: Scorer, tags: Sequence[str]) -> tuple[Scorer, list[str]]
     them one name, and drops a type by naming its tags O.
     """
     names = list(dict.fromkeys(tags))
-    # The usual case: no tag is merged, and the model's own logits are taken.
     if len(names) == len(tags):
         return scorer, names
     columns = [np.flatnonzero(np.array(tags) == name) for name in names]

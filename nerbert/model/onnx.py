@@ -21,7 +21,8 @@ from nerbert.model.windows import Padded
 from nerbert.rng import Array
 from nerbert.schema import read_content, read_json
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime would write files into the user's cache
+# onnxruntime would write files into the user's cache.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 FOLDER, FORMAT = "onnx", 1
 (
     CARD,
@@ -137,7 +138,6 @@ class Exported:
     def tokenizer(self, file: str = TOKENIZER) -> Path:
         """Return the file of a tokenizer: the folder's own, or in a packed model the only one, beside the weights."""
         own = self.folder / file
-        # In a packed model tokenizers that are the same lie there once.
         return own if own.is_file() else self.folder.parent / TOKENIZER
 
     def files_of(self, file: str) -> list[Path]:

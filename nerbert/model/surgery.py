@@ -41,7 +41,7 @@ def keep_layers(model: Any, count: int) -> None:
     del stack[count:]
     # Some models have parts beside the list that depend on the depth. Loading would fail on
     # these later, so the shapes are compared now; "meta" takes no memory for weights.
-    with torch.device("meta"):  # takes no memory for weights
+    with torch.device("meta"):
         loaded_again = type(model)(deepcopy(model.config))
     if _shapes(model) != _shapes(loaded_again):
         why = f"a {model.config.model_type} has more parts that hang on the number of layers, so what is left"
@@ -237,7 +237,6 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
     tokenizer = _bert_like(models.WordPiece(unk_token=_UNKNOWN))
     texts = list(islice(texts, _MOST_TEXTS))
-    # The alphabet is chosen here, not by the library: see the docstring.
     first, inner = _characters(tokenizer, texts, int((vocabulary - len(_SPECIALS)) * _LETTERS))
     specials = [*_SPECIALS, *(f"##{char}" for char in inner)]
     trainer = trainers.WordPieceTrainer(

@@ -135,7 +135,6 @@ class SubwordTokenizer:
                 ids = cut["input_ids"][index]
                 offsets = cut["offset_mapping"][index]
                 check_pieces(ids, self.vocabulary)
-                # Words are read off their first pieces; labels, if wanted, come in a second pass.
                 read: list[Read] = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
                 if labels is not None:
                     read = _label_words(read, labels.label_words(example), labels.ignored)
@@ -170,7 +169,6 @@ class SubwordTokenizer:
 
     def use_windows(self) -> "SubwordTokenizer":
         """Return the same with `on_too_long` = `window`."""
-        # A copy: the tokenizer with its own handling of long texts stays in use elsewhere.
         pieces = copy(self)
         pieces._on_too_long = "window"
         return pieces
@@ -209,7 +207,6 @@ class SubwordTokenizer:
 
 def _label_words(read: Sequence[Read], labels: Sequence[Label], ignored: Label) -> list[Read]:
     """Return first pieces with their words' labels; words that share an earlier word's piece give no loss."""
-    # Each word beside the place of the word before it; −1 is no place.
     pairs = zip(read, [-1, *(position for _, position, _ in read)], strict=False)
     return [(word, place, labels[word] if place != before else ignored) for (word, place, _), before in pairs]
 
@@ -293,7 +290,6 @@ def best_window(windows: Sequence[tuple[int, int]], first: int, last: int, lengt
         bisect_right(windows, last, key=lambda window: window[1]),
         bisect_right(windows, first, key=lambda window: window[0]),
     )
-    # Of equally good windows the first.
     return max(holding, key=lambda number: (context(number), -number))
 
 

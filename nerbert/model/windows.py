@@ -176,7 +176,6 @@ def copied_to_file(column: Array, beside: Array | None = None) -> Array:
     a full disk."""
     # Only a column that is mapped from a file has one.
     home = getattr(beside, "filename", None)
-    # What is small enough to be in memory is copied there.
     if not len(column) or (home is None and beside is not None):
         return np.array(column)
     folder = Path(home).parent if home else None
@@ -252,7 +251,6 @@ def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: i
     groups = list[list[int]]()
     end = len(order)
     while end:
-        # Back along the cheapest way, from the last group to the first.
         groups.append(order[begins[end] : end])
         end = begins[end]
     return groups[::-1]

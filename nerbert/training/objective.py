@@ -63,7 +63,6 @@ class CheckpointScore:
     def beats(self, other: "CheckpointScore | None") -> bool:
         """Return whether this score is better than another one; a tie goes to the other."""
         if other is None:
-            # The first score is the best so far.
             return True
         return self.value > other.value if self.higher_is_better else self.value < other.value
 

@@ -102,13 +102,12 @@ def _add_gradients(
                 losses += _backward(run, batch.to(device), divisors)
     except (RuntimeError, MemoryError) as error:
         if not is_of_memory(error):
-            # Not of memory: a bug or a broken device.
             raise
     else:
         return losses
     run.model.zero_grad(set_to_none=True)
     # The error is freed by now, but not yet the tensors in its frames.
-    gc.collect()  # the error is freed by now, but not yet the tensors in its frames
+    gc.collect()
     if device.type != "cpu":
         # Cached blocks of other sizes may make the next attempt fail as well.
         torch.get_device_module(device).empty_cache()

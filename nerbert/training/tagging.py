@@ -116,7 +116,6 @@ class TokenClassification(TaggerObjective):
         """
         windows = Windows.pack(pieces.windows(examples[:_MEASURED]))
         if not len(windows):
-            # Without a sentence there are no states to measure.
             return settings.learning_rate
         batch = collate(windows, np.arange(len(windows)), pieces.pad_id).to(model.device)
         with torch.no_grad():

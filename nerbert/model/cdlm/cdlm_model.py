@@ -366,7 +366,6 @@ def open_cdlm(source: str, tokenizer: Any) -> CdlmModel:
     with refused(f"{source}: can't be loaded as a CDLM model"):
         weights = load_file(folder.path / WEIGHTS)
         with torch.device("meta"):
-            # Only the shapes are needed; the weights of the file are assigned below.
             model = CdlmModel(shape)
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
     floats = all(weight.is_floating_point() for weight in weights.values())

@@ -117,7 +117,6 @@ class WordPieces(SubwordTokenizer):
             known = labels.label_words(example) if labels else [IGNORED] * len(example.words)
             read = [(word, word, label) for word, label in enumerate(known)]
             if self._on_too_long == "truncate":
-                # Only what is read is cut into pieces.
                 read = read[: self.body]
             pieces = [self._pieces(example.text[start:end]) for start, end in example.words[: len(read)]]
             for start, end, share in cut_into_windows(read, len(read), self.body):

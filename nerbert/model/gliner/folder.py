@@ -93,7 +93,6 @@ class GlinerKind(ModelKind):
     def describe_scoring(cls, path: Path) -> str:
         """Return what it scores, and how it reads labels."""
         config = cls.read(path)
-        # Labels before the text cost a pass over each text per group of them.
         together = f"labels are read with the text, {config.max_types} at a time"
         cost = "each label is encoded once, so thousands cost little" if config.two_encoders else together
         return f"{config.scored}; {cost}"

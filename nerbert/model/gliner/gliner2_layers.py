@@ -47,7 +47,6 @@ class CountedLabels(nn.Module):
 
     def forward(self, labels: torch.Tensor) -> Any:
         """Return (labels, width) vectors from (labels, width) states."""
-        # Only the first instance's vectors are needed: one step of the recurrent layer (see the module).
         first = self.pos_embedding.weight[:1].expand(1, *labels.shape)
         return self._above(self.gru(first.contiguous(), labels[None].contiguous())[0][0], labels)
 
@@ -245,7 +244,6 @@ class BoundarySpans(GlinerModel):
         right = head.right_projection(torch.cat((words, head.eos_state[None])))
         states: torch.Tensor = head.layer_norm(head.output_projection(torch.cat((left, right), 1)))
         numbers = torch.arange(states.shape[0], device=states.device)
-        # A window of 0 means that all boundaries see each other.
         near = (numbers[:, None] - numbers).abs() <= window if window else None
         for block in head.attention_blocks:
             parts = block.qkv_projection(block.norm(states)).reshape(1, states.shape[0], 3, heads, -1)
@@ -272,7 +270,8 @@ class BoundarySpans(GlinerModel):
         ends = ends[columns]
         order = _rank(fit[:, None] + first[starts] + last[ends])
         ranks = torch.arange(order.shape[0], device=order.device)[:, None].expand_as(order)
-        best = torch.empty_like(order).scatter(0, order, ranks).amin(1)  # the best place of a pair for any label
+        # The best place of a pair for any label.
+        best = torch.empty_like(order).scatter(0, order, ranks).amin(1)
         # Each label's best pairs come first, in rounds: all labels' best, then all second-best ones.
         priority = (fit + tops[0][starts] + tops[1][ends]).where(best >= settings.min_pool_per_query, _RESERVED - best)
         kept = _rank(priority)[: settings.pool_size]

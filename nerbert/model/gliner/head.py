@@ -178,7 +178,6 @@ class GlinerHead(Head):
     def _join_groups(self, of_labels: Sequence[Sequence[Sequence[Candidate]]]) -> list[list[Candidate]]:
         """Return the candidates of each example, of those of each group of labels, by the numbers of all labels."""
         if not self._groups:
-            # Without groups the labels' numbers are those of the request already.
             return list(map(list, of_labels[0]))
         firsts = accumulate((len(group._request.labels) for group in self._groups), initial=0)
         shifted = [
@@ -193,7 +192,6 @@ class GlinerHead(Head):
         windows = [*chain(*cut)]
         owners = [asked for (asked, _), share in zip(parts, cut, strict=True) for _ in share]
         candidates: list[list[Candidate]] = [[] for _ in windows]
-        # The kind of scores depends on the architecture, not on the labels.
         find = word_candidates if self.config.token_level else span_candidates
         for number, scores in self.scores(windows, owners):
             # Windows come by length; their candidates go back to their places, in the order

@@ -79,7 +79,6 @@ class GlinerModel(nn.Module):
             texts = list(torch.split_with_sizes(words.float(), counts.tolist()))
             packed = nn.utils.rnn.pack_sequence(texts, enforce_sorted=False)
             states, lengths = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True)
-        # Padded rows back to the words of all texts, one after the other.
         return states[(torch.arange(states.shape[1]) < lengths[:, None]).to(states.device)]
 
     def label_vectors(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -163,7 +162,6 @@ class TokenModel(GlinerModel):
 
     def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:
         """Return (words, labels, 3) log-odds of one text."""
-        # In chunks that stay in a processor's cache.
         rows = max(1, _PAIRS // max(1, len(labels[0])))
         chunks = zip(*(torch.split(part, rows) for part in parts), strict=True)
         return torch.cat([self.rows(chunk, chunk, labels) for chunk in chunks]).float()

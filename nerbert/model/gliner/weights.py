@@ -38,7 +38,6 @@ def read_gliner(folder: Path, config: GlinerConfig) -> GlinerFolder:
         body.vocab_size = len(tokenizer)
         config = dataclasses.replace(config, class_token_index=len(tokenizer) - 2, vocab_size=len(tokenizer))
     config = dataclasses.replace(config, encoder_config=plain_config(body))
-    # A second encoder has a tokenizer of its own, which may be of another family.
     labels_body, labels_tokenizer = None, None
     if config.labels_encoder is not None:
         name, subfolder = config.labels_encoder, _LABELS_BACKBONE
@@ -224,7 +223,6 @@ def new_gliner(
             max_types=max_types,
             # Not 0, which means "not known": training raises it to the longest prompt that it had.
             max_prompt_len=1,
-            # With two encoders the package never asks its LSTM.
             num_rnn_layers=int(lstm and labels is None),
             dropout=dropout,
             span_mode="marker" if architecture == "zero" else "markerV0",
