@@ -137,10 +137,13 @@ def _tell_lost_types(encoder: str, domains: Domains[DataSet]) -> None:
 
 def finetune_domains(encoder: str, domains: Domains[DataSet], settings: FinetuneSettings) -> Finetuned:
     """Fine-tune an encoder on sentences in memory, first on the source domain if there is one; return the tagger."""
+    # Objectives that join both domains read the source themselves.
     first = None if find_objective(objective_for(encoder, settings).objective).traits.joins_source else domains.source
+    # The tagger of the source is a folder like any start, so the target's training needs no second way.
     with TemporaryDirectory(prefix="nerbert-") as scratch:
         if first:
             domains.check_dev(settings)
+            # A missing dev split is told before the source's training, not after it.
             source = train_tagger(encoder, Domains(first), source_settings(settings), "source domain")
             source.save(Path(scratch))
         tagger = train_tagger(scratch if first else encoder, domains, settings)
@@ -158,8 +161,10 @@ def train_tagger(
     data = start.source.windows(start.pieces, objective.labels)
     facts = objective.facts(data.windows)
     average = start.average()
+    # Before the training: it keeps the start's weights.
     log = _train(start, data, f"{title}, seed {settings.seed}")
     if average:
+        # After the training, so calibration and threshold are those of the averaged weights.
         facts["trained_share"] = _use_average(average, start, domains.target.train)
     start.pieces.window = max(_SHORTEST, int(np.quantile(data.windows.lengths, _SHARE)))
     card = (
@@ -207,6 +212,7 @@ def _train(start: Start, data: TrainingData, title: str) -> TrainLog:
     kept = dict[str, Any]()
 
     def keep(model: Any, *_: object) -> None:
+        # A copy on the CPU: the model goes on changing, and a GPU may have no room for two.
         kept.update({name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()})
 
     run = Run(model, data, objective, settings, make_process_group(settings))
@@ -216,6 +222,7 @@ def _train(start: Start, data: TrainingData, title: str) -> TrainLog:
     if log.steps < run.total:
         tell(f"{title}: ended after step {log.steps} of {run.total}, out of patience; step {log.best_step} is kept")
     if kept:
+        # Without selection on dev the last weights stay.
         model.load_state_dict(kept)
     model.eval()
     return log
@@ -241,6 +248,7 @@ def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
         return {}
     best = fit_threshold(head, head.labels, data.dev) if head.usual_threshold else None
     if best:
+        # Scores and temperature are those of the answers that a user will get.
         head = head.for_labels(head.labels, [best.probability] * len(head.labels))
     entities = predict_entities(head, data.dev)
     calibration = entities.calibration_json(data.source("dev"))

@@ -60,6 +60,7 @@ class Start:
         gentle = chosen.traits.trains_gently
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         if settings.min_steps < 0:
+            # The default depends on objective and encoder, which settings alone don't know.
             steps = _gentle_steps(backbone.config) if gentle else _USUAL_STEPS
             settings = replace(settings, min_steps=steps)
         domains = replace(domains, labels=_words_of_types(chosen, card, domains, settings))
@@ -67,6 +68,7 @@ class Start:
         if sentences and not data.has_entities:
             name = domains.target.folder
             raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
+        # Asked of the data, not of the domains: an objective may hold out others.
         if sentences and not data.held_out():
             domains.check_dev(settings)
         texts = data.concept_texts
@@ -74,15 +76,19 @@ class Start:
         model = objective.make_model(backbone)
         pieces = objective.subwords(model, backbone, settings)
         by_width = usual_rate(model.config, gentle=gentle)
+        # The user's rate, else the objective's, else one by the width.
         settings = replace(settings, learning_rate=settings.learning_rate or chosen.traits.usual_rate or by_width)
+        # A head whose weights are kept isn't new.
         new = settings.source_head == "new" or not has_tags(backbone.source)
         if new and not settings.new_layers_learning_rate:
             rate = objective.new_layers_rate(model, pieces, domains.target.train, settings)
             settings = replace(settings, new_layers_learning_rate=rate)
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
+        # Goes along, so that a later training can still join the highest frozen layer.
         facts |= {name: value for name, value in card.items() if name == "num_frozen_layers"}
         if card.get("threshold") is not None and takes_labels(settings):
-            facts["threshold"] = uncalibrate(card["threshold"], temperature_of(card))  # the new tagger has none yet
+            # The card's threshold holds for confidences at its temperature; the new tagger has none yet.
+            facts["threshold"] = uncalibrate(card["threshold"], temperature_of(card))
         facts |= {"joined_layer": joined} if (joined := _joined_layer(model)) else {}
         facts |= {"words_of_types": dict(texts)} if texts else {}
         return cls(model, objective, pieces, data, settings, facts)
@@ -98,6 +104,7 @@ class Start:
             return None
         if takes_labels(self.settings) or self.facts.get("shared_types") == list(self.source.types):
             return WeightAverage(self.model)
+        # `auto` means "if it makes sense".
         refuse(share != "auto", "trained_share", share, "1 or 'auto', since the start doesn't know all types")
         return None
 
@@ -169,6 +176,7 @@ def _words_of_types(
     """Return the words of types: the start's and the given labels; raise SettingsError if the head reads no labels."""
     labels = domains.labels
     if not HEADS.find(objective.head_name).labels_at_run_time:
+        # Fixed types are numbers to the head: it would read no label.
         why = f"objective = {settings.objective!r} has fixed types, and reads no labels"
         refuse(bool(labels), "labels", ", ".join(labels), f"left out: {why}")
         return {}
@@ -181,11 +189,13 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
     if not has_tags(start):
         return {}
     other = load_tagger_model(start)
+    # The rows have another width.
     if _joined_layer(model) != _joined_layer(other):
         why = f"setting source_head = 'shared': the head of {start} reads other layers (joined_layer); use 'new'"
         raise SettingsError(why, setting="source_head")
     tags = tags_of(model, start)
     others = tags_of(other, start)
+    # A merged tag has several rows, none of which is the tag alone; O may have several all the same.
     merged = {tag for tag in others if others.count(tag) > 1} - {OUTSIDE}
     if merged:
         tell(f"{start}: its merged types ({few(types_of(merged))}) start anew")
@@ -197,6 +207,7 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
 def has_tags(start: str) -> bool:
     """Return whether a folder is a tagger of fixed types, of nerbert or another one for token classification."""
     folder = ModelFolder.open(start)
+    # A card says what it is; models of others are known by their class.
     if folder.card["kind"] != "foreign":
         return bool(folder.card["kind"] == "tagger")
     return "ForTokenClassification" in str(folder.kind.encoder(folder.path).get("architectures"))

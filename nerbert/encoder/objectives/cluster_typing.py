@@ -102,10 +102,13 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         width, clusters = model.config.hidden_size, self._typing.num_clusters
         drawn = torch.randn((clusters, width), generator=torch.Generator().manual_seed(self._settings.seed))
         with torch.random.fork_rng(devices=[]), torch.no_grad():
+            # Drawn from the seed alone, so that the start is that of plain tagging whatever
+            # was drawn before.
             model.cluster_layer = torch.nn.Linear(width, clusters)
             model.cluster_layer.weight.copy_(drawn * float(getattr(model.config, "initializer_range", 0.02)))
             model.cluster_layer.bias.zero_()
         added = {"cluster_layer.weight", "cluster_layer.bias"}
+        # The layer serves this training only; a saved encoder has no use for it.
         model._keys_to_ignore_on_save = added | set(model._keys_to_ignore_on_save or ())
         return model
 
@@ -124,6 +127,7 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
             section.num_clusters,
             f"at most {len(terms)}, the number of entities in the training data",
         )
+        # Whitening and k-means are fitted on a sample; the others only join the nearest cluster.
         order = np.argsort(uniforms(settings.seed, f"sample of epoch {epoch}", terms), kind="stable")
         sample, others = (np.sort(part) for part in np.split(order, [section.sample]))
         clusters = np.full(len(terms), NO_CLUSTER, np.int32)
@@ -133,15 +137,18 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
             return mine if count == 1 else np.concatenate(processes.gather([mine]))
 
         for part in (sample, *np.split(others, range(section.sample, len(others), section.sample))):
+            # Each process computes its part of the vectors; the clusters of all are gathered.
             share = np.array_split(part, count)[processes.rank]
             mine = vectors_of(model, data, homes[share], terms[share], self._after, settings)
             if clustering is None:
+                # The sample comes first: clusters are fitted on it, by one process for all.
                 vectors = of_all(mine)
                 seed = int(uniform(settings.seed, f"clusters of epoch {epoch}", "") * (1 << 32))
                 fitted = Clustering.fit(vectors, section, seed) if processes.is_first else None
                 clustering = processes.gather([fitted])[0]
             clusters[part] = of_all(clustering.assign(mine))
         old = before["clusters"][terms] if before else np.full(len(terms), NO_CLUSTER)
+        # K-means numbers clusters anew each time; the layer over clusters has learnt the old numbers.
         clusters = match_clusters(clusters, old, section.num_clusters)
         column = np.full(len(data.windows.labels), NO_CLUSTER, np.int32)
         column[terms] = clusters
@@ -173,6 +180,7 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         """Return the batch with its entities; before the first epoch (in a dry run) all are in one cluster."""
         entities = EntityPieces.of(shared, batch.numbers.numpy(), self._after)
         if self._columns:
+            # Only words where an entity begins have a cluster; those of other windows keep −1.
             clusters = self._columns["clusters"][entities.terms]
             kept = np.flatnonzero(clusters >= 0)
             clusters, weights = clusters[kept], self._columns["weights"][clusters[kept]]
@@ -196,7 +204,8 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
 
     def loss(self, model: Any, batch: Any) -> dict[str, torch.Tensor]:
         """Return the weighted sums of the cross-entropies of words and (times γ) of entities, computed in fp32."""
-        seen = list[torch.Tensor]()  # the last states, before any other hook changes them
+        # The last states, before any other hook (that which keeps the chosen pieces) changes them.
+        seen = list[torch.Tensor]()
         read = model.base_model.register_forward_hook(lambda _, __, output: seen.append(output[0]), prepend=True)
         with read:
             tagging = super().loss(model, batch)["loss"]
@@ -228,7 +237,8 @@ class EntityPieces:
         columns = windows.positions[terms]
         rows = np.repeat(np.arange(len(numbers)), counts)
         same = rows[1:] == rows[:-1]
-        firsts = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]  # else it is another word's
+        # A word in the piece of the word before is no word of its own here.
+        firsts = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]
         labels = labels[firsts]
         columns = columns[firsts]
         rows = rows[firsts]
@@ -236,12 +246,17 @@ class EntityPieces:
 
         spans = decode_columns(labels, np.flatnonzero(np.diff(rows, prepend=-1)))
         spans = spans.where(spans.opened)
+        # An entity ends where the next word's first piece stands, so all pieces of its last
+        # word belong to it.
         begins, nexts = spans.starts, spans.ends
+        # A window that is followed by one of the same sentence may cut an entity at its end.
         following = np.minimum(numbers + 1, len(windows) - 1)
         goes_on = (following > numbers) & (windows.sentences[following] == windows.sentences[numbers])
         text_ends = np.where(goes_on, -1, windows.lengths_of(numbers) - after)  # -1: in another window
         inside = np.r_[rows, -1][nexts] == rows[begins]
         ends = np.where(inside, np.r_[columns, 0][nexts], text_ends[rows[begins]])
+        # Of an entity that goes on in the next window, only the pieces up to its last
+        # word's first are sure.
         cut = ends < 0
         ends[cut] = columns[nexts[cut] - 1] + 1
         return cls(terms[begins], rows[begins], columns[begins], ends)
@@ -280,6 +295,7 @@ def vectors_of(
     with torch.inference_mode(), autocast(device.type, settings.precision):
         for batch in batches_to_read(data.windows, np.unique(homes), settings, device.type, data.pad_id):
             entities = EntityPieces.of(data.windows, batch.numbers.numpy(), after)
+            # A window has other entities than the wanted ones, too.
             indices = np.minimum(np.searchsorted(terms, entities.terms), len(terms) - 1)
             kept = np.flatnonzero(terms[indices] == entities.terms)
             numbers, rows, columns = (torch.from_numpy(array) for array in entities.list_pieces(kept))
@@ -309,6 +325,7 @@ class Clustering:
         from threadpoolctl import threadpool_limits
 
         mean = vectors.mean(0, dtype=np.float64)
+        # In double precision piece by piece, so that memory stays bounded.
         chunks = (vectors[start : start + _CHUNK] - mean for start in range(0, len(vectors), _CHUNK))
         covariance = sum(chunk.T @ chunk for chunk in chunks) / max(1, len(vectors) - 1)
         if not np.isfinite(covariance).all():
@@ -316,12 +333,15 @@ class Clustering:
         values, directions = np.linalg.eigh(covariance)
         values = values[::-1][: settings.dimensions]
         directions = directions[:, ::-1][:, : settings.dimensions]
+        # Dividing by the deviation of a flat direction would blow up rounding errors.
         kept = values > _FLAT * values[0]
         scaled = directions[:, kept] / np.sqrt(values[kept]) if values[0] > _EQUAL else np.zeros((len(mean), 1))
         clustering = cls(mean.astype(np.float32), scaled.astype(np.float32), np.zeros(0))
         clusters = min(settings.num_clusters, len(vectors))
         kmeans = KMeans(clusters, n_init=1, max_iter=settings.iterations, random_state=seed)
-        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # the order of several threads' sums varies
+        # The order of several threads' sums varies, and with it the last bits. With fewer
+        # different vectors than clusters the library warns.
+        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):
             warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
             kmeans.fit(clustering.whiten(vectors))
         return replace(clustering, centres=kmeans.cluster_centers_)
@@ -330,11 +350,13 @@ class Clustering:
         """Return (count, components) points of length 1; the mean itself becomes 0."""
         points: Array = (vectors - self.mean) @ self.directions
         lengths = np.linalg.norm(points, axis=1, keepdims=True)
+        # The mean itself has length 0.
         points /= np.where(lengths > 0, lengths, 1)
         return points
 
     def assign(self, vectors: Array) -> Array:
         """Return (count,): the number of the nearest centre of each vector."""
+        # The nearest centre by the largest product less half the centre's square: no table of differences.
         return np.asarray((self.whiten(vectors) @ self.centres.T - (self.centres**2).sum(1) / 2).argmax(1), np.int32)
 
 
@@ -351,6 +373,7 @@ def weights_of(vectors: Array, clusters: Array, count: int) -> Array:
     """Return (count,): each cluster's weight, 1 ÷ its variance, of mean 1 over vectors; empty ones have the largest."""
     parts = (vectors[clusters == number] for number in range(count))
     variances = np.array([part.var(0, dtype=np.float64).mean() if len(part) else 0.0 for part in parts])
+    # A cluster of equal vectors would have an infinite weight.
     weights = 1 / np.maximum(variances, max(_EQUAL, _TIGHTEST * vectors.var(0, dtype=np.float64).mean()))
     return np.asarray(weights / weights[clusters].mean(), np.float32)
 

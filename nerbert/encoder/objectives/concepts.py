@@ -112,6 +112,7 @@ class Concepts(NamedTypes):
         self._types, self._finetunes = task.types, task.finetunes
         self._rows = list(table.rows)
         always = [table.number_of(self._texts[type_]) for type_ in task.types if task.finetunes]
+        # Few types of the data are all in each step, so that their absence is learnt, too.
         self._always = np.array(always if len(always) <= _ALWAYS else [], np.int64)
 
     @classmethod
@@ -119,6 +120,7 @@ class Concepts(NamedTypes):
         """Return the objective for the concepts of a task."""
         settings, backbone = task.settings, task.backbone
         section: Any = settings.of(cls.settings)
+        # A default can't be told from a setting, so only another value is refused.
         for name in _OF_FOLDER if task.finetunes else ():
             value = getattr(section, name)
             default = getattr(cls.settings(), name)
@@ -138,6 +140,7 @@ class Concepts(NamedTypes):
         """
         if self._finetunes:
             model = open_concepts(backbone.source, backbone.load_body())
+            # The two objectives train different layers; the missing ones would be random.
             if (model.boundaries is not None) != self.boundaries:
                 trained_with = "concepts" if self.boundaries else "names"
                 why = f"{backbone.source} was trained with {trained_with!r}; use that, or leave the setting out"
@@ -146,14 +149,17 @@ class Concepts(NamedTypes):
         text = backbone.load_body()
         names = text if self._section.shared else self._backbone.load_body()
         expected = min(self._table.count_expected(self._settings.batch_size), self._section.max_concepts)
-        with torch.random.fork_rng(devices=[]):  # for a projection's random weights
+        # A projection between two widths has random weights.
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._settings.seed)
             model = ConceptModel(
                 text,
                 names,
                 self._backbone.tokenizer,
                 temperature=self._section.temperature,
-                bias=-math.log(max(1.0, expected)),  # so that about one per word is expected
+                # So that about one concept a word is expected at first; most of a step's
+                # concepts are absent from a word.
+                bias=-math.log(max(1.0, expected)),
                 pooling=self._section.pooling,
                 boundaries=self.boundaries,
             )
@@ -167,6 +173,7 @@ class Concepts(NamedTypes):
         halves = [depth // 2 if layers < 0 else layers for depth in depths]
         freeze(model.text, halves[0])
         if model.names is not model.text:
+            # A shared encoder is frozen already.
             freeze(model.names, min(halves[1], depths[1]))
         return halves[0]
 
@@ -187,9 +194,11 @@ class Concepts(NamedTypes):
 
     def _concepts_of(self, rows: Sequence[Row], labels: Array, step: int) -> StepConcepts:
         """Return the concepts of rows, given the words' `labels`; of too many, a random sample of the step."""
+        # The types that are always there count first; the others share what is left of `max_concepts`.
         candidates = np.setdiff1d(self._table.candidates(rows), self._always)
         most = max(0, self._section.max_concepts - len(self._always))
         most = min(most, _BESIDE_DATA) if len(self._always) else most
+        # The same concepts in all processes and after a resume: coins are by step and concept.
         if left_out := max(0, len(candidates) - most):
             chances = uniforms(self._settings.seed, f"concepts of step {step}", candidates)
             candidates = candidates[np.argsort(chances, kind="stable")[:most]]
@@ -206,6 +215,7 @@ class Concepts(NamedTypes):
     def step_pass(self, model: ConceptModel, shared: StepConcepts) -> AbstractContextManager[None]:
         """Encode the step's names once; at the end, backpropagate through the concept encoder once."""
         if not shared.texts:
+            # A step whose words tell nothing has no names to encode.
             return nullcontext()
         shared.has, shared.known = shared.has.to(model.device), shared.known.to(model.device)
         setting = self._section.full_name("max_concepts")
@@ -213,6 +223,7 @@ class Concepts(NamedTypes):
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
         """Return the batch with its labels as indices of the rows of the step, `shared`."""
+        # `rows` are the step's labels, sorted, so that a label's place is its index.
         indices = torch.from_numpy(np.searchsorted(shared.rows, batch.labels.numpy()))
         return batch.extend(ConceptBatch, labels=indices, step=shared)
 
@@ -266,9 +277,11 @@ class NameVectors:
 def concept_loss(model: ConceptModel, vectors: torch.Tensor, step: StepConcepts, rows: torch.Tensor) -> torch.Tensor:
     """Return the sum of the known cross-entropies, in fp32; `rows` (vectors,) are indices of the step's rows."""
     if step.vectors is None:
+        # Zero, but connected to the model: a step without names must have a gradient.
         return vectors.float().sum() * 0
     rows = rows.to(vectors.device)
     logits = model.logits(vectors, step.vectors)
     has = step.has[rows].float()
     known = step.known[rows]
+    # Concepts of which nothing is known give no loss, whatever the model says.
     return (torch.nn.functional.binary_cross_entropy_with_logits(logits, has, reduction="none") * known).sum()

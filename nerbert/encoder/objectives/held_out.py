@@ -96,12 +96,15 @@ def asked_texts(
         for number, example in enumerate(examples)
     }
     prompts = maker.prompts(windows, "dev")
+    # A link of unknown type would hide entities without counting (see the module), unless
+    # there is nothing else.
     without_root = [number for number, concept in enumerate(table.concepts) if concept.name != ROOT]
     typed = np.array(without_root or range(len(table.concepts)), np.int64)
     asked = {
         number: _without_overlaps(window, prompts[number][np.isin(prompts[number], typed)])
         for number, window in windows.items()
     }
+    # F1 on types that are all present can't punish a model that finds them everywhere.
     if all(set(asked[number].tolist()) <= window.concepts for number, window in windows.items()) and is_first_process():
         tell(
             "no type is known to be absent from any validation text, so the model doesn't learn what is absent, "
@@ -127,6 +130,7 @@ def _without_overlaps(window: WindowLabels, types: Array) -> Array:
         spans.setdefault(index, []).append(slice(start, end))
     for index, number in enumerate(types.tolist()):
         covered = spans.get(index, ())
+        # A text is asked for persons or for politicians, not for both, as a user would.
         if not any(taken[span].any() for span in covered):
             kept.append(number)
             for span in covered:
@@ -148,6 +152,7 @@ class HeldOutScore:
         head = self.head(model)
         asked = [text for text in self.texts if text.labels]
         count = self.processes.count
+        # Joined in this order again, so that any number of processes gives the same score.
         shares = [asked[first::count] for first in range(count)]
         of_all = self.processes.gather([_find_entities(head, shares[self.processes.rank])])
         entities = Entities.join(of_all, list(map(len, shares)))
@@ -157,12 +162,14 @@ class HeldOutScore:
         figures = {"f1": f1, "f1_at_half": at_half, "threshold": threshold}
         predicted = Predicted.judge(above(entities, threshold), gold, head.decoding)
         calibration = predicted.calibration_json({"name": "held-out texts"})
+        # The card's threshold holds for calibrated confidences.
         threshold = calibrate_threshold(threshold, calibration["temperature"])
         return CheckpointScore(f1, True, figures, {"threshold": threshold, "calibration": calibration})
 
 
 def _find_entities(head: Head, texts: Sequence[AskedText]) -> Entities:
     """Return the entities that a head finds at the lowest threshold, except where the labels are unknown."""
+    # At the lowest threshold once; higher ones are computed from these answers.
     groups = [(head.for_labels(text.labels, [TRIED[0]] * len(text.labels)), [text.example]) for text in texts]
     kept = [_drop_unknown(entities, text) for entities, text in zip(head.predict_each(groups), texts, strict=True)]
     return Entities.join(kept, [1] * len(kept)) if kept else Entities.of([])
@@ -171,5 +178,6 @@ def _find_entities(head: Head, texts: Sequence[AskedText]) -> Entities:
 def _drop_unknown(entities: Entities, text: AskedText) -> Entities:
     columns = {label.name: column for column, label in enumerate(text.labels)}
     spans = zip(entities.starts.tolist(), entities.ends.tolist(), entities.types, strict=True)
+    # What nobody looked for is neither right nor wrong.
     kept = [bool(text.known[start:end, columns[type_]].all()) for start, end, type_ in spans]
     return entities.where(np.array(kept, bool))

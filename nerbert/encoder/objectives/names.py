@@ -50,8 +50,11 @@ class BoundaryLabels(SpanLabels):
 
     def of(self, example: Example) -> list[Label]:
         """Return the three numbers of each word; raise InputError for an entity that cuts a word."""
+        # A word outside entities is O if types were annotated, unmarked in a text of links,
+        # and unknown if nobody looked for anything.
         outside = IGNORED if example.asked == () else _UNMARKED if example.partial else _OUTSIDE
         labels = zip(super().of(example), boundary_tags(example), strict=True)
+        # The tag of a word outside entities is 0.
         return [(*label, tag or outside) for label, tag in labels]  # type: ignore[misc]
 
 
@@ -61,6 +64,7 @@ def boundary_tags(example: Example) -> list[int]:
     end = 0
     for first, last, _ in sorted(word_spans(example), key=lambda span: (span[0], -span[1])):
         if first >= end:
+            # Of nested entities the outermost has the tags: words have one tag each.
             tags[first:last] = [_BEGIN] + [_INSIDE] * (last - first - 1)
             end = last
     return tags
@@ -105,6 +109,7 @@ class Names(Concepts):
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> NamesBatch:
         """Return the batch with its spans."""
         numbers = batch.numbers.tolist()
+        # Spans count words from their window's begin; here words of all windows are in a row.
         counts = np.bincount(batch.rows.numpy(), minlength=len(batch.numbers))
         firsts = np.cumsum(counts) - counts
         spans, words, outside = zip(*(shared.targets[number] for number in numbers), strict=True)
@@ -140,8 +145,10 @@ class Names(Concepts):
         section = self._section
         tags = model.boundaries(words).float()
         targets = batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
+        # Unmarked words are O with a small weight: many are names without a link.
         losses = torch.nn.functional.cross_entropy(tags, targets, ignore_index=IGNORED, reduction="none")
         boundaries = (losses * self._weights(batch.labels)).sum()
+        # The model's own spans, too: wrong ones must match no name.
         spans = np.concatenate([batch.gold, _find_spans(tags.detach().argmax(1).cpu().numpy(), batch)])
         types = concept_loss(model, mean_states(words, spans), batch.step, torch.from_numpy(spans[:, 2]))
         of_words = concept_loss(model, words, batch.step, torch.from_numpy(batch.words))
@@ -171,6 +178,7 @@ def _targets_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Arra
         asked = window.rows[window.indices[start]][1]
         gold.append((start, end, rows.setdefault((tuple(sorted(numbers)), asked), len(rows))))
     words = [rows.setdefault(row, len(rows)) for row in window.rows]
+    # A predicted span may lie only on words outside entities of which something is known.
     outside = [_NOWHERE if row[0] or row[1] == () else rows[row] for row in window.rows]
     of_words = np.array([words, outside], np.int64)[:, window.indices]
     return np.array(gold, np.int64).reshape(-1, 3), of_words[0], of_words[1]
@@ -178,6 +186,7 @@ def _targets_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Arra
 
 def spans_of(tags: Array, batch: NamesBatch) -> tuple[Array, Array]:
     """Return (spans,) twice: the first words of the spans of BIO tags, and the words after their last ones."""
+    # Windows are in a row: the word before a window's first one is another window's.
     previous = np.where(batch.starts, _OUTSIDE, np.roll(tags, 1))
     begins = (tags == _BEGIN) | ((tags == _INSIDE) & (previous == _OUTSIDE))
     starts = np.flatnonzero(begins)

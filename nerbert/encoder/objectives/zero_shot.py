@@ -155,6 +155,7 @@ class ZeroShot(NamedTypes):
         loaded = start_model(backbone, settings, finetunes=self._finetunes)
         self._model = model = GlinerTrainee(loaded)
         self._pieces = PromptedPieces(loaded.pieces, model.config, settings.max_length, recut=not self._finetunes)
+        # Checked before any step: a type that doesn't fit would fail in the first prompt that has it.
         self._sizes = sizes_of(self._table, loaded, self._pieces.room_for_labels)
         self._maker = self._make_prompts(None if self._finetunes else self._section.negative_ratio)
         return model
@@ -180,12 +181,14 @@ class ZeroShot(NamedTypes):
     def labels(self) -> SpanLabels:
         """Return the words' labels: rows of the table, and starts and ends of entities."""
         width = self._model.gliner.config.max_width
+        # Of single words any entity can be joined, so none is too long.
         return SpanLabels(self._table, self._texts, width if width > 1 else 0)
 
     def facts(self, windows: Windows) -> dict[str, Any]:
         """Return facts for `nerbert tag`, and the number of entities that are too long to find; print it."""
         config = self._model.gliner.config
         if not config.two_encoders:
+            # Labels with an encoder of their own have no prompt.
             self._model.expect_prompts(self._section.max_types, self._prompt_length(windows))
         entities, lost = count_lost(np.asarray(windows.labels))
         if lost and is_first_process():
@@ -233,6 +236,7 @@ class ZeroShot(NamedTypes):
     def step_pass(self, model: GlinerTrainee, shared: StepPrompts) -> AbstractContextManager[None]:
         """Encode the step's names once, if they have their own encoder; at the end, backpropagate through it once."""
         if model.gliner.labels_body is None or not len(shared.used):
+            # Labels in prompts are encoded with the text.
             return nullcontext()
         texts = [shared.texts[number] for number in shared.used.tolist()]
         groups = [texts[start : start + _NAMES] for start in range(0, len(texts), _NAMES)]
@@ -266,6 +270,7 @@ class ZeroShot(NamedTypes):
         max_width = self._model.gliner.config.max_width
         arrays = window.span_targets(self._table, asked, max_width, self._section.weights)
         targets, weights = (torch.from_numpy(array).to(scores.device) for array in arrays)
+        # −inf beyond a text's end times a weight of 0 would be NaN.
         scores = scores.masked_fill(weights == 0, 0.0)
         return torch.nn.functional.binary_cross_entropy_with_logits(scores, targets, weights, reduction="sum")
 
@@ -273,6 +278,7 @@ class ZeroShot(NamedTypes):
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return a scorer: F1 on held-out texts, for their own types and others; raise InputError without entities."""
+        # Fine-tuning keeps the words of the data, which are those that its entities are scored by.
         examples = examples if self._finetunes else list(map(with_gliner_words, examples))
         texts = asked_texts(examples, self.labels, self._table, self._make_prompts(None))
         return HeldOutScore(partial(self.open_head, pieces=pieces, settings=self._settings), texts, processes)
@@ -280,6 +286,7 @@ class ZeroShot(NamedTypes):
     def open_head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
         """Return the model ready to tag, without labels."""
         scorer = TorchGliner(model.loaded, settings.precision, trains=True)
+        # On a CPU small batches are fastest.
         tokens = MAX_TOKENS if model.device.type == "cpu" else most_tokens(settings)
         return GlinerHead(
             scorer, model.loaded.model.config, model.loaded.pieces, normalises=True, quiet=True, max_tokens=tokens
@@ -291,6 +298,7 @@ def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor
     step = batch.step
     if model.gliner.labels_body is None:
         return model.scores(batch, None)
+    # No type at all in this step.
     vectors = step.vectors if step.vectors is not None else torch.zeros(0, model.gliner.config.hidden_size)
     indices = (torch.from_numpy(np.searchsorted(step.used, types)) for types in batch.asked)
     return model.scores(batch, [vectors.to(model.device)[rows] for rows in indices])
@@ -301,6 +309,7 @@ def start_model(backbone: Backbone, settings: TrainSettings, *, finetunes: bool)
     source = backbone.source
     section = settings.of(ZeroShotSettings)
     if backbone.objective == "zero_shot":
+        # A GLiNER folder goes on as it is; its layers were loaded without gradients.
         loaded = load_gliner(Path(source))
         check_trainable(loaded.model.config, source)
         _check_architecture(loaded, section, source)
@@ -328,6 +337,7 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
     texts = [table.texts_of(number) for number in range(len(table.concepts))]
     flat = [text for names in texts for text in names]
     if loaded.labels_pieces is not None:
+        # Labels of their own encoder take no room before a text; each must only fit alone.
         loaded.labels_pieces.alone(flat)
         return np.zeros(len(texts), np.int64)
     starts = np.cumsum([0, *map(len, texts[:-1])])
