@@ -136,7 +136,6 @@ class ConceptTable:
 
     def _forget(self) -> None:
         """Forget what was computed of the table, which has changed."""
-        # `cached_property` keeps its value among the attributes.
         for name in ("_relations", "_index"):
             vars(self).pop(name, None)
 
@@ -151,7 +150,6 @@ class ConceptTable:
     def close(self) -> None:
         """Make the present concepts those of the first source: texts of others don't have them annotated."""
         self.sources, rows = [frozenset(range(len(self.concepts)))], list(self.rows)
-        # Row 0 stays that of a word without a concept, whatever the sources.
         self.rows = {rows[0]: 0}
         self._forget()
         self.add_rows((concepts, all_of(0) if asked is None else asked) for concepts, asked in rows)
@@ -232,7 +230,6 @@ class ConceptTable:
         asked_of: dict[Asked, Array] = {}
         for row, (numbers, asked) in enumerate(rows):
             if asked is not None:
-                # Many rows were asked for the same; what that means for these concepts is computed once.
                 if asked not in asked_of:
                     source = _source_of(asked)
                     asked_of[asked] = (
@@ -324,7 +321,6 @@ class ConceptTable:
         A description is read in half of the steps. Without a `step`, as in scoring, it is the concepts' `text`.
         """
         concepts = np.array([*numbers], np.int64)
-        # Scoring reads the names that a user would give.
         if not self.reworded or step is None:
             return [self.concepts[number].text for number in concepts.tolist()]
         words, descriptions = (

@@ -69,10 +69,8 @@ class CorpusLabels:
     def category(self, path: Sequence[str], category: str) -> str:
         """Return the category of a mention with a class path, `category` in the corpus's set."""
         if self.other is None:
-            # The corpus was written with its own set's categories.
             return category
         label = self.other.label(path)
-        # A label with too few mentions was left out.
         return label if label in self.categories else ENTITY
 
     def relabel(self, sentence: Sentence) -> Sentence:
@@ -132,7 +130,6 @@ class LabelledCorpus:
         """Return the validation sentences, labelled by gazetteers if any; raise InputError if all are too long."""
         labels = self.labels
         examples = map(sentence_example, held_out(self.manifest, self.labels, self.settings))
-        # With gazetteers long sentences are left out, as in training.
         if not (lists := labels.gazetteers):
             return [labels.of_source(example, self.source) for example in examples]
         kept = [example for example in examples if len(example.words) <= (lists.max_words or math.inf)]
@@ -174,7 +171,6 @@ def read_label_set(
             )
         labels = CorpusLabels({"name": corpus_set["name"], "sha256": corpus_set["sha256"]}, categories)
     typed = {pair: count for pair, count in mentions.items() if pair[0]}
-    # Links without a class path never had a type to lose.
     without_label = sum(count for pair, count in typed.items() if labels.category(*pair) == ENTITY)
     labels = replace(labels, facts=labels.facts | {"typed_mentions": sum(typed.values()), "made_entity": without_label})
     return _with_concepts(manifest, labels, mentions, descriptions=descriptions) if named else labels
@@ -302,5 +298,4 @@ def _take_lowest(rows: pa.Table, settings: PretrainSettings) -> pa.Table:
     # A sentence's coin depends on its own id, so other shards don't change the draw.
     numbers = [uniform(settings.seed, "validation part", identity) for identity in rows["id"].to_pylist()]
     order = np.argsort(np.array(numbers), kind="stable")[: settings.max_eval_samples or None]
-    # In the order of the draw: a smaller part is the begin of a larger one.
     return rows.combine_chunks().take(pa.array(order))

@@ -77,7 +77,6 @@ class PretrainData:
     @property
     def manifests(self) -> list[Mapping[str, Any]]:
         """Return the manifests of the corpora; without one, what stands for it."""
-        # Without a corpus cards still need a word splitter.
         return [corpus.manifest for corpus in self.corpora] or [_NO_CORPUS]
 
     @property
@@ -186,7 +185,6 @@ class PretrainSources:
         both = bool(self.settings.of(GazetteersSettings).files and self.settings.label_set)
         refuse(both, "label_set", self.settings.label_set, "empty with gazetteers, whose types are the categories")
         _ = self.settings.corpus_folder
-        # Asked for its errors: no corpus, or several.
         return PretrainData(self.settings, (LabelledCorpus(self.settings),), self.executor)
 
     def open_unlabelled(self, texts: Sequence[Path] = ()) -> PretrainData:
@@ -209,9 +207,7 @@ class PretrainSources:
         settings = self.settings
         files = bool(self.settings.of(OpenTypesSettings).files)
         if not settings.corpus and not files:
-            # Raises the error for a missing corpus.
             _ = settings.corpus_folder
-        # A single source needs no number: its texts tell about all concepts.
         several = len(settings.corpus) + files > 1
         corpora = tuple(
             LabelledCorpus(replace(settings, corpus=(path,), shares=()), index if several else None, True, descriptions)

@@ -64,7 +64,6 @@ class PromptedPieces(SubwordTokenizer):
 
     def key(self) -> dict[str, Any]:
         """Return all that decides how texts are cut."""
-        # The tokenizers inside aren't JSON; what of them decides a cut has a key of its own.
         values = {name: value for name, value in super().key().items() if name not in ("_prompts", "_around")}
         return values | {"prompted": self._prompts.key()}
 
@@ -96,7 +95,6 @@ def with_prompts(batch: Batch, prompts: Sequence[LabelPrompt], pieces: PromptTok
         ids,
         mask,
         batch.rows,
-        # Each row's words move by the length of its own prompt.
         batch.columns + shifts[batch.rows],
         batch.labels,
         batch.numbers,
@@ -145,7 +143,6 @@ class GlinerTrainee(OverEncoder):
         states = model.body(input_ids=batch.ids, attention_mask=batch.mask)[0]
         words = model.project(states[batch.rows, batch.columns])
         if vectors is None:
-            # Labels without an encoder of their own are read off their places in the prompt.
             vectors = [model.project(states[row, list(places)]) for row, places in enumerate(batch.places)]
         yield from model.scores_of_texts(words, batch.counts.cpu(), list(map(model.prepare_labels, vectors)))
 

@@ -100,7 +100,6 @@ class OpenTypes:
     @property
     def digests(self) -> list[str]:
         """Return the digests of all files, in order; those held out come after an empty one."""
-        # The empty digest keeps apart which files are trained on and which are held out.
         dev = ["", *(file["sha256"] for file in self.dev_files)] if self.dev_files else []
         return [*(file["sha256"] for file in self.files), *dev]
 
@@ -193,7 +192,6 @@ class OpenTexts:
                 concepts = (self._concept(entity.type, entity.description) for entity in text.entities)
                 by_text = {concept.text: concept for concept in concepts}
                 for span in example.spans:
-                    # Held-out texts have concepts, since they are asked for them, but no counts.
                     table.add(by_text[span.type], int(trained))
                 # An entity without a whole word can't be found.
                 dropped[Reason.NOT_IN_TEXT] += len(text.entities) - len(example.spans)
@@ -264,7 +262,6 @@ class OpenTexts:
         if not self.settings.sample:
             return None
         texts = enumerate(text.text if trained else None for text, trained in self._all_texts())
-        # The lowest coins: a larger sample contains a smaller one.
         coins = ((uniform(self.seed, "open types sample", text), number) for number, text in texts if text is not None)
         return frozenset(number for _, number in nsmallest(self.settings.sample, coins))
 
@@ -275,7 +272,6 @@ class OpenTexts:
             yield from ((text, not is_held_out(text.text)) for text in self._texts(files, dropped))
             return
         held_out = set[str]()
-        # Held-out files come first, so that equal texts of the others can be left out.
         for text in self._texts(dev, dropped):
             held_out.add(text.text)
             yield text, False
@@ -284,7 +280,6 @@ class OpenTexts:
     def _texts(self, paths: Iterable[Path], dropped: Counter[Reason] | None) -> Iterator[OpenText]:
         """Yield the texts of some files, with the types that count as asked for."""
         for text in chain.from_iterable(read_open_types(path, dropped) for path in paths):
-            # None: every type of the table counts as asked for.
             yield text if self.settings.asked == "file" else replace(text, asked=None)
 
     def _example(self, text: OpenText) -> OpenExample:
@@ -317,7 +312,6 @@ def _keep_types(text: OpenText, kept: frozenset[str], dropped: Counter[Reason]) 
     """Return a text with some types, which alone count as asked for."""
     entities = tuple(entity for entity in text.entities if fold_type(entity.type) in kept)
     dropped[Reason.RARE_CATEGORY] += len(text.entities) - len(entities)
-    # None (all) and () (nothing) stay as they are.
     asked = text.asked and tuple(type_ for type_ in text.asked if fold_type(type_) in kept)
     return replace(text, entities=entities, asked=asked)
 

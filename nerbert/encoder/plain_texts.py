@@ -57,7 +57,6 @@ class PlainTexts:
         digests = []
         for path in self.paths:
             if is_corpus(path):
-                # Of a corpus the pages are read, not the typed sentences.
                 digests.append([path.name, *map(sha256_once, [path / "manifest.json", *shard_paths(path / "pages")])])
             digests += [[str(file.name), sha256_of(Path(file.place))] for file in _find_files(path)]
         return digests
@@ -129,7 +128,6 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
     def number_windows(bar: Progress) -> Iterator[Windows]:
         count = 0
         for chunk, windows in cut(texts.blocks(pieces), pieces):
-            # Each part counts its texts from 0.
             yield replace(windows, sentences=windows.sentences + count)
             count += len(chunk)
             bar.advance(len(chunk))
@@ -162,7 +160,6 @@ def _documents(file: InputFile) -> Iterator[Lines]:
         # In other formats a text ends where its group does; texts without a group are
         # documents of their own.
         ends = not row_lines if file.kind == TEXT else not (row.group and row.group == group)
-        # Two empty lines in a row end one document.
         if ends and lines:
             yield lines
             lines = []

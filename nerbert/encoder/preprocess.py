@@ -63,7 +63,6 @@ def cut_shard(
     path: Path, pieces: SubwordTokenizer, word_labels: WordLabels, labels: CorpusLabels, source: int | None = None
 ) -> list[ShardWindows]:
     """Cut one shard into windows, as one of several sources if it has a number; raise InputError for a bad value."""
-    # Many mentions share a class path.
     category = lru_cache(1 << 16)(labels.category)
     parts = []
     for batch in sentence_batches(path, _COLUMNS):
@@ -72,7 +71,6 @@ def cut_shard(
             # A negative number would fail later, where neither file nor remedy is known.
             if len(rows) and (least := rows["copies"].to_numpy().min()) < 0:
                 raise InputError(f"copies = {least}: must be at least 0; build the corpus again")
-            # Filtered before Python objects are made of the rows.
             if (lists := labels.gazetteers) and lists.max_words:
                 rows = rows.filter(pc.less_equal(pc.list_value_length(rows["words"]), lists.max_words))
             examples = list(_examples(rows, lambda path, name: category(tuple(path), name)))
@@ -155,8 +153,6 @@ def open_training_data(
         origin["open_types"] = [VERSION, open_texts.splitter, *options, *open_texts.content.digests]
     make = partial(_make, corpora=corpora, pieces=pieces, labels=labels, executor=executor, open_texts=open_texts)
     windows, copies, counts = load_cached(settings.cache, "pieces", origin, make, _read)
-    # A window comes as often as its sentence has copies; those without copies lie in the
-    # cache all the same.
     numbers = np.repeat(np.arange(len(windows)), copies[windows.sentences])
     if not len(numbers):
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
@@ -168,7 +164,6 @@ def open_training_data(
         )
     if not settings.shares:
         return TrainingData(windows, lambda _: numbers, pieces.pad_id)
-    # Sentences of one source follow each other, so its windows do.
     ends = np.searchsorted(numbers, np.searchsorted(windows.sentences, np.cumsum(counts)))
     sources = [*(str(corpus.folder) for corpus in corpora), *(["open_types.files"] if open_texts else [])]
     parts = dict(zip(sources, np.split(numbers, ends[:-1]), strict=True))
@@ -185,7 +180,6 @@ def _make(
     open_texts: OpenTexts | None,
 ) -> None:
     rows = sum(count for corpus in corpora for count in corpus.manifest["shards"].values())
-    # Starting processes takes longer than cutting a small corpus in one.
     opened = given_or_local(executor, 1 if rows < _FEW else cores())
     counts = [0] * (len(corpora) + bool(open_texts))
     too_long = 0
@@ -206,7 +200,6 @@ def _make(
         nonlocal too_long
         with (folder / _COPIES).open("wb") as file:
             for part in parts(cutting):
-                # Parts come in order, so sentences are numbered through all sources.
                 yield replace(part.windows, sentences=part.windows.sentences + sum(counts))
                 file.write(np.ascontiguousarray(part.copies, np.int32).data)
                 counts[part.source] += len(part.copies)

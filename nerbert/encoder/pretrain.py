@@ -149,7 +149,6 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
 def _tell_unreadable(names: Sequence[str], tokenizer: Any, settings: PretrainSettings) -> None:
     """Print how many names of types the encoder that reads them can't tell apart, if any."""
     models = (getattr(section, name) for section in settings.sections for name in section.models)
-    # Names may be read by an encoder of their own.
     if model := next(filter(None, models), ""):
         tokenizer = Backbone.of(model, settings.seed).tokenizer or tokenizer
     # a name is unreadable if all of its subwords are unknown; a mark of a word's beginning doesn't count
@@ -206,7 +205,6 @@ def compared_settings(settings: PretrainSettings) -> dict[str, Any]:
     declared = OBJECTIVES.find(settings.objective).settings
     values = plain_settings(settings, declared)
     for section in (settings.of(declared), *settings.sections):
-        # Paths may change; contents are compared in their place.
         for name in (*section.reads, *section.models):
             values[section.section].pop(name, None)
     return {name: value for name, value in values.items() if name not in FREE}
@@ -263,7 +261,6 @@ def pretrain(
         with progress("pre-training", run.total) if first else nullcontext(Progress()) as run.bar:
             log = train(run)
         if first:
-            # The best step's files, not the last model in memory.
             kept = run_folder / f"best-{log.best_step}"
             for path in _files_in(kept):
                 (there := folder / path.relative_to(kept)).parent.mkdir(parents=True, exist_ok=True)
@@ -387,7 +384,6 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     # The step that needs the most memory, twice: the second time the optimiser's state is there as well.
     longest = max(steps, key=lambda step: int(windows.lengths_of(step).max()))
     take(longest, longest)
-    # Spread over the epoch: steps differ in length.
     timed = [steps[index * len(steps) // _TIMED] for index in range(_TIMED)]
     training = _seconds(device, lambda: take(*timed))
     model.eval()

@@ -40,7 +40,6 @@ class PretrainStage:
     @property
     def done(self) -> bool:
         """Whether its encoder is there; raise StaleOutput for one that was made from something else."""
-        # The file is written with the encoder, so a folder without it isn't done.
         if not (self.folder / _FILE).is_file():
             return False
         other = difference(read_json(self.folder / _FILE, dict), self.made_from)
@@ -69,7 +68,6 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
     stages = list[PretrainStage]()
     read = set[str]()
     for name, table in zip(names, tables, strict=True):
-        # A stage starts from the encoder of the one before.
         before = {"backbone": str(stages[-1].folder)} if stages else {}
         if stages:
             # A backbone given for all stages is that of the first: later ones would throw
@@ -82,18 +80,15 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
             # then what was given on the command line for all and for this stage.
             values = reduce(merge_values, layers, common)
             setting = {"objective": values.get("objective", PretrainSettings().objective)}
-            # The objective comes first: it decides which sections the stage reads.
             objective = OBJECTIVES.find(make_settings(PretrainSettings, setting).objective)
             sections = {objective.settings.section, *objective.traits.sources} - {""}
             _check_names(names, sections)
             mine = {*sections, *table, *(key.partition(".")[0] for key in of_stage)}
-            # A section for all stages is left out where the objective doesn't read it.
             values = {key: value for key, value in values.items() if key in mine or not isinstance(value, Mapping)}
             settings = make_settings(PretrainSettings, values)
             # Opened for its errors: a setting that stage 3 can't use is told before stage 1
             # trains for days.
             OBJECTIVES.find(settings.objective).data(PretrainSources(settings))
-            # A stage with a backbone of its own doesn't depend on the one before.
             made_from = _made_from(settings, stages[-1] if settings.backbone == before.get("backbone") else None)
         stages.append(PretrainStage(name, settings, output / name, made_from))
         read |= sections

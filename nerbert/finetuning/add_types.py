@@ -115,7 +115,6 @@ def prepare(
         pieces = options.pieces(tagger, model.config)
         scorer = TorchScorer(model, settings.precision)
         teacher = LinearHead.of(scorer, pieces, tags_of(model, tagger))
-    # Types of both are annotated in the new sentences, where the annotation counts and not the tagger.
     kept = set(types) - set(both)
     train, count = _with_answers(teacher, data.train, kept)
     dev, _ = _with_answers(teacher, data.dev, kept)
@@ -197,8 +196,6 @@ def _old_sentences(data: AnyData, types: Sequence[str], new: DataSet) -> list[Ex
     old = read_data(data, reading=new.reading)
     others = set(types_of_examples(old.train)) - set(types)
     if others:
-        # Old sentences are to have the tagger's types alone; another one would be
-        # unlabelled everywhere else.
         raise InputError(
             f"{old.folder}: has types that the tagger lacks ({few(sorted(others))}); leave them out, or "
             "add them as new ones"

@@ -78,5 +78,4 @@ def _learnt_share(average: WeightAverage, f1: Callable[[], float]) -> float:
         middle = (low + high) / 2
         average.use(middle)
         low, high = (low, middle) if f1() >= enough else (middle, high)
-    # The smallest share that was seen to be enough.
     return high

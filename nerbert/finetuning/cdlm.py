@@ -130,7 +130,6 @@ class JointData(TrainingData):
                 begun = epoch
                 orders = self._orders(epoch)
             at = number % count
-            # Each step has the same part of each set, so all end together with the epoch.
             shares = (numbers[at * len(numbers) // count : (at + 1) * len(numbers) // count] for numbers in orders)
             yield epoch, np.concatenate([step, *shares])
 
@@ -264,13 +263,11 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         names = self._vocabulary.convert_ids_to_tokens(list(range(words)))
         vectors: Array | None = None
         if self._vectors:
-            # A word that the file has in lower case only begins with that vector.
             unknown = np.full_like(next(iter(self._vectors.values())), np.nan)
             vectors = np.stack([self._vectors.get(name, self._vectors.get(name.lower(), unknown)) for name in names])
         elif cdlm.words == "encoder":
             table = backbone.load_body().get_input_embeddings().weight.detach().numpy()
             vectors = subword_means(backbone.tokenizer, table, names)
-        # Without the target's tags both domains share the source's.
         separate = cdlm.joined and cdlm.mode != "unsupervised"
         shape = CdlmShape(
             words=words,

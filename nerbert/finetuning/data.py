@@ -115,7 +115,6 @@ class FinetuneData:
         total = len(annotated) + count
         steps = settings.max_steps or max(settings.min_steps, settings.epochs * total / settings.batch_size)
         epochs = math.ceil(steps * settings.batch_size / total) + 1
-        # Texts for all epochs are drawn at once, by coins, so that each epoch has others.
         texts = nsmallest(
             count * epochs, self.replay.examples(), key=lambda example: uniform(settings.seed, "replay", example.text)
         )
@@ -133,7 +132,6 @@ class FinetuneData:
 
 def _numbers(annotated: int, count: int, replayed: int, epoch: int) -> Array:
     """Return the numbers of an epoch's windows: all of the data's, and the next replayed ones."""
-    # From the beginning again, if there are too few for all epochs.
     next_ones = (epoch * count + np.arange(count)) % max(1, replayed)
     return np.concatenate([np.arange(annotated), annotated + next_ones])
 
@@ -168,7 +166,6 @@ def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str,
         tell(f"types {few(alike)} mean the same in words, so each is read as it is written; --labels says it better")
     by_text: dict[str, str] = {}
     for type_, text in words.items():
-        # One text can't have two answers.
         if (other := by_text.setdefault(text, type_)) != type_:
             raise InputError(
                 f"types {other!r:.80} and {type_!r:.80} are both read as {text!r:.80}; rename one, or "

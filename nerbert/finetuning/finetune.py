@@ -139,7 +139,6 @@ def finetune_domains(encoder: str, domains: Domains[DataSet], settings: Finetune
     """Fine-tune an encoder on sentences in memory, first on the source domain if there is one; return the tagger."""
     # Objectives that join both domains read the source themselves.
     first = None if find_objective(objective_for(encoder, settings).objective).traits.joins_source else domains.source
-    # The tagger of the source is a folder like any start, so the target's training needs no second way.
     with TemporaryDirectory(prefix="nerbert-") as scratch:
         if first:
             domains.check_dev(settings)
@@ -161,10 +160,8 @@ def train_tagger(
     data = start.source.windows(start.pieces, objective.labels)
     facts = objective.facts(data.windows)
     average = start.average()
-    # Before the training: it keeps the start's weights.
     log = _train(start, data, f"{title}, seed {settings.seed}")
     if average:
-        # After the training, so calibration and threshold are those of the averaged weights.
         facts["trained_share"] = _use_average(average, start, domains.target.train)
     start.pieces.window = max(_SHORTEST, int(np.quantile(data.windows.lengths, _SHARE)))
     card = (
@@ -222,7 +219,6 @@ def _train(start: Start, data: TrainingData, title: str) -> TrainLog:
     if log.steps < run.total:
         tell(f"{title}: ended after step {log.steps} of {run.total}, out of patience; step {log.best_step} is kept")
     if kept:
-        # Without selection on dev the last weights stay.
         model.load_state_dict(kept)
     model.eval()
     return log

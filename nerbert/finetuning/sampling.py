@@ -89,7 +89,6 @@ def parse_size(value: str | int) -> Size:
     number = Decimal(parts[unit])
     ways = int(parts.get("ways", 0))
     queries = int(parts["queries"]) if "queries" in parts else usual_queries(ways, int(number)) if ways else 0
-    # 0 sentences is zero-shot; other units have no use for 0.
     if unit is SizeUnit.SENTENCES and not number:
         return Size(SizeUnit.ZERO)
     if not number or (unit is SizeUnit.EPISODE and not (ways and queries)):
@@ -172,7 +171,6 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
     # The rarest type first: its sentences often bring the frequent types along.
     queues: dict[str, list[int]] = {type_: [] for type_ in sorted(there, key=lambda type_: (there[type_], type_))}
     order = _order(_identities(examples), range(len(examples)), draw, "subset: entities of each type")
-    # `pop` takes from the end, so the order is reversed here.
     for index in reversed(order):
         for type_ in {span.type for span in examples[index].spans}:
             queues[type_].append(index)
@@ -181,7 +179,6 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
     # One more of each type a round, instead of k of one type after the other: types stay even.
     for goal in range(1, min(k, max(there.values())) + 1):
         for type_, queue in queues.items():
-            # A type with fewer than k entities gives all that there are.
             while reached[type_] < min(goal, there[type_]):
                 if (index := queue.pop()) not in taken:
                     taken.add(index)
@@ -276,7 +273,6 @@ def _check_draw(draw: int) -> None:
 def _identities(examples: Iterable[Example]) -> list[str]:
     """Return each sentence's identity: its text, and the number of equal ones before it."""
     numbers = defaultdict[str, Iterator[int]](itertools.count)
-    # Equal sentences have different coins, and a sentence's place in the file changes none.
     return [f"{example.text}\0{next(numbers[example.text])}" for example in examples]
 
 

@@ -60,7 +60,6 @@ class Start:
         gentle = chosen.traits.trains_gently
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         if settings.min_steps < 0:
-            # The default depends on objective and encoder, which settings alone don't know.
             steps = _gentle_steps(backbone.config) if gentle else _USUAL_STEPS
             settings = replace(settings, min_steps=steps)
         domains = replace(domains, labels=_words_of_types(chosen, card, domains, settings))
@@ -76,9 +75,7 @@ class Start:
         model = objective.make_model(backbone)
         pieces = objective.subwords(model, backbone, settings)
         by_width = usual_rate(model.config, gentle=gentle)
-        # The user's rate, else the objective's, else one by the width.
         settings = replace(settings, learning_rate=settings.learning_rate or chosen.traits.usual_rate or by_width)
-        # A head whose weights are kept isn't new.
         new = settings.source_head == "new" or not has_tags(backbone.source)
         if new and not settings.new_layers_learning_rate:
             rate = objective.new_layers_rate(model, pieces, domains.target.train, settings)
@@ -104,7 +101,6 @@ class Start:
             return None
         if takes_labels(self.settings) or self.facts.get("shared_types") == list(self.source.types):
             return WeightAverage(self.model)
-        # `auto` means "if it makes sense".
         refuse(share != "auto", "trained_share", share, "1 or 'auto', since the start doesn't know all types")
         return None
 
@@ -189,7 +185,6 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
     if not has_tags(start):
         return {}
     other = load_tagger_model(start)
-    # The rows have another width.
     if _joined_layer(model) != _joined_layer(other):
         why = f"setting source_head = 'shared': the head of {start} reads other layers (joined_layer); use 'new'"
         raise SettingsError(why, setting="source_head")
@@ -207,7 +202,6 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
 def has_tags(start: str) -> bool:
     """Return whether a folder is a tagger of fixed types, of nerbert or another one for token classification."""
     folder = ModelFolder.open(start)
-    # A card says what it is; models of others are known by their class.
     if folder.card["kind"] != "foreign":
         return bool(folder.card["kind"] == "tagger")
     return "ForTokenClassification" in str(folder.kind.encoder(folder.path).get("architectures"))

@@ -42,7 +42,6 @@ def load_tagger_model(source: str) -> Any:
 
     from nerbert.model.surgery import joined_in, joined_kind
 
-    # The configuration is read first: a head that joins two layers needs a class of our own.
     config = Backbone(source, None, 0).config
     layer = joined_in(config, source)
     model, report = _load(joined_kind(config, layer) if layer else AutoModelForTokenClassification, source)
@@ -135,12 +134,10 @@ def _load(model_class: Any, source: str, **names: Any) -> tuple[Any, Mapping[str
     # The loader would fetch such code from the hub, and run it.
     if name := next(_kernels(config), ""):
         raise InputError(f"{source}: config.json names code on the hub, {name!r:.80}; delete that entry")
-    # A configuration may ask for tuples (`return_dict`); everything here reads outputs by name.
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True, **names}
     place = source
     compact = read_int8(weight_files(Path(source)))
     with _load_quietly(source, "model"):
-        # Weights in int8 are no format of transformers: they are made fp32 here and handed over in memory.
         if compact is not None:
             model_class, fixed, place = _with_weights(model_class, source, to_fp32(compact), fixed)
         model, report = model_class.from_pretrained(place, output_loading_info=True, **fixed)
@@ -229,7 +226,6 @@ def save_tokenizer(folder: Path, tokenizer: Any) -> None:
 def tags_of(model: Any, source: str) -> list[str]:
     """Return the head's label names in order, by the model's `config`; raise InputError unless they are O, B-x, I-x."""
     names: Mapping[int, str] = {int(key): str(value) for key, value in model.config.id2label.items()}
-    # A number without a name becomes "", which the check refuses with the tagger's name.
     tags = [names.get(number, "") for number in range(model.config.num_labels)]
     try:
         check_tags(tags)

@@ -74,11 +74,9 @@ class ConceptModel(OverEncoder):
 
         Otherwise a third of the names' subwords would be padding, and names are two fifths of what a step reads.
         """
-        # First only the lengths: they decide which names are padded together.
         starts = self.tokenizer(list(texts), truncation=True, max_length=LONGEST_NAME)["input_ids"]
         lengths = [len(ids) for ids in starts]
         groups = cheapest_cuts(lengths, max(1, sum(lengths)) * LONGEST_NAME, START_COST)
-        # Groups are by length; the caller wants the order of `texts`.
         order = torch.tensor([number for group in groups for number in group])
         return torch.cat([self._vectors([texts[number] for number in group]) for group in groups])[order.argsort()]
 
@@ -117,7 +115,6 @@ class ConceptModel(OverEncoder):
 
         self.text.save_pretrained(folder)
         inside = Path(folder) / FOLDER
-        # A shared encoder is written once, in the folder itself; no second copy, no second tokenizer.
         shared = self.names is self.text
         inside.mkdir(exist_ok=True)
         if not shared:
@@ -149,7 +146,6 @@ class WordModel(OverEncoder):
         if weight.shape != (len(BOUNDARIES), int(text.config.hidden_size)) or bias.shape != (len(BOUNDARIES),):
             raise InputError(f"{_SCORER}: its layer of boundaries doesn't fit the text encoder")
         layer = torch.nn.Linear(weight.shape[1], len(BOUNDARIES))
-        # Weights in fp16 or bf16 are read, too.
         layer.weight.data = weight.float()
         layer.bias.data = bias.float()
         return cls(text, layer)
@@ -197,11 +193,9 @@ def _take_own(model: ConceptModel, tensors: Mapping[str, torch.Tensor], inside: 
 
 def go_on(model: ConceptModel, source: str) -> None:
     """Give a model of one encoder the layers that a folder trained with it, if it has such."""
-    # A plain encoder is a valid start, too: the layers stay fresh.
     if not (Path(source) / CONCEPTS).is_file():
         return
     facts, tensors = open_comparison(source)
-    # Layers of another layout can't be taken over; they stay fresh.
     if facts.shared and facts.boundaries == (model.boundaries is not None):
         _take_own(model, tensors, Path(source) / FOLDER)
 
@@ -214,7 +208,6 @@ def open_comparison(source: str) -> tuple[Comparison, dict[str, torch.Tensor]]:
     if not (inside / _FACTS).is_file():
         raise InputError(f"{source}: holds no concept encoder; make one with objective = 'names' or 'concepts'")
     facts = read_json(inside / _FACTS, Comparison)
-    # A shared encoder's weights lie in the folder itself, which was checked when it was opened.
     if not facts.shared:
         ModelFolder.open(inside).check()
         if not any(path.name != _SCORER for path in inside.glob("*.safetensors")):

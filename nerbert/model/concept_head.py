@@ -80,7 +80,6 @@ class ConceptHead(WindowedHead):
         pairs = sorted(zip(labels, thresholds, strict=True), key=lambda pair: pair[0].name)
         ordered = [label for label, _ in pairs]
         least = np.array([bound for _, bound in pairs], np.float64)
-        # A threshold of 0 has the bound −inf: everything reaches it.
         with np.errstate(divide="ignore"):
             bounds = np.log(least) - np.log1p(-least)
         # Other thresholds for the same labels: their vectors are kept, which is the expensive part.
@@ -105,7 +104,6 @@ class ConceptHead(WindowedHead):
         start = 0
         for chunk, scores in self.score_words(examples, self.columns_of(self.width), self.max_tokens):
             for (head, _), head_parts, (first, end) in zip(groups, parts, pairwise(ends), strict=True):
-                # A chunk may lie across several groups; each takes its own examples of it.
                 here = slice(max(0, first - start), min(len(chunk), end - start))
                 if here.start < here.stop and head.asked:
                     part = scores.part(here.start, here.stop)
@@ -117,7 +115,6 @@ class ConceptHead(WindowedHead):
         labels = np.full(scores.words, -1)
         odds = np.zeros(scores.words, np.float32)
         labels[scores.read], odds[scores.read] = self._best(scores.logits, asked)
-        # A word that shares its piece with the word before has no vector: it takes that word's label.
         owner = owners(scores)
         labels[scores.followers], odds[scores.followers] = labels[owner], odds[owner]
         words = np.flatnonzero(labels >= 0)
@@ -125,8 +122,6 @@ class ConceptHead(WindowedHead):
         odds = odds[words]
         numbers = np.searchsorted(scores.offsets, words, side="right") - 1
         positions = words - scores.offsets[numbers]
-        # Neighbours with one label in one example are one entity, unless the text between
-        # them says otherwise.
         same = np.zeros(len(words), bool)
         same[1:] = (numbers[1:] == numbers[:-1]) & (labels[1:] == labels[:-1])
         for index in np.flatnonzero(same).tolist():
@@ -285,7 +280,6 @@ def likely_spans(logits: Array, linked: Array, least: float) -> LikelySpans:
         starts = starts[likely]
         lasts = lasts[likely]
         logs = logs[likely]
-    # No word may be likely to begin an entity at all.
     columns = zip(*parts, strict=True) if parts else ([np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)])
     return LikelySpans(*map(np.concatenate, columns))
 

@@ -290,7 +290,6 @@ class ModelFolder:
             return cls(download_once(name, FILES[files], **options))
         need("train", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
         folder = cls(str(download(name, FILES[files], **options)))
-        # Pickled weights are fetched only where there are no others, after the kind is known.
         if folder.kind.pickled and not (folder.path / WEIGHTS).is_file():
             folder = cls(str(download(name, [*FILES["model"], *folder.kind.pickled], **options)))
         return folder
@@ -313,7 +312,6 @@ class ModelFolder:
     @property
     def kind(self) -> type[ModelKind]:
         """Return what kind of folder it is."""
-        # Without any marker it is taken for an encoder; `check` says what is missing.
         return self.kinds[0] if self.kinds else TransformersKind
 
     def check(self) -> "ModelFolder":
@@ -356,7 +354,6 @@ class ModelFolder:
         kind = self.kind
         if use in ("digest", "fingerprint"):
             patterns += kind.counted
-        # Pickled weights count only where they are what is read.
         if use == "digest" or (use in ("fingerprint", "weights", "loaded") and not (self.path / WEIGHTS).is_file()):
             patterns += kind.pickled
         if use == "fingerprint":
@@ -369,7 +366,6 @@ class ModelFolder:
     @property
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits of the SHA-256 of what a tagger's answers depend on, wherever it lies."""
-        # Relative paths: a copy elsewhere has the same fingerprint.
         lines = (f"{path.relative_to(self.path)} {sha256_of(path)}\n" for path in self.files("fingerprint"))
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 

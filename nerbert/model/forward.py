@@ -94,7 +94,6 @@ POINTWISE = frozenset(
 
 def logits_at(model: Any, batch: Batch) -> torch.Tensor:
     """Return (terms, classes): the head's output at the batch's rows and columns."""
-    # A compiled or foreign model may have no configuration; it runs over all pieces then.
     model_type = getattr(getattr(model, "config", None), "model_type", "")
     body = model.base_model if model_type in POINTWISE else None
     places = batch.rows, batch.columns

@@ -78,8 +78,6 @@ class Entities:
         """Return the entities of several groups of examples, `counts` examples each, as those of one group."""
         names = ("examples", "starts", "ends", "logits", "chosen", "parts")
         columns = {name: [getattr(group, name) for group in several] for name in names}
-        # Both columns count from the first item of their own group, so each group's are
-        # shifted by those before.
         for name, sizes in (("examples", counts), ("parts", list(map(len, columns["chosen"])))):
             starts = np.cumsum([0, *sizes])
             columns[name] = [column + start for column, start in zip(columns[name], starts, strict=False)]
@@ -101,7 +99,6 @@ class Entities:
     def at_least(self, thresholds: Mapping[str, float], temperature: float = 1.0) -> "Entities":
         """Return the entities whose confidence reaches their type's threshold (0–1); a type without one has 0."""
         least = np.array([thresholds.get(type_, 0.0) for type_ in self.types])
-        # Without thresholds nothing can be too low, and the confidences aren't computed.
         return self.where(self.confidences(temperature) >= least) if least.any() else self
 
     def where(self, keep: Array) -> "Entities":
@@ -175,7 +172,6 @@ def is_one_entity(example: Example, before: int, word: int, *, touching: bool) -
     """
     end = example.words[before][1]
     start = example.words[word][0]
-    # Offsets decide alone here, so words on two lines, or with a hyphen between, are one entity.
     if touching:
         return start - end <= 1
     return before + 1 == word and _GAP.fullmatch(example.text, end, start) is not None
@@ -395,7 +391,6 @@ def probabilities(logits: Array, chosen: Array, temperature: float) -> Array:
 def softmax(logits: Array, temperature: float = 1.0) -> Array:
     """Return (rows, classes) probabilities in fp64."""
     scaled = logits.astype(np.float64) / temperature
-    # The largest becomes 0, so that no power overflows.
     scaled -= scaled.max(1, keepdims=True, initial=-np.inf)
     powers = np.exp(scaled)
     return np.asarray(powers / powers.sum(1, keepdims=True))

@@ -43,7 +43,6 @@ def read_int8(files: Sequence[Path]) -> dict[str, Array] | None:
             names = [name for name in content.keys() if name.endswith(SCALE)]  # noqa: SIM118
         scaled |= {name.removesuffix(SCALE): path for name in names}
     if not scaled:
-        # Usual weights are left to the loader.
         return None
     tensors = dict[str, Array]()
     for path in files:
@@ -78,7 +77,6 @@ def constants_of(
     """Return the constants that a graph lacks; raise InputError for a tensor that is missing. By a constant's name
     `tables` are of what is looked up by rows, `matrices` of what is multiplied by (in 7 bits: `quantisation.quantise`).
     """
-    # The names come from a graph's card, which may be of another version of the weights.
     for name in {*tables.values(), *matrices.values()}:
         if name + SCALE not in tensors:
             raise InputError(f"the weights have no {name!r:.80} in int8; they don't belong to the graph")

@@ -48,7 +48,6 @@ def merged_tags(scorer: Scorer, tags: Sequence[str]) -> tuple[Scorer, list[str]]
 
     def merge_columns(batch: Padded) -> Array:
         logits = scorer(batch)
-        # In logits a sum of probabilities is a log-sum-exp.
         return np.stack([np.logaddexp.reduce(logits[:, group], axis=1) for group in columns], 1)
 
     return merge_columns, names
@@ -92,7 +91,6 @@ def word_scores(
     windows = Windows.pack(pieces.windows(examples))
     logits = _logits(scorer, windows, pieces.pad_id, classes, max_tokens)
     offsets = np.cumsum([0, *(len(example.words) for example in examples)], dtype=np.int64)
-    # Windows number words within their sentence; here words of all sentences are in a row.
     words = windows.words + offsets[np.repeat(windows.sentences, np.diff(windows.word_ends, prepend=0))]
     # A word at the place of the word before shares its piece, unless it is the first of its window.
     follows = np.diff(windows.positions, prepend=-1) == 0
@@ -154,7 +152,6 @@ class TagClasses:
     def _search(self, logits: Array) -> Array:
         """Return the best legal path through one chain of words."""
         total = logits[0].astype(np.float64)
-        # An I- can't begin a chain.
         total[self._inside] = -np.inf
         back = np.zeros(logits.shape, np.int64)
         for word in range(1, len(logits)):
@@ -211,7 +208,6 @@ def entities_of(scores: WordScores, classes: TagClasses, codes: Array) -> Entiti
 
 def word_tags(scores: WordScores, classes: TagClasses, codes: Array, temperature: float = 1.0) -> list[WordTags]:
     """Return tags and probabilities, an example a row."""
-    # A word without a piece is O for sure: the model never saw it.
     sure = np.ones(scores.words)
     sure[scores.read] = probabilities(scores.logits, classes.of(codes[scores.read]), temperature)
     sure[scores.followers] = sure[owners(scores)]
@@ -293,7 +289,6 @@ class LinearHead(WindowedHead):
         for chunk, scores in self.score_words(examples, len(self.tags), self.max_tokens):
             entities.append(entities_of(scores, self.classes, decode(scores, self.classes, self.decoding)))
             counts.append(len(chunk))
-        # Most calls have one part, which needs no copy.
         return entities[0] if len(entities) == 1 else Entities.join(entities, counts)
 
     def predict_each(self, groups: Sequence[tuple[Head, Sequence[Example]]]) -> list[Entities]:
@@ -351,6 +346,5 @@ def linked_words(scores: WordScores) -> Array:
     # Shifted by one, so that a word's own index asks about the word before.
     has_piece[scores.read + 1] = True
     has_piece[scores.followers + 1] = True
-    # The first word of an example has none before it.
     has_piece[scores.offsets] = False
     return np.asarray(has_piece[scores.read])

@@ -149,7 +149,6 @@ class Exported:
     def open(self, path: Path, columns: int, *, threads: int = 0, output: str = LOGITS) -> "OnnxScorer":
         """Return the scorer of a graph, joined with the constants that it lacks, if any."""
         constants = dict[str, Array]()
-        # The digests are in the key of what is kept: a folder that was written anew is read anew.
         if needed := self.card.constants.get(path.name):
             weights = tuple(self.files_of(path.name)[1:])
             digests = tuple(map(sha256_once, weights))
@@ -213,7 +212,6 @@ class LightTokenizer:
             ids = self.backend_tokenizer.encode(texts, add_special_tokens=False).ids
             mask = [1] * len(self._before) + [0] * len(ids) + [1] * len(self._after)
             return LightPieces({"input_ids": [*self._before, *ids, *self._after], "special_tokens_mask": mask})
-        # Damaged files may load, and fail only on a text.
         with refused(f"{self._path}: can't cut a text"):
             if is_split_into_words:
                 encoding = self.backend_tokenizer.encode(list(texts), is_pretokenized=True, add_special_tokens=False)

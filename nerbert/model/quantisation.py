@@ -54,7 +54,6 @@ def _scale_rows(model: Any, inputs: Mapping[str, Array]) -> None:
     """
     from onnx import helper, numpy_helper
 
-    # Only products with constants are quantised; those of two activations (attention) stay in fp32.
     weights = {constant.name for constant in model.graph.initializer}
     products = [node.op_type == "MatMul" and node.input[1] in weights for node in model.graph.node]
     inner = {node.input[0] for node, is_product in zip(model.graph.node, products, strict=True) if is_product}
@@ -80,7 +79,6 @@ def _scale_rows(model: Any, inputs: Mapping[str, Array]) -> None:
                 node,
                 helper.make_node("Mul", [product, scale], [output]),
             ]
-    # The list of nodes is a protobuf field, which can't be assigned.
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     model.graph.initializer.append(numpy_helper.from_array(np.array(1e-12, np.float32), _TINY))
@@ -91,7 +89,6 @@ def _compute(model: Any, inputs: Mapping[str, Array], names: Sequence[str]) -> d
     import onnxruntime
     from onnx import TensorProto, helper
 
-    # A copy: the graph that is written must not get these outputs.
     watched = type(model)()
     watched.CopyFrom(model)
     del watched.graph.output[:]

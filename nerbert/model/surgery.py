@@ -94,7 +94,6 @@ def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:
     was_training = model.training
     try:
         model.eval()
-        # The caller may have switched gradients off.
         with torch.enable_grad():
             model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids))
             gradients = torch.autograd.grad(outputs[0].sum(), trained, allow_unused=True)
@@ -111,13 +110,11 @@ def renew_head(model: Any, seed: int, only: Collection[str] | None = None) -> No
     inside = {id(parameter) for parameter in model.base_model.parameters()}
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            # A decoder tied to the embeddings is the encoder's: its weights stay.
             if id(parameter) in inside or (only is not None and name not in only):
                 continue
             if parameter.ndim > 1:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
             else:
-                # One-dimensional weights that aren't biases are those of norms.
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
@@ -152,7 +149,6 @@ def head_of(model: Any) -> tuple[str, dict[str, torch.nn.Parameter]]:
         and isinstance(module, torch.nn.Linear)
         and module.out_features == model.config.num_labels
     ]
-    # Of several layers of that width the last one gives the logits.
     return (layers or [""])[-1], head
 
 
@@ -177,7 +173,6 @@ def joined_kind(config: Any, layer: int) -> Any:
         # A head in a module of its own is computed in ways that aren't known here.
         if self.last not in parts:
             raise ValueError(f"the head of a {config.model_type} has no one linear layer, so no layer can be joined")
-        # The plain head is of half the width; it goes before the new one takes its name.
         for name in parts:
             delattr(self, name)
         self.drops = torch.nn.Sequential(*(part for part in parts.values() if isinstance(part, torch.nn.Dropout)))
@@ -283,7 +278,6 @@ def _characters(tokenizer: Any, texts: Iterable[str], most: int) -> tuple[list[s
             first[word[0]] += 1
             inner.update(word[1:])
     counts = first + inner
-    # Ties by the character itself: a Counter's order is that of the texts.
     ranked = sorted(counts, key=lambda char: (-counts[char], char))
     enough = bisect_left(list(accumulate(counts[char] for char in ranked)), _COVERED * counts.total()) + 1
     # A character that words begin with and have inside takes two places in the vocabulary.

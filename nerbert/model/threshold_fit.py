@@ -40,7 +40,6 @@ def above(entities: Entities, least: float) -> Entities:
     lengths = np.diff(entities.parts, append=len(entities.chosen))
     owner = np.repeat(np.arange(len(lengths)), lengths)
     index = np.arange(len(odds)) - entities.parts[owner]
-    # At a threshold of 0 the least log-odds are −inf.
     with np.errstate(divide="ignore"):
         keep = odds >= np.log(least) - np.log1p(-least)
     before = np.append(False, keep[:-1])
@@ -49,7 +48,6 @@ def above(entities: Entities, least: float) -> Entities:
     first = np.flatnonzero(keep & ((index == 0) | ~before))
     last = np.flatnonzero(keep & ((index == lengths[owner] - 1) | ~after))
     of = owner[first]
-    # An entity of one part may have several words (a span); of several, each part is one word.
     whole = lengths[owner[first]] == 1
     starts = np.where(whole, entities.starts[of], entities.starts[of] + index[first])
     ends = np.where(whole, entities.ends[of], entities.starts[of] + index[last] + 1)
@@ -84,7 +82,6 @@ def fit_threshold(head: Head, labels: Sequence[EntityLabel], examples: Sequence[
 def calibrate_threshold(threshold: float, temperature: float) -> float:
     """Return the confidence (0–1) that a temperature makes of a probability, rounded down, as cards have it."""
     if temperature == 1:
-        # Unchanged, so that no rounding moves it.
         return threshold
     confidence = uncalibrate(threshold, 1 / temperature)
     rounds = _ROUNDED <= confidence <= 1 - _ROUNDED

@@ -118,8 +118,6 @@ class SubwordTokenizer:
         special = len(self._before) + len(self._after)
         self.body = min(max_length, room) - special
         if room - special < 2:
-            # The model is too small, whatever the settings; `max_length` is too small only
-            # in the next case.
             name = getattr(config, "name_or_path", "") or config.model_type
             few = f"{special} of them special: too few"
             raise InputError(f"{name}: has room for {room} pieces, {few} for text; use a model with more positions")
@@ -151,7 +149,6 @@ class SubwordTokenizer:
     def characters_read(self, examples: Sequence[Example]) -> list[int]:
         """Return how many characters of each example are in a window: all, unless long ones are truncated."""
         if self._on_too_long != "truncate":
-            # Windows together hold the whole text.
             return [len(example.text) for example in examples]
         offsets = self._encode([example.text for example in examples])["offset_mapping"]
         return [
@@ -193,7 +190,6 @@ class SubwordTokenizer:
             remedy = "use on_too_long = 'window' to have it cut into windows that overlap"
             raise InputError(f"a sentence of {len(ids)} pieces is longer than a window of {self.body}; {remedy}")
         if self._on_too_long == "truncate":
-            # Cut before windows are made, so there is only the first one.
             ids = ids[: self.body]
             read = [row for row in read if row[1] < self.body]
         # A text a little longer than the window stays whole: two windows would share most of it.
@@ -247,7 +243,6 @@ def cut_at_words(tokenizer: Any) -> Any:
     if is_cut or not any(piece.startswith(_SPACE) for piece in tokenizer.tokenize("a a")):
         return tokenizer
     pieces.pre_tokenizer = pre_tokenizers.Sequence([*own, rule])
-    # The new object knows only the rules of the backend; these options are the wrapper's.
     kept = {name: getattr(tokenizer, name) for name in ("model_max_length", "padding_side", "model_input_names")}
     return PreTrainedTokenizerFast(tokenizer_object=pieces, **kept, **tokenizer.special_tokens_map)
 
@@ -256,7 +251,6 @@ def cut_into_windows(read: Sequence[Read], length: int, body: int) -> Iterator[t
     """Yield where each window of a sequence of that length begins and ends, and what is read there."""
     windows = window_places(length, body)
     if len(windows) == 1:
-        # A sentence without a word that has a piece gives no window.
         if read:
             yield 0, length, read
         return
@@ -282,7 +276,7 @@ def best_window(windows: Sequence[tuple[int, int]], first: int, last: int, lengt
 
     def context(number: int) -> int:
         start, end = windows[number]
-        # At the text's own begin or end nothing is missing, so that side counts as long.
+        # At the text's own beginning or end nothing is missing, so that side counts as long.
         return min(first - start if start else length, end - 1 - first if end < length else length)
 
     # Windows are in order, so those that hold the span are in a row: they end after it and begin before it.
@@ -323,7 +317,6 @@ def special_pieces(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
         cut = tokenizer("a", return_special_tokens_mask=True, verbose=False)
     ids = cut["input_ids"]
     added = cut["special_tokens_mask"]
-    # A tokenizer that knows no piece of "a" gives special pieces alone.
     before = added.index(0) if 0 in added else len(ids)
     after = added[::-1].index(0) if 0 in added else 0
     return tuple(ids[:before]), tuple(ids[len(ids) - after :])
@@ -338,7 +331,6 @@ def first_position(config: Any) -> int:
 def room_for(tokenizer: Any, config: Any) -> int:
     """Return how many pieces the model has positions for."""
     room = int(getattr(config, "max_position_embeddings", 0) or 0)
-    # A configuration may set no limit.
     room = room if room > 0 else _POSITIONS
     room -= first_position(config)
     limit = tokenizer.model_max_length
@@ -389,7 +381,6 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> dic
 def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, name: str) -> None:
     """Warn, once, where the tokenizer hides one in twenty entities of the data `name` or more, or half of a type's."""
     if pieces.word_by_word:
-        # Where each word is cut by itself, no subword reaches over an entity's edge.
         return
     by_type = entity_borders(examples[:_MOST], pieces)
     total = EntityBorders(*map(sum, zip(*by_type.values(), strict=True)))
@@ -405,5 +396,4 @@ def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, 
                 share = percent(count / borders.entities)
                 remedy = "use an encoder whose subwords fit the language"
                 _tell_once(f"warning: {name}: {share} % of {noun} {why}; {remedy}")
-                # The total is told rather than each type.
                 break

@@ -123,7 +123,6 @@ def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
     with ExitStack() as stack:
         files = {name: stack.enter_context((folder / f"{name}.bin").open("wb")) for name in _TYPES}
         for part in parts:
-            # Each part counts from 0; in the file ends count from the first part's begin.
             shift = {"ends": pieces, "word_ends": words}
             for name, dtype in _TYPES.items():
                 column = getattr(part, name) + shift.get(name, 0)
@@ -154,7 +153,6 @@ def open_windows(folder: Path) -> Windows:
     kinds = {"ids": "pieces", "words": "words", "positions": "words", "labels": "labels"}
     sizes = {name: getattr(counts, kinds.get(name, "windows")) for name in _TYPES}
     windows = Windows(**{name: map_file(folder / f"{name}.bin", dtype, sizes[name]) for name, dtype in _TYPES.items()})
-    # Several labels a word are one flat column in the file.
     if counts.labels % max(1, counts.words):
         raise InputError(f"{folder / _COUNTS}: its words and labels don't belong together; delete the folder")
     several = counts.labels > counts.words > 0
@@ -174,7 +172,6 @@ def copied_to_file(column: Array, beside: Array | None = None) -> Array:
     """Return a copy of a column that is mapped from a file without a name: in the folder of the file that `beside` is
     mapped from if that may be written, else among temporary files. It is in memory if `beside` is. Raise WriteError for
     a full disk."""
-    # Only a column that is mapped from a file has one.
     home = getattr(beside, "filename", None)
     if not len(column) or (home is None and beside is not None):
         return np.array(column)
@@ -242,7 +239,6 @@ def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: i
     begins = [0]
     for end, index in enumerate(order, 1):
         longest = int(lengths[index])
-        # The groups that may end here: within `max_tokens`, or a single window that is longer.
         fits = range(max(0, end - min(_MOST, max(1, max_tokens // longest))), end)
         # The cheapest way to this end: the cheapest to some earlier one, and one group from there.
         cost, begin = min((costs[begin] + (end - begin) * longest + start_cost, begin) for begin in fits)

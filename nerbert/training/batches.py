@@ -38,7 +38,6 @@ class TrainingData:
             numbers = self.numbers_of(epoch)
             if not len(numbers):
                 raise InputError("nothing to train on: no sentence has a word that the tokenizer knows")
-            # A resumed run skips whole epochs without sorting their windows.
             if done + math.ceil(len(numbers) / settings.batch_size) > after:
                 lengths = self.windows.lengths_of(numbers)
                 steps = steps_of_epoch(numbers, lengths, settings.batch_size, settings.seed, epoch)
@@ -93,7 +92,6 @@ def most_tokens(settings: TrainSettings) -> int:
 def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:
     """Pad windows to the longest one and list the first subwords of their words."""
     labels = (
-        # Objectives that use no labels have an empty column.
         take_column(windows.labels, windows.word_ends, numbers)[0] if len(windows.labels) else np.empty(0, np.int64)
     )
     return batch_of(pad_windows(windows, numbers, pad_id), labels, numbers)

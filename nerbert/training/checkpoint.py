@@ -56,7 +56,6 @@ class TrainLog:
         """Count a step; `seconds` is the total training time so far."""
         self.steps = self.steps + 1
         self.tokens = self.tokens + tokens
-        # Speeds divide by it.
         self.seconds = max(seconds, 1e-9)
         self.loss_sum = self.loss_sum + loss
         self.loss_steps = self.loss_steps + 1
@@ -132,13 +131,11 @@ class Checkpoints:
     def save(self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, columns: Columns | None = None) -> None:
         """Save the training state; delete older checkpoints once the new one is complete."""
         target = self._folder / _name(log.steps)
-        # The step that is trained again has a readable checkpoint from now on.
         self._unreadable.discard(target)
         # A damaged checkpoint of this step may lie there; publishing doesn't replace a folder.
         if target.exists():
             shutil.rmtree(target)
         with publish_folder(target) as folder:
-            # With configuration and tokenizer a checkpoint loads as a model.
             if self._tokenizer is not None:
                 model.config.save_pretrained(folder)
                 self._tokenizer.save_pretrained(folder)
@@ -218,7 +215,6 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[T
     moments = _read(folder / _OPTIMIZER)
     columns = _read_columns(folder, log.columns)
     _check(folder / _WEIGHTS, weights, expected)
-    # Frozen parameters have no moments, nor has any before the first step.
     named = {name: parameter for name, parameter in model.named_parameters() if f"{name}.step" in moments}
     shapes = {f"{name}.{moment}": parameter for name, parameter in named.items() for moment in _MOMENTS[:2]}
     _check(folder / _OPTIMIZER, {key: tensor for key, tensor in moments.items() if not key.endswith(".step")}, shapes)
@@ -234,7 +230,6 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[T
 def _read_columns(folder: Path, digest: str) -> Columns:
     """Return copies of a checkpoint's columns; raise InputError unless they have this digest."""
     if not digest:
-        # The digest in the state says whether there are columns.
         return {}
     columns = dict[str, Array]()
     for path in sorted(folder.glob(_COLUMN.format("*"))):
@@ -296,7 +291,6 @@ class StepLog:
     def write(self, kind: str, figures: Mapping[str, float]) -> None:
         """Write a line: `figures` has `step`; `kind` is `train`, `validation` or `epoch`."""
         if self._file is not None:
-            # Only `begin` opens the file: before, and in other processes, nothing is written.
             try:
                 self._file.write(json.dumps({"kind": kind, **figures}) + "\n")
             except OSError as error:

@@ -105,7 +105,6 @@ def make_process_group(settings: TrainSettings) -> ProcessGroup:
     # cuDNN makes a plan for each new shape, and micro-batches have many.
     torch.backends.cuda.enable_cudnn_sdp(False)
     with refused("this process can't train with others", SettingsError, ValueError):
-        # Alone, or torchrun with one process: no group is needed, and any device will do.
         if os.environ.get("WORLD_SIZE", "1") == "1":
             return ProcessGroup(torch.device(best_device()))
         device = torch.device("cpu")
@@ -145,6 +144,5 @@ def explain_out_of_memory(setting: str = "max_tokens_per_batch, which holds for 
 def is_of_memory(error: Exception) -> bool:
     """Return whether an error means that memory ran out."""
     if isinstance(error, OSError):
-        # An OSError's text depends on the system and its language, its number doesn't.
         return error.errno == ENOMEM
     return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))

@@ -63,7 +63,6 @@ def train(run: Run) -> TrainLog:
                     ended.add_note(f"step {log.steps} is kept")
                     raise ended
                 if run.is_out_of_patience:
-                    # After the checkpoint, so that a run that is started again ends at once.
                     return log
     return log
 
@@ -73,7 +72,6 @@ class Record:
 
     def __init__(self, run: Run) -> None:
         self._run, self._log, first = run, run.log, run.processes.is_first
-        # One process writes; the others have nothing to write to.
         self._checkpoints, self._steps = (run.checkpoints, run.steps) if first else (None, None)
         # As if the seconds before the interruption had just passed.
         self._begin = time.monotonic() - run.log.seconds
@@ -89,7 +87,6 @@ class Record:
         if self._steps:
             self._steps.close()
         newest = self._checkpoints.newest() if self._checkpoints else None
-        # A training that can't go on (a full disk, say) tells what it left.
         if newest and isinstance(error, NerbertError):
             error.args = (f"{error}; the last good checkpoint is {newest}",)
 

@@ -326,7 +326,6 @@ class SpanScore:
         predicted = self._head(model).predict(self._share).word_spans(len(self._share))
         every: list[list[WordSpan]] = [[] for _ in self._gold]
         for rank, share in enumerate(self._processes.gather([predicted]) if self._processes else [predicted]):
-            # Back to the order of the examples.
             every[rank :: self._count] = share
         kept = [
             # Nobody knows whether such an entity is right.

@@ -55,7 +55,6 @@ class Run:
     def __post_init__(self) -> None:
         objective = self.objective
         first = len(self.data.numbers_of(0))
-        # Default hooks do nothing, so the loop needn't ask.
         self.epoch_hooks = objective if isinstance(objective, EpochHooks) else EpochHooks()
         self.step_hooks = objective if isinstance(objective, StepHooks) else StepHooks()
         self.per_epoch, self.total = math.ceil(first / self.settings.batch_size), total_steps(first, self.settings)
@@ -63,7 +62,6 @@ class Run:
         # entries all the same.
         self.every = self.evaluation_steps or max(self.per_epoch, int(self.total / self.settings.epochs))
         self.model.to(self.processes.device)
-        # The optimiser is made of the parameters where they will stay.
         self.optimizer = make_optimizer(self.model, self.settings, self.processes.device.type, objective)
         self.use_columns({})
 
@@ -90,7 +88,6 @@ class Run:
     def epochs(self) -> Iterator[tuple[int, Iterator[Array]]]:
         """Yield each remaining epoch, with the windows of its steps."""
         if not self.is_out_of_patience:
-            # A run that ended by patience has nothing left, even with steps to go.
             steps = self.data.steps(self.settings, self.log.steps, self.total)
             for epoch, group in groupby(steps, itemgetter(0)):
                 yield epoch, (numbers for _, numbers in group)
@@ -139,7 +136,6 @@ class Run:
 
 def total_steps(windows: int, settings: TrainSettings) -> int:
     """Return the number of steps that `train` will take, unless it ends early."""
-    # At least one step, even with a small part of an epoch; `max_steps` has the last word.
     steps = max(1, settings.min_steps, round(settings.epochs * math.ceil(windows / settings.batch_size)))
     return min(steps, settings.max_steps) if settings.max_steps else steps
 
@@ -163,7 +159,6 @@ def make_optimizer(
 
     Layers that the `objective` calls new are groups with their own learning rate, if the settings have one.
     """
-    # CDLM's plain SGD, for example.
     if objective and (optimizer := objective.optimizer(model, settings)):
         return optimizer
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -37,7 +37,6 @@ def make_settings(cls: type[_Settings], values: Mapping[str, Any], before: _Sett
 
     Raise SettingsError for an unknown name, a wrong or missing value, and an unknown objective.
     """
-    # Only trainings have sections.
     if not issubclass(cls, TrainSettings):
         return make_plain_settings(cls, values, before)
     flat = {*_names_of(cls), *cls.removed}
@@ -66,10 +65,8 @@ def find_section(name: str, objective: str = "") -> type[Section] | None:
     # `module:Class` is an objective of a user's, which isn't imported to look for a name.
     if not name or ":" in name:
         return None
-    # Names of sources win, whatever an objective calls its section.
     if SOURCES.contains(name):
         return SOURCES.find(name)
-    # Most sections are called as their objective; only these two are imported, not all.
     names = [candidate for candidate in (name, objective) if candidate and OBJECTIVES.contains(candidate)]
     declared = [OBJECTIVES.find(candidate).settings for candidate in names]
     return next((section for section in declared if section.section == name), None)
@@ -95,7 +92,6 @@ def _make_section(name: str, value: Any, objective: str, before: Section | None,
     if section is None:
         raise _no_section(name, objective, cls)
     if isinstance(value, section):
-        # From Python a section may be given as an object.
         return value
     if not isinstance(value, Mapping):
         why = f"is a section: write {name}.{_names_of(section)[0]} = …, or a table [{name}]"

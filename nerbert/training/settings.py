@@ -102,7 +102,6 @@ class TrainSettings(Settings):
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
-        # Sections in another order are the same settings.
         object.__setattr__(self, "sections", tuple(sorted(self.sections, key=lambda section: section.section)))
         names = [section.section for section in self.sections]
         if twice := next((name for name in names if names.count(name) > 1), ""):

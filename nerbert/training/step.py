@@ -26,7 +26,6 @@ def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
     Raise SettingsError for it, and NerbertError if a single window needs more memory than there is.
     """
     model, objective, settings, processes = run.model, run.objective, run.settings, run.processes
-    # Of all processes' windows, so that each computes the same shared data.
     shared = run.step_hooks.begin_step(run.windows, numbers, number)
     share = numbers[processes.rank :: processes.count]
     max_tokens = settings.max_tokens_per_batch
@@ -51,7 +50,6 @@ def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
     processes.sum_gradients(parameters)
     # Gradients are summed before they are clipped: the norm is that of the whole step.
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
-    # One transfer from the device for all figures.
     *means, length = torch.stack([*losses, norm.to(losses.device)]).tolist()
     means = processes.totals(*means)
     figures = dict(zip(parts, means, strict=True)) if len(parts) > 1 else {}
@@ -63,7 +61,6 @@ def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
                 f"step {number}: the {name} became {value}: nothing was updated; try a "
                 "smaller learning_rate or precision=fp32"
             )
-    # New layers may have a rate of their own, on the same schedule.
     for group in run.optimizer.param_groups:
         group["lr"] = rate * group.get("share", 1.0)
     run.optimizer.step()
@@ -75,7 +72,6 @@ def _cut(run: Run, share: Array, max_tokens: int, number: int, shared: Any) -> l
     """Return a process's share of a step in micro-batches of at most so many tokens, with their random choices."""
     hooks, device = run.step_hooks, run.processes.device.type
     batches = batches_of(run.windows, share, max_tokens, device, run.data.pad_id, hooks.start_cost)
-    # Random choices are drawn by window numbers, so another cut draws the same.
     return [hooks.prepare(batch, number, shared) for batch in batches]
 
 

@@ -74,7 +74,6 @@ class TokenClassification(TaggerObjective):
         self._types = tuple(types)
         self._section = section
         self._tags = tag_names(types)
-        # With ENTITY as the only category no entity has a type to be scored by.
         self._chooses = "span_f1" if self._types == (ENTITY,) else "typed_f1"
 
     @classmethod
@@ -149,7 +148,6 @@ class TokenClassification(TaggerObjective):
         return {"loss": summed}
 
     def _weights(self, logits: torch.Tensor) -> torch.Tensor | None:
-        # The usual case is the plain mean, without a tensor of ones.
         if self._section.outside_weight == 1:
             return None
         weights = torch.ones(logits.shape[-1], device=logits.device)

@@ -127,7 +127,6 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
             section.num_clusters,
             f"at most {len(terms)}, the number of entities in the training data",
         )
-        # Whitening and k-means are fitted on a sample; the others only join the nearest cluster.
         order = np.argsort(uniforms(settings.seed, f"sample of epoch {epoch}", terms), kind="stable")
         sample, others = (np.sort(part) for part in np.split(order, [section.sample]))
         clusters = np.full(len(terms), NO_CLUSTER, np.int32)
@@ -137,11 +136,9 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
             return mine if count == 1 else np.concatenate(processes.gather([mine]))
 
         for part in (sample, *np.split(others, range(section.sample, len(others), section.sample))):
-            # Each process computes its part of the vectors; the clusters of all are gathered.
             share = np.array_split(part, count)[processes.rank]
             mine = vectors_of(model, data, homes[share], terms[share], self._after, settings)
             if clustering is None:
-                # The sample comes first: clusters are fitted on it, by one process for all.
                 vectors = of_all(mine)
                 seed = int(uniform(settings.seed, f"clusters of epoch {epoch}", "") * (1 << 32))
                 fitted = Clustering.fit(vectors, section, seed) if processes.is_first else None
@@ -180,7 +177,6 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         """Return the batch with its entities; before the first epoch (in a dry run) all are in one cluster."""
         entities = EntityPieces.of(shared, batch.numbers.numpy(), self._after)
         if self._columns:
-            # Only words where an entity begins have a cluster; those of other windows keep −1.
             clusters = self._columns["clusters"][entities.terms]
             kept = np.flatnonzero(clusters >= 0)
             clusters, weights = clusters[kept], self._columns["weights"][clusters[kept]]
@@ -295,7 +291,6 @@ def vectors_of(
     with torch.inference_mode(), autocast(device.type, settings.precision):
         for batch in batches_to_read(data.windows, np.unique(homes), settings, device.type, data.pad_id):
             entities = EntityPieces.of(data.windows, batch.numbers.numpy(), after)
-            # A window has other entities than the wanted ones, too.
             indices = np.minimum(np.searchsorted(terms, entities.terms), len(terms) - 1)
             kept = np.flatnonzero(terms[indices] == entities.terms)
             numbers, rows, columns = (torch.from_numpy(array) for array in entities.list_pieces(kept))
@@ -325,7 +320,6 @@ class Clustering:
         from threadpoolctl import threadpool_limits
 
         mean = vectors.mean(0, dtype=np.float64)
-        # In double precision piece by piece, so that memory stays bounded.
         chunks = (vectors[start : start + _CHUNK] - mean for start in range(0, len(vectors), _CHUNK))
         covariance = sum(chunk.T @ chunk for chunk in chunks) / max(1, len(vectors) - 1)
         if not np.isfinite(covariance).all():
@@ -350,7 +344,6 @@ class Clustering:
         """Return (count, components) points of length 1; the mean itself becomes 0."""
         points: Array = (vectors - self.mean) @ self.directions
         lengths = np.linalg.norm(points, axis=1, keepdims=True)
-        # The mean itself has length 0.
         points /= np.where(lengths > 0, lengths, 1)
         return points
 

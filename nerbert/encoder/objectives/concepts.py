@@ -173,7 +173,6 @@ class Concepts(NamedTypes):
         halves = [depth // 2 if layers < 0 else layers for depth in depths]
         freeze(model.text, halves[0])
         if model.names is not model.text:
-            # A shared encoder is frozen already.
             freeze(model.names, min(halves[1], depths[1]))
         return halves[0]
 
@@ -194,7 +193,6 @@ class Concepts(NamedTypes):
 
     def _concepts_of(self, rows: Sequence[Row], labels: Array, step: int) -> StepConcepts:
         """Return the concepts of rows, given the words' `labels`; of too many, a random sample of the step."""
-        # The types that are always there count first; the others share what is left of `max_concepts`.
         candidates = np.setdiff1d(self._table.candidates(rows), self._always)
         most = max(0, self._section.max_concepts - len(self._always))
         most = min(most, _BESIDE_DATA) if len(self._always) else most
@@ -215,7 +213,6 @@ class Concepts(NamedTypes):
     def step_pass(self, model: ConceptModel, shared: StepConcepts) -> AbstractContextManager[None]:
         """Encode the step's names once; at the end, backpropagate through the concept encoder once."""
         if not shared.texts:
-            # A step whose words tell nothing has no names to encode.
             return nullcontext()
         shared.has, shared.known = shared.has.to(model.device), shared.known.to(model.device)
         setting = self._section.full_name("max_concepts")
@@ -223,7 +220,6 @@ class Concepts(NamedTypes):
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
         """Return the batch with its labels as indices of the rows of the step, `shared`."""
-        # `rows` are the step's labels, sorted, so that a label's place is its index.
         indices = torch.from_numpy(np.searchsorted(shared.rows, batch.labels.numpy()))
         return batch.extend(ConceptBatch, labels=indices, step=shared)
 

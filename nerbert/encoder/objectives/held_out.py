@@ -152,7 +152,6 @@ class HeldOutScore:
         head = self.head(model)
         asked = [text for text in self.texts if text.labels]
         count = self.processes.count
-        # Joined in this order again, so that any number of processes gives the same score.
         shares = [asked[first::count] for first in range(count)]
         of_all = self.processes.gather([_find_entities(head, shares[self.processes.rank])])
         entities = Entities.join(of_all, list(map(len, shares)))
@@ -169,7 +168,6 @@ class HeldOutScore:
 
 def _find_entities(head: Head, texts: Sequence[AskedText]) -> Entities:
     """Return the entities that a head finds at the lowest threshold, except where the labels are unknown."""
-    # At the lowest threshold once; higher ones are computed from these answers.
     groups = [(head.for_labels(text.labels, [TRIED[0]] * len(text.labels)), [text.example]) for text in texts]
     kept = [_drop_unknown(entities, text) for entities, text in zip(head.predict_each(groups), texts, strict=True)]
     return Entities.join(kept, [1] * len(kept)) if kept else Entities.of([])

@@ -54,7 +54,6 @@ class BoundaryLabels(SpanLabels):
         # and unknown if nobody looked for anything.
         outside = IGNORED if example.asked == () else _UNMARKED if example.partial else _OUTSIDE
         labels = zip(super().of(example), boundary_tags(example), strict=True)
-        # The tag of a word outside entities is 0.
         return [(*label, tag or outside) for label, tag in labels]  # type: ignore[misc]
 
 
@@ -64,7 +63,6 @@ def boundary_tags(example: Example) -> list[int]:
     end = 0
     for first, last, _ in sorted(word_spans(example), key=lambda span: (span[0], -span[1])):
         if first >= end:
-            # Of nested entities the outermost has the tags: words have one tag each.
             tags[first:last] = [_BEGIN] + [_INSIDE] * (last - first - 1)
             end = last
     return tags
@@ -109,7 +107,6 @@ class Names(Concepts):
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> NamesBatch:
         """Return the batch with its spans."""
         numbers = batch.numbers.tolist()
-        # Spans count words from their window's begin; here words of all windows are in a row.
         counts = np.bincount(batch.rows.numpy(), minlength=len(batch.numbers))
         firsts = np.cumsum(counts) - counts
         spans, words, outside = zip(*(shared.targets[number] for number in numbers), strict=True)
@@ -145,7 +142,6 @@ class Names(Concepts):
         section = self._section
         tags = model.boundaries(words).float()
         targets = batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
-        # Unmarked words are O with a small weight: many are names without a link.
         losses = torch.nn.functional.cross_entropy(tags, targets, ignore_index=IGNORED, reduction="none")
         boundaries = (losses * self._weights(batch.labels)).sum()
         # The model's own spans, too: wrong ones must match no name.
@@ -186,7 +182,6 @@ def _targets_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Arra
 
 def spans_of(tags: Array, batch: NamesBatch) -> tuple[Array, Array]:
     """Return (spans,) twice: the first words of the spans of BIO tags, and the words after their last ones."""
-    # Windows are in a row: the word before a window's first one is another window's.
     previous = np.where(batch.starts, _OUTSIDE, np.roll(tags, 1))
     begins = (tags == _BEGIN) | ((tags == _INSIDE) & (previous == _OUTSIDE))
     starts = np.flatnonzero(begins)

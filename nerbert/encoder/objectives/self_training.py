@@ -90,7 +90,6 @@ class SelfTraining(TokenClassification, EpochHooks):
                 indices, _ = places_of(data.windows.word_ends, batch.numbers.numpy())
                 labels = self._labels(model, batch.to(processes.device), data.windows, indices)
                 parts.append(np.stack([indices, labels]))
-            # All processes need all labels.
             for indices, labels in processes.gather([np.concatenate(parts, axis=1)]):
                 new[indices] = labels
         return new
@@ -123,7 +122,6 @@ def decode_spans(chances: Array, rows: Array, threshold: float) -> Array:
     it; after a window's last word P(I-x) is 0. A start without an end is dropped.
     """
     labels = np.zeros(len(rows), np.int64)
-    # Without a type there is O alone.
     if not len(rows) or chances.shape[1] < 3:
         return labels
     begin = chances[:, 1::2]
@@ -131,7 +129,6 @@ def decode_spans(chances: Array, rows: Array, threshold: float) -> Array:
     last = np.append(np.diff(rows) != 0, [True])
     goes_on = np.where(last[:, None], 0, np.roll(inside, -1, axis=0))
     ends = (begin + inside) * (1 - goes_on) > threshold
-    # For each word and type the nearest end at or after it, from the last word back.
     nearest = np.where(ends, np.arange(len(rows))[:, None], len(rows))
     nearest = np.minimum.accumulate(nearest[::-1])[::-1]
     types = begin.argmax(1)
@@ -139,7 +136,6 @@ def decode_spans(chances: Array, rows: Array, threshold: float) -> Array:
     for first in np.flatnonzero(begin.max(1) > threshold).tolist():
         end = int(nearest[first, types[first]])
         type_ = int(types[first])
-        # A span lies outside earlier ones and ends in its own window.
         if first >= free and end < len(rows) and rows[end] == rows[first]:
             labels[first], labels[first + 1 : end + 1] = 1 + 2 * type_, 2 + 2 * type_
             free = end + 1

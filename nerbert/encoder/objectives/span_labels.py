@@ -66,7 +66,6 @@ class SpanLabels(ConceptLabels):
                 # marks, and aren't read back.
                 if (index := rows[word][0].index(number)) < _CONCEPTS:
                     marks[word] |= 1 << (index + shift)
-            # Counted where they begin, up to what the bits hold.
             if self._max_width and end - start > self._max_width and marks[start] >> _LOST < _MOST_LOST:
                 marks[start] += 1 << _LOST
         return [(self._table.rows[row], mark) for row, mark in zip(rows, marks, strict=True)]
@@ -151,7 +150,6 @@ class WindowLabels:
         """
         has, known = self.masks(table, types)
         if max_width == 1:
-            # Single words are scored, and adjacent ones joined.
             targets = has[:, None]
             known = known[:, None]
         else:
@@ -232,7 +230,6 @@ class PromptMaker:
             room = min(room, int(np.ceil(share * max(1, window.mentions))))
         others = self._choose_absent(window, window.absent(self.table, shared), room, purpose)
         both = _shuffle(np.concatenate([types, others]), self.seed, f"order of {purpose}")
-        # What doesn't fit before the text is left out at the end; the order is random.
         return both[np.cumsum(self.sizes[both]) <= self.room]
 
     def _choose_absent(self, window: WindowLabels, absent: Array, count: int, purpose: str) -> Array:
@@ -248,7 +245,6 @@ class PromptMaker:
         close = np.array([not words.isdisjoint(self._words[number]) for number in absent.tolist()], bool)
         similar = np.argsort(np.where(close, chances[1], np.inf), kind="stable")[: int(close.sum())]
         kinds = np.floor(3 * uniforms(self.seed, f"kinds of others of {purpose}", np.arange(count)))
-        # A dict keeps the order and drops a type that was chosen twice; random ones fill the rest.
         chosen = dict.fromkeys(
             [*frequent[: int((kinds == 0).sum())].tolist(), *similar[: int((kinds == 1).sum())].tolist()]
         )

@@ -181,14 +181,12 @@ class ZeroShot(NamedTypes):
     def labels(self) -> SpanLabels:
         """Return the words' labels: rows of the table, and starts and ends of entities."""
         width = self._model.gliner.config.max_width
-        # Of single words any entity can be joined, so none is too long.
         return SpanLabels(self._table, self._texts, width if width > 1 else 0)
 
     def facts(self, windows: Windows) -> dict[str, Any]:
         """Return facts for `nerbert tag`, and the number of entities that are too long to find; print it."""
         config = self._model.gliner.config
         if not config.two_encoders:
-            # Labels with an encoder of their own have no prompt.
             self._model.expect_prompts(self._section.max_types, self._prompt_length(windows))
         entities, lost = count_lost(np.asarray(windows.labels))
         if lost and is_first_process():
@@ -236,7 +234,6 @@ class ZeroShot(NamedTypes):
     def step_pass(self, model: GlinerTrainee, shared: StepPrompts) -> AbstractContextManager[None]:
         """Encode the step's names once, if they have their own encoder; at the end, backpropagate through it once."""
         if model.gliner.labels_body is None or not len(shared.used):
-            # Labels in prompts are encoded with the text.
             return nullcontext()
         texts = [shared.texts[number] for number in shared.used.tolist()]
         groups = [texts[start : start + _NAMES] for start in range(0, len(texts), _NAMES)]
@@ -286,7 +283,6 @@ class ZeroShot(NamedTypes):
     def open_head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
         """Return the model ready to tag, without labels."""
         scorer = TorchGliner(model.loaded, settings.precision, trains=True)
-        # On a CPU small batches are fastest.
         tokens = MAX_TOKENS if model.device.type == "cpu" else most_tokens(settings)
         return GlinerHead(
             scorer, model.loaded.model.config, model.loaded.pieces, normalises=True, quiet=True, max_tokens=tokens
@@ -298,7 +294,6 @@ def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor
     step = batch.step
     if model.gliner.labels_body is None:
         return model.scores(batch, None)
-    # No type at all in this step.
     vectors = step.vectors if step.vectors is not None else torch.zeros(0, model.gliner.config.hidden_size)
     indices = (torch.from_numpy(np.searchsorted(step.used, types)) for types in batch.asked)
     return model.scores(batch, [vectors.to(model.device)[rows] for rows in indices])
@@ -309,7 +304,6 @@ def start_model(backbone: Backbone, settings: TrainSettings, *, finetunes: bool)
     source = backbone.source
     section = settings.of(ZeroShotSettings)
     if backbone.objective == "zero_shot":
-        # A GLiNER folder goes on as it is; its layers were loaded without gradients.
         loaded = load_gliner(Path(source))
         check_trainable(loaded.model.config, source)
         _check_architecture(loaded, section, source)

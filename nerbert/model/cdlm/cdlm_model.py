@@ -113,14 +113,12 @@ class CdlmModel(torch.nn.Module):
         words = _uniform(shape.words, shape.word_width, bound=sqrt(3 / shape.word_width))
         if vectors is not None:
             known = torch.from_numpy(vectors.astype(np.float32))
-            # Words that the file of vectors lacks begin with random ones.
             words = torch.where(known.isnan(), words, known)
         learnt = shape.words - shape.fixed_words
         self.words = torch.nn.Parameter(words[:learnt])
         # Fixed vectors are saved with the model, so they are a parameter, without gradients.
         self.fixed = torch.nn.Parameter(words[learnt:].clone(), requires_grad=False) if shape.fixed_words else None
         bound = sqrt(3 / shape.character_width)
-        # One row more, the last one, stands for no character.
         characters = shape.pieces - shape.words + 1
         self.characters = torch.nn.Parameter(_uniform(characters, shape.character_width, bound=bound))
         self.convolution = torch.nn.Conv1d(shape.character_width, shape.filters, 3, padding=1)
@@ -187,7 +185,6 @@ class CdlmModel(torch.nn.Module):
         # −1, no character, is the last row.
         embedded = self.dropout(self.characters[characters])
         outputs = self.convolution(embedded.transpose(1, 2))
-        # Padding must not win the maximum.
         outputs = outputs.masked_fill((characters < 0).unsqueeze(1), -torch.inf).amax(2)
         # A word of unknown characters alone has none: its maximum would be −inf.
         filled = torch.where((characters >= 0).any(1, keepdim=True), outputs, 0.0)
@@ -252,13 +249,11 @@ class Crf(torch.nn.Module):
         first = self.first.masked_fill(at_first, _NEVER)
         forward = self._forward(emissions, mask, torch.amax, transitions, first)
         later = self.last.expand(emissions[:, 0].shape)
-        # From the last word to the first; padding at a sentence's end leaves the scores as they are.
         backward = [later]
         for word in range(emissions.shape[1] - 2, -1, -1):
             onward = ((later + emissions[:, word + 1]).unsqueeze(1) + transitions).amax(2)
             later = torch.where(mask[:, word + 1, None], onward, self.last)
             backward.append(later)
-        # The best path to a tag and the best one on from it are the best through it.
         return forward + torch.stack(backward[::-1], 1)
 
     def _total(self, emissions: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -279,7 +274,6 @@ class Crf(torch.nn.Module):
         scores = [first + emissions[:, 0]]
         for word in range(1, emissions.shape[1]):
             step = joined(scores[-1].unsqueeze(2) + transitions, 1) + emissions[:, word]
-            # Beyond a sentence's end its last scores stay.
             scores.append(torch.where(mask[:, word, None], step, scores[-1]))
         return torch.stack(scores, 1)
 
@@ -359,7 +353,6 @@ def open_cdlm(source: str, tokenizer: Any) -> CdlmModel:
     folder = ModelFolder.open(source)
     shape = read_json(folder.path / MARKER, CdlmShape)
     with at(source):
-        # Read as hostile: sizes are compared before memory is taken for weights.
         same = (count_words(tokenizer), len(tokenizer)) == (shape.words, shape.pieces)
         if not same or shape.fixed_words > shape.words - 2:
             raise InputError(f"its vocabulary isn't the one that {MARKER} tells of")
@@ -377,7 +370,6 @@ def open_cdlm(source: str, tokenizer: Any) -> CdlmModel:
         if len(set(shape.tags)) < len(shape.tags):
             raise InputError("a label is listed twice, and a CRF has no merged types")
     model.load_state_dict({name: weight.float() for name, weight in weights.items()}, strict=False, assign=True)
-    # Weights don't change any more, so they are generated once.
     if model.generator:
         model.given = model.generator().detach()
     return model.eval()

@@ -73,7 +73,6 @@ def make_vocabulary(examples: Iterable[Example], further: Iterable[str] = ()) ->
     characters = Counter[str]()
     for example in examples:
         for start, end in example.words:
-            # A space before it marks a character in the vocabulary, so words lose theirs.
             word = "".join(example.text[start:end].split())
             words[normal(word)] += 1
             characters.update(word[:LONGEST_WORD])
@@ -134,7 +133,6 @@ class WordPieces(SubwordTokenizer):
     def _pieces(self, word: str) -> list[int]:
         word = "".join(word.split())
         unknown = self._ids[UNKNOWN]
-        # As written, else in lower case (NCRF++), else unknown.
         number = self._ids.get(normal(word), self._ids.get(normal(word).lower(), unknown))
         of_characters = (self._ids.get(f" {character}") for character in word[:LONGEST_WORD])
         return [number, *(piece for piece in of_characters if piece is not None)]
@@ -180,7 +178,6 @@ def subword_means(tokenizer: Any, embedding: Array, words: Sequence[str]) -> Arr
     means = np.full((len(words), embedding.shape[1]), np.nan, np.float32)
     encoded = tokenizer(list(words), add_special_tokens=False, split_special_tokens=True)["input_ids"]
     for row, ids in enumerate(encoded):
-        # A tokenizer may have pieces without a row; NaN says that there is no vector.
         if ids and max(ids) < len(embedding):
             means[row] = embedding[ids].mean(0)
     return means

@@ -184,7 +184,6 @@ def body_config(values: dict[str, Any], entry: str) -> Any:
                 f"are {', '.join(sorted(BODIES))}"
             )
         with quiet(), refused("no encoder's configuration"):
-            # An entry may name code (`_attn_implementation`), or say how the encoder was called before.
             kept = {name: value for name, value in values.items() if name not in _LEFT_OUT and name[:1] != "_"}
             return AutoConfig.for_model(sizes.model_type, **kept)
 
@@ -269,7 +268,6 @@ class Gliner2Config(GlinerConfig):
         read = read_json(file, _ExtractorFile, remedy=_REMEDY)
         head = (read.architecture or "span").strip().lower()
         counting = read.counting_layer or "count_lstm"
-        # The width may be in the architecture's own entry, or at the top.
         width = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
         for name, value, known in (("architecture", head, _HEADS), ("counting_layer", counting, COUNTING)):
             if value not in known:
@@ -278,7 +276,6 @@ class Gliner2Config(GlinerConfig):
                     f"supported: {', '.join(known)}"
                 )
         boundary = read_json(file, _BoundaryFile, remedy=_PUBLISHED).boundary_head if head == "boundary" else None
-        # Attention splits the width into as many equal parts.
         if boundary and boundary.boundary_dim % boundary.boundary_attention_heads:
             raise InputError(
                 f"{file}: boundary_head.boundary_dim = {boundary.boundary_dim}: must be a multiple of "

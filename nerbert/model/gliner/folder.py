@@ -65,7 +65,6 @@ class GlinerKind(ModelKind):
         """Return its configuration; raise InputError for an architecture that can't be computed."""
         file = path / cls.config
         config = read_json(file, GlinerConfig, remedy=_REMEDY)
-        # Each of these needs layers that nerbert doesn't compute.
         problem = (
             f"span_mode {config.span_mode!r:.40}"
             if config.span_mode not in ("marker", "markerV0", "token_level")
@@ -122,7 +121,6 @@ class Gliner2Pieces(PromptTokenizer):
 
     def __init__(self, tokenizer: Any, config: GlinerConfig, body: Any, **options: Any) -> None:
         super().__init__(tokenizer, config, body, **options)
-        # The places of labels are counted by one piece per mark.
         if any(len(ids) != 1 for ids in self._marks.values()):
             raise InputError(f"a mark has several pieces ({self._marks}); GLiNER2's have one each")
         # GLiNER2 has no special pieces around a text; what closes one is a full stop.
@@ -135,11 +133,9 @@ class Gliner2Pieces(PromptTokenizer):
         places = [len(opening)]
         for pieces in self.pieces([label.name for label in labels]):
             places.append(len(ids))
-            # A label is read off its mark, so places are noted before it is added.
             ids += [*self._marks[self.config.ent_token], *pieces]
         ids += [*closing, *closing, *self._marks[self.config.sep_token]]
         self._check_room(labels, len(ids))
-        # The first place is the prompt's own mark, which no label belongs to.
         return LabelPrompt(tuple(ids), self._after, tuple(places), own=1)
 
     def sizes(self, labels: Sequence[str]) -> list[int]:
@@ -163,11 +159,9 @@ class Gliner2Pieces(PromptTokenizer):
         return (self.tokenizer.convert_tokens_to_ids(mark),)
 
     def _words(self, example: Example) -> list[str]:
-        # The package reads texts in lower case.
         return [word.lower() for word in super()._words(example)]
 
     def _find_closing(self, prompt: LabelPrompt, text: str, end: int) -> tuple[int, ...]:
-        # A text that ends with a full stop of its own needs no second one.
         return () if text.endswith((".", "!", "?"), 0, end) else prompt.after
 
     def _cut(self, words: Sequence[str]) -> list[tuple[int, ...]]:
@@ -227,7 +221,6 @@ class Gliner2Kind(GlinerKind):
         weights = dict[str, Any]()
         for path_, tensor in read_weights(path).items():
             part, _, name = path_.partition(".")
-            # Under GLiNER's names of the parts, so that its layers can be used.
             weights[f"{PARTS.get(part, part)}.{name}"] = tensor
         tokenizer = load_tokenizer(str(path))
         # Marks that the tokenizer has already keep their numbers.

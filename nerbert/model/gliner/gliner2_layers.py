@@ -260,7 +260,6 @@ class BoundarySpans(GlinerModel):
         settings = self.settings
         head = self.boundary_head.shared_pool_builder
         tops = (first.amax(1), last.amax(1))
-        # The best boundaries for any label, in the order of the text.
         starts, ends = (_rank(top)[: settings.pool_boundary_top_k].sort()[0] for top in tops)
         fit = head.start_projection(states)[starts] @ head.end_projection(states)[ends].T
         # A pair needs at least one word between its boundaries.
@@ -283,7 +282,6 @@ class BoundarySpans(GlinerModel):
         length = (ends - starts)[:, None].float()
         vectors = head.start_projection(states)[starts] + head.end_projection(states)[ends]
         vectors += head.length_projection(torch.cat((length.log1p(), length / words.shape[0], length.rsqrt()), 1))
-        # The mean of a pair's words, without a vector for each word of each pair.
         content = _sums(head.content_pooler.value_projection(words), starts, ends) / length
         vectors += head.content_projection(head.content_pooler.layer_norm(content))
         vectors = head.candidate_norm(vectors + head.prior_projection(fit[:, None]))

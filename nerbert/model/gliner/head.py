@@ -126,7 +126,6 @@ class GlinerHead(Head):
         # Models trained on labels as open types write them read them so again
         # ("Sports_team" as "sports team").
         read = fold_labels(labels) if self.normalises else labels
-        # With two encoders labels don't stand in a prompt, so any number can be asked for at once.
         groups = [] if self.config.two_encoders else self.pieces.groups(read)
         head = copy(self)
         vectors = None
@@ -138,8 +137,6 @@ class GlinerHead(Head):
                 note = f"{len(labels):,} labels need {count} prompts, so each text is read {count} times"
                 tell(f"{note}: this model is confused by more, or longer ones, at once than it had in training")
                 self._noted.append(True)
-            # Each group is a head of its own; the one around it joins their answers and
-            # reads no prompt itself.
             head._groups = tuple(self.for_labels(labels[group], thresholds[group]) for group in groups)
             prompt = LabelPrompt()
         elif self.config.two_encoders:
@@ -155,7 +152,6 @@ class GlinerHead(Head):
         head = copy(self)
         remaining = iter(thresholds)
         head._asked = self._request._replace(thresholds=np.array(thresholds, np.float32))
-        # Thresholds are in the order of all labels, groups in the same order.
         head._groups = tuple(group._at(list(islice(remaining, len(group._request.labels)))) for group in self._groups)
         return head
 
@@ -166,7 +162,6 @@ class GlinerHead(Head):
     def predict_each(self, groups: "Sequence[tuple[GlinerHead, Sequence[Example]]]") -> list[Entities]:  # type: ignore[override]
         """Return the entities of several groups, their windows sorted by length together."""
         answers = list[Entities]()
-        # All windows of all heads are listed first, so that those of one length share a batch.
         parts = [[(part._request, examples) for part in head._groups or (head,)] for head, examples in groups]
         candidates = self._candidates([*chain(*parts)])
         for head, examples in groups:
@@ -194,14 +189,10 @@ class GlinerHead(Head):
         candidates: list[list[Candidate]] = [[] for _ in windows]
         find = word_candidates if self.config.token_level else span_candidates
         for number, scores in self.scores(windows, owners):
-            # Windows come by length; their candidates go back to their places, in the order
-            # of the examples.
             candidates[number] = find(scores, sigmoid(scores), owners[number].thresholds)
         remaining = iter(candidates)
         for (_, examples), share in zip(parts, cut, strict=True):
             by_example: list[list[Candidate]] = [[] for _ in examples]
-            # An example's windows follow each other; examples without pieces have none and
-            # keep an empty list.
             for number, of_one in groupby(share, key=lambda window: window.example):
                 group = list(of_one)
                 by_example[number] = _of_example(group, list(islice(remaining, len(group))))
@@ -270,7 +261,6 @@ def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Can
             first = span.start
             last = span.end - 1
             places = window.before + first, window.before + last
-            # What overlapping windows both hold counts only where it has more context.
             if len(windows) == 1 or best_window(spans, *places, window.total) == number:
                 kept.append(span._replace(start=int(window.read[first]), end=int(window.read[last]) + 1))
     return kept
@@ -278,7 +268,6 @@ def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Can
 
 def sigmoid(odds: Array) -> Array:
     """Return probabilities, (…) as the log-odds."""
-    # Of the negative absolute value, so that large odds don't overflow.
     small = np.exp(-np.abs(odds))
     return np.asarray(np.where(odds >= 0, 1, small) / (1 + small))
 

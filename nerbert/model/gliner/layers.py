@@ -41,7 +41,6 @@ class GlinerModel(nn.Module):
         super().__init__()
         self.config, width = config, config.hidden_size
         self.token_rep_layer = nn.ModuleDict({"bert_layer": nn.ModuleDict({"model": body})})
-        # As in the package's folders, a projection is there only where widths differ.
         if body.config.hidden_size != width:
             self.token_rep_layer["projection"] = nn.Linear(body.config.hidden_size, width)
         if labels_body is not None:
@@ -74,8 +73,6 @@ class GlinerModel(nn.Module):
             return words
         lstm: Any = self.rnn["lstm"]
         with torch.autocast(words.device.type, enabled=False):
-            # Packed, so that the backward direction begins with a text's last word and not
-            # with padding. In fp32.
             texts = list(torch.split_with_sizes(words.float(), counts.tolist()))
             packed = nn.utils.rnn.pack_sequence(texts, enforce_sorted=False)
             states, lengths = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True)
@@ -209,7 +206,6 @@ class SpanModel(GlinerModel):
         first = self._spans.project_start(words).relu_()
         last = self._spans.project_end(words).relu_()
         if not self._deep:
-            # Without a layer between, what a span gets from its ends is added up per label in `scores`.
             return first, last
         # The layer reads first and last word side by side, so its product is the sum of one
         # part of each; both are computed once a word instead of once a span.
@@ -231,7 +227,6 @@ class SpanModel(GlinerModel):
         count = len(first)
         odds = first.new_full((count, most, len(added)), -torch.inf)
         if not self._deep:
-            # No layer lies between: a span's odds are a sum of its first word's and its last word's.
             left, right = vectors.chunk(2, 1)
             first = first @ left.T
             last = torch.addmm(added, last, right.T)
@@ -264,7 +259,6 @@ class GlinerFolder:
         """Let each encoder read some pieces."""
         for body, pieces in ((self.model.body, self.pieces), (self.model.labels_body, self.labels_pieces)):
             if pieces:
-                # Any pieces do: it is sizes and operations that fail.
                 ids = torch.zeros((1, min(_TRIED, pieces.room)), dtype=torch.int64)
                 with torch.no_grad(), quiet():
                     body(input_ids=ids, attention_mask=torch.ones_like(ids))
@@ -284,7 +278,6 @@ class _Remembered:
 
     def __call__(self) -> torch.Tensor:
         """Return the table, on the device where the model is now."""
-        # The model may have been moved since.
         if not self.table.numel() or self.table.device != self.weight.device:
             self.table = self._make()
             self.known.clear()
@@ -362,7 +355,6 @@ class TorchGliner:
         states = model.body(input_ids=ids, attention_mask=mask)[0]
         rows = np.repeat(np.arange(len(windows)), [len(window.places) for window in windows])
         words = model.project(states[rows, np.concatenate([window.places for window in windows])])
-        # Other poolings read a word off one piece, which was chosen above.
         if pooling in ("mean", "max"):
             lengths = torch.from_numpy(np.concatenate([window.counts for window in windows])).to(self._device)
             words = torch.segment_reduce(words.float(), pooling, lengths=lengths)

@@ -150,7 +150,6 @@ class PromptTokenizer:
 
     def pieces(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of each word (or label), cut by itself."""
-        # Bounds the memory of a long run.
         if len(self._known) > _CACHED:
             self._known = {}
         # Another thread may put a new dict in its place; this one stays whole.
@@ -198,7 +197,6 @@ class PromptTokenizer:
         rows = [(*self._before, *ids, *self._after) for ids in encode(self.tokenizer, list(texts))["input_ids"]]
         for text, row in zip(texts, rows, strict=True):
             if len(row) > self.room:
-                # An encoder of labels alone reads no windows, so a label has to fit whole.
                 raise InputError(
                     f"label {text!r:.60}: takes {len(row):,} pieces of the {self.room:,} that the model "
                     "has room for; give a shorter one"
@@ -240,7 +238,6 @@ class PromptTokenizer:
 
     def _cut(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         parts = [self._in_mark.split(word) for word in words]
-        # Parts of a cut mark are joined again to the word that they come from.
         owners = [number for number, texts in enumerate(parts) for _ in texts]
         cut = encode(self.tokenizer, [part for texts in parts for part in texts], is_split_into_words=True)
         ids = cut["input_ids"]

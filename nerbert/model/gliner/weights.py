@@ -93,7 +93,6 @@ def build(
             # Shapes are compared before memory is taken: a configuration may promise terabytes.
             _check_shapes(make(), weights, source)
     with torch.random.fork_rng(devices=[]):
-        # Building draws random weights; the caller's random state must not move.
         model = make()
     if weights is not None:
         model.load_state_dict({name: weights[name] for name in model.state_dict()})
@@ -126,7 +125,6 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         raise InputError(
             f"{path}: damaged, or holds more than weights (pickled code), so it is refused; use a folder with {WEIGHTS}"
         ) from error
-    # Plain lists and numbers unpickle as well.
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in weights.items()
     ):
@@ -158,7 +156,6 @@ def _body(folder: Path, key: str, values: dict[str, Any] | None, name: str, subf
     """Return an encoder's configuration: what `key` holds, or that of `subfolder`, or that of the model `name`."""
     entry = f"{folder / GLINER}: {key}"
     if values is not None:
-        # Later folders hold the configuration themselves; first versions only name the encoder.
         return body_config(values, entry)
     from transformers import AutoConfig
 
@@ -212,7 +209,6 @@ def new_gliner(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(backbone.seed)
-        # New layers follow from the seed, and the caller's random state stays.
         body = _whole_body(backbone)
         tokenizer = backbone.tokenizer
         labels_body = _whole_body(labels) if labels else None
@@ -260,7 +256,6 @@ def _whole_body(backbone: Backbone) -> Any:
     whole = AutoModel.from_config(encoder.config)
     missing, strange = whole.load_state_dict(encoder.state_dict(), strict=False)
     if strange:
-        # A weight without a place would be lost in silence.
         raise InputError(f"{backbone.source}: {len(strange)} weights have no place in an encoder, say {strange[0]}")
     for name, parameter in whole.named_parameters():
         # A part that the encoder lacks (a pooling layer) has random weights and gives no
