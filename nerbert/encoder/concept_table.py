@@ -109,6 +109,7 @@ class ConceptTable:
 
     def add(self, concept: Concept, count: int = 0) -> int:
         """Return the number of a concept, a new one if none has its text; `count` more mentions have it."""
+        # A name with another description is another concept: the encoder reads another text.
         number = self._numbers.setdefault(concept.text, len(self.concepts))
         if number == len(self.concepts):
             self.concepts.append(concept)
@@ -119,6 +120,7 @@ class ConceptTable:
         self.put_below(concept.name, concept.ancestors)
         for other in concept.other_names:
             self._other_names.setdefault(concept.name, set()).add(other)
+            # Both ways: of two names either may be the one that is asked for.
             self._other_names.setdefault(other, set()).add(concept.name)
         return number
 
@@ -157,13 +159,15 @@ class ConceptTable:
         numbers = [self.add(concept, count) for concept, count in zip(other.concepts, other.counts, strict=True)]
         every: Asked = None
         if self.sources:
+            # A text says nothing about concepts of other sources: "all" means all of its own.
             every = all_of(len(self.sources))
             self.sources.append(frozenset(numbers))
             self._forget()
         for name, above in other._above.items():
             self.put_below(name, above)
         self.add_wordings(other.wordings)
-        for name, others in other._other_names.items():  # a concept that was given twice has those of both
+        # A concept that was given twice has the other names of both.
+        for name, others in other._other_names.items():
             self._other_names.setdefault(name, set()).update(others)
         self.add_rows(
             (tuple(sorted(numbers[number] for number in concepts)), every if asked is None else asked)
@@ -182,12 +186,15 @@ class ConceptTable:
         for start, end, type_ in word_spans(example):
             for row in rows[start:end]:
                 row.add(self._numbers[texts[type_] if texts is not None else type_])
+        # What a text was asked for is given in its own terms, types or names; rows hold names.
         asked: Asked = example.asked
         if texts is not None and example.asked:
             asked = tuple(texts.get(type_, type_) for type_ in example.asked)
+        # Texts of corpora, which have `texts`, are of the first source; open types are of the last one.
         if asked is None and self.sources:
             asked = all_of(0 if texts is not None else len(self.sources) - 1)
         return [
+            # A link whose type isn't known may be anything: only `ROOT` counts as asked for.
             (tuple(sorted(row)), (ROOT,) if {self.concepts[number].name for number in row} == {ROOT} else asked)
             for row in rows
         ]
@@ -236,8 +243,11 @@ class ConceptTable:
                     index.unknown[numbers] = index.numbers_of(unknown[0]), index.numbers_of(unknown[1])
                 beside, below = index.unknown[numbers]
                 known[row] &= ~np.isin(names, beside)
+                # A person may be a politician: only a descendant that was asked for by name
+                # is known to be absent.
                 if asked is None or _source_of(asked) is not None:
                     known[row] &= ~np.isin(names, below)
+                # A row's own concepts are known, although they are among their own synonyms.
                 here = [columns[number] for number in numbers if number in columns]
                 has[row, here] = known[row, here] = True
         return has, known
@@ -254,6 +264,7 @@ class ConceptTable:
         relations = _Relations(defaultdict(set), defaultdict(set), defaultdict(set))
         for name, ancestors in self._above.items():
             for ancestor in ancestors:
+                # Two sources may contradict each other ("organisation" above "company" and the reverse).
                 if name in self._above.get(ancestor, ()):
                     relations.beside[name].add(ancestor)
                 else:
@@ -271,6 +282,7 @@ class ConceptTable:
         """Return names, their ancestors and those that contradict them, with all synonyms."""
         relations = self._relations
         related = self._follow(names, relations.above) | {ROOT}
+        # What contradicts a synonym contradicts the name.
         same = set[str]().union(*map(self.names_like, names))
         return related.union(*(relations.beside.get(name, ()) for name in same))
 
@@ -279,6 +291,7 @@ class ConceptTable:
         reached = set[str]()
         todo = list(names)
         while todo:
+            # Synonyms and ancestors may lead in a circle.
             if (name := todo.pop()) not in reached:
                 reached.add(name)
                 todo += [*self.synonyms.get(name, ()), *self._other_names.get(name, ()), *next_to.get(name, ())]
@@ -315,6 +328,7 @@ class ConceptTable:
         )
         chances = zip(concepts.tolist(), words, descriptions, strict=True)
         texts = list[str]()
+        # A word that is another concept's name in this step would stand for both.
         taken = {self.concepts[number].name for number in concepts.tolist()}
         for number, chance, described in chances:
             name, *others = self._wordings(number)
@@ -336,7 +350,9 @@ class ConceptTable:
         for concepts, asked in rows:
             numbers.update(concepts)
             if asked:
+                # By identity: comparing lists of thousands of names for each row takes long.
                 lists[id(asked)] = asked
+        # `all_of(source)` has an empty first name: it would make every concept of the source a candidate.
         for name in {name for asked in lists.values() if asked[0] for name in asked}:
             bare = [self._numbers[name]] if name in self._numbers else []
             numbers.update(self._described.get(name, bare))

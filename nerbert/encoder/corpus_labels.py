@@ -122,6 +122,8 @@ class LabelledCorpus:
         for path in checked_shards(self.folder, self.manifest):
             for batch in sentence_batches(path, ["split", "copies", "expected_copies", "text"]):
                 rows = training_rows(batch)
+                # Rows that were only expected to have copies are cut into windows, too, but
+                # no text is trained on without one.
                 yield from rows.filter(pc.greater(rows["copies"], 0))["text"].to_pylist()
 
     def held_out(self) -> list[Example]:
@@ -144,6 +146,7 @@ def read_label_set(
     where `descriptions` are wanted. Raise InputError if the train part has none of the set's labels, or a category that
     the manifest doesn't list.
     """
+    # The lists alone give types; the corpus's categories aren't looked at.
     if settings.of(GazetteersSettings).files:
         lists = open_gazetteers(settings)
         facts = {"name": "gazetteers", "sha256": lists.digest, "match": "anchors", **lists.facts}
@@ -152,12 +155,15 @@ def read_label_set(
     categories = tuple(manifest["categories"])
     name = settings.label_set or (_EACH_CLASS if named else "")
     chosen = open_label_set(name) if name else None
+    # The corpus's own set needs no relabelling; by names it does, so that rare classes count as well.
     other = chosen if chosen is not None and (named or chosen.digest != corpus_set["sha256"]) else None
     mentions = _count_mentions(manifest, settings)
     if other is not None:
+        # A class that is learnt by its name needs no minimum of mentions.
         kept = _find_frequent(mentions, other, 1 if named else int(manifest["settings"]["min_mentions"]))
         labels = CorpusLabels({"name": other.name, "sha256": other.digest}, tuple(sorted(kept | {ENTITY})), other)
     else:
+        # Shards that changed after the manifest was written would give labels that no head has.
         if strange := sorted({category for _, category in mentions}.difference(categories)):
             raise InputError(
                 f"{settings.corpus_folder}: its shards have the category {strange[0]!r}, which "
@@ -185,6 +191,7 @@ def _with_concepts(
     table = ConceptTable(sentences=int(manifest["splits"][TRAIN]["sentences"]))
     texts = dict[str, str]()
     every = {labels.category(*pair) for pair in mentions}.union(*(above_of(path) for path, _ in mentions))
+    # Two classes may have one label in the ontology: the words of their class names are no synonyms then.
     named = Counter(map(name, every))
     for (path, own_category), count in sorted(mentions.items()):
         category = labels.category(path, own_category)
@@ -194,10 +201,12 @@ def _with_concepts(
         concept = Concept(name(category), description, tuple(sorted(map(name, above))), tuple(others))
         texts[category] = concept.text
         table.add(concept, count)
-    if ENTITY not in texts:  # a class that the validation split alone has is one
+    # A class that only the validation split has becomes ENTITY.
+    if ENTITY not in texts:
         texts[ENTITY] = Concept(name(ENTITY)).text
         table.add(Concept(name(ENTITY)))
     for category in texts:
+        # One word of each category gives all rows that a corpus's words can have.
         table.add_rows(table.word_rows(Example("_", ((0, 1),), (Span(0, 1, category),)), texts))
     return replace(labels, concepts=table, concept_texts=texts)
 
@@ -230,6 +239,8 @@ def _count_mentions(manifest: Mapping[str, Any], settings: PretrainSettings) -> 
         for path in checked_shards(settings.corpus_folder, manifest):
             for batch in sentence_batches(path, ["split", "mentions"]):
                 mentions = batch.filter(pc.equal(batch["split"], TRAIN))["mentions"].flatten()
+                # Path and category become one string, so that Arrow can count them without
+                # a Python object per mention.
                 paths = pc.binary_join(pc.struct_field(mentions, "class_path"), _STEP)
                 counts = pc.value_counts(
                     pc.binary_join_element_wise(paths, pc.struct_field(mentions, "category"), _END)
@@ -256,6 +267,7 @@ def _find_frequent(mentions: MentionCounts, label_set: LabelSet, at_least: int) 
         if path:
             classes[path[-1]] += count
     kept = frequent_categories(counts, at_least)
+    # A set of other names than the corpus's classes would make every mention ENTITY in silence.
     if label_set.typed and not kept:
         named = ", ".join(name for name, _ in classes.most_common(5))
         raise InputError(
@@ -272,6 +284,7 @@ def _draw(manifest: Mapping[str, Any], settings: PretrainSettings) -> pa.Table:
         for batch in sentence_batches(path):
             rows = pa.Table.from_batches([batch.filter(pc.equal(batch["split"], VALIDATION))])
             drawn = rows if drawn is None else pa.concat_tables([drawn, rows])
+            # Cut now and then, so that memory doesn't grow with the split.
             if settings.max_eval_samples and len(drawn) > 2 * settings.max_eval_samples:
                 drawn = _take_lowest(drawn, settings)
     if drawn is None or not len(drawn):
@@ -282,6 +295,7 @@ def _draw(manifest: Mapping[str, Any], settings: PretrainSettings) -> pa.Table:
 
 
 def _take_lowest(rows: pa.Table, settings: PretrainSettings) -> pa.Table:
+    # A sentence's coin depends on its own id, so other shards don't change the draw.
     numbers = [uniform(settings.seed, "validation part", identity) for identity in rows["id"].to_pylist()]
     order = np.argsort(np.array(numbers), kind="stable")[: settings.max_eval_samples or None]
     return rows.combine_chunks().take(pa.array(order))

@@ -82,6 +82,7 @@ class PretrainData:
     @property
     def language(self) -> str:
         """Return the language of the texts."""
+        # A corpus knows its language; files of open types are told it by a setting.
         if not self.corpora and self.open_texts:
             return self.open_texts.settings.language
         return _common_value(self.manifests, "language", SEVERAL_LANGUAGES)
@@ -128,6 +129,7 @@ class PretrainData:
 
     def identity(self) -> dict[str, Any]:
         """Return what of the data decides a training's outcome."""
+        # The package's synonyms decide what counts as absent, so another version is another training.
         synonyms = sorted((name, sorted(others)) for name, others in read_synonyms().items())
         return {
             "corpus": [sha256_of(corpus.folder / "manifest.json") for corpus in self.corpora],
@@ -157,6 +159,7 @@ class PretrainData:
     def _facts_of(self, corpus: LabelledCorpus) -> dict[str, Any]:
         digest = sha256_of(corpus.folder / "manifest.json")
         facts: dict[str, Any] = {"corpus": {"wiki": corpus.manifest["wiki"], "manifest_sha256": digest}}
+        # A card must not name labels that masked language modelling never read.
         if self.reads_labels:
             facts |= {"label_set": corpus.labels.facts, "categories": len(corpus.labels.categories)}
         return facts
@@ -220,16 +223,19 @@ def _joined_concepts(data: PretrainData) -> ConceptTable:
         tables["open_types.files"] = data.open_texts.content.table
     joined, *others = [table for table in tables.values() if table]
     for source, table in tables.items():
+        # With one type nothing is learnt about what is absent.
         names = {concept.name for concept in table.concepts} - {ROOT} if table else set[str]()
         if len(names) == 1 and is_first_process():
             tell(f"{source}: has one type, {names.pop()!r}: no other is known to be absent from its texts")
     if others:
-        joined = deepcopy(joined)  # the sources keep their own tables
+        # The sources keep their own tables.
+        joined = deepcopy(joined)
         joined.close()
         for table in others:
             joined.extend(table)
     joined.synonyms = read_synonyms()
     joined.reworded = data.settings.wordings
+    # A contradiction weakens the training without stopping it, so it is told, not refused.
     if (pairs := joined.contradictions) and is_first_process():
         name, other = pairs[0]
         tell(

@@ -76,6 +76,7 @@ class Gazetteers:
         """Return the examples with those of their spans that are in the lists, under the lists' types."""
         table, types = _open_table(self.folder)
         hashes = np.array([hash64(span.text) for example in examples for span in example.spans], np.uint64)
+        # A hash above all others would be beyond the table's end.
         rows = np.minimum(np.searchsorted(table, hashes), len(table) - 1)
         numbers = iter(np.where(table[rows] == hashes, types[rows].astype(int), -1).tolist())
         typed = (
@@ -103,6 +104,7 @@ def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
     with at(setting="setting gazetteers.files"):
         for path in lists.files:
             with refused(f"{path}: can't be read", of=OSError):
+                # Digests, not paths: the cache holds for a moved file, and not for a changed one.
                 files.append([path.name, sha256_of(path)])
         origin = {"version": _VERSION, "match": "anchors", "files": files}
         folder, facts = load_cached(
@@ -127,6 +129,7 @@ def _write(folder: Path, paths: Sequence[Path]) -> None:
         for entry, type_ in _entries(path):
             if len(entry) < 2:
                 one_letter += 1
+            # So many mean that the columns are swapped.
             elif types.setdefault(type_, len(types)) == _MOST_TYPES:
                 raise InputError(
                     f"the lists name more than {_MOST_TYPES:,} types, at last {type_!r:.60}: are these types?"
@@ -136,6 +139,7 @@ def _write(folder: Path, paths: Sequence[Path]) -> None:
                 numbers.append(types[type_])
         if len(hashes) == start:
             raise InputError(f"{path}: has no entry of more than one letter; leave the file out, or fill it")
+    # `unique` gives the first place of each hash: of repeated entries the first counts.
     kept, first = np.unique(np.frombuffer(hashes, np.uint64), return_index=True)
     kept.tofile(folder / _HASHES)
     np.frombuffer(numbers, np.uint16)[first].tofile(folder / _TYPES)
@@ -149,6 +153,7 @@ def _write(folder: Path, paths: Sequence[Path]) -> None:
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the entries of a list with their types; blank lines and a header (`entry`, `type`) are skipped."""
+    # "person.txt.gz" is the list "person", as "person.txt" is.
     name = Path(path.name.removesuffix(path.suffix) if path.suffix in _PACKED else path.name)
     table = name.suffix == ".tsv"
     stem = "" if name.suffix == ".tsv" else _check_type(name.stem)
@@ -166,6 +171,7 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
                 cells = [cell.strip() for cell in line.split("\t")]
                 if table and (len(cells) != 2 or not all(cells)):
                     raise InputError(f"{line[:80]!r}: must be entry<TAB>type")
+                # A plain list with tabs is most likely a table under the wrong name.
                 if not table and len(cells) > 1:
                     raise InputError(f"{line[:80]!r}: has a tab: if lines are entry<TAB>type, name the file .tsv")
                 yield cells[0], (_check_type(cells[1]) if table else stem)

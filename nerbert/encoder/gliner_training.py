@@ -83,6 +83,7 @@ def with_prompts(batch: Batch, prompts: Sequence[LabelPrompt], pieces: PromptTok
     """Return a micro-batch of texts with a prompt before each of them; labels stay."""
     before = len(pieces.plain().before)
     lengths = batch.mask.sum(1).tolist()
+    # The windows were cut with special pieces in front; a prompt brings its own.
     texts = [ids[before:length] for ids, length in zip(batch.ids.tolist(), lengths, strict=True)]
     ids, mask = row_tensors(
         [(*prompt.before, *text) for prompt, text in zip(prompts, texts, strict=True)],
@@ -123,6 +124,8 @@ class GlinerTrainee(OverEncoder):
     def expect_prompts(self, types: int, pieces: int) -> None:
         """Note in the configuration how many types and pieces prompts have, if it says how long they were before."""
         current = self.gliner.config
+        # A folder that never said how long its prompts were can't say so now: earlier ones
+        # may have been longer.
         pieces = max(current.max_prompt_len, pieces) if current.max_prompt_len else 0
         config = replace(current, max_types=max(current.max_types, types), max_prompt_len=pieces)
         self.gliner.config = self.loaded.pieces.config = config

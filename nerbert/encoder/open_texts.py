@@ -191,13 +191,16 @@ class OpenTexts:
             for text, trained in self._split_texts(dropped):
                 example = self._example(text)
                 for type_ in text.asked or ():
+                    # A type that was asked for and not found is a concept, too: it is known to be absent.
                     table.add(self._concept(type_))
                 if trained:
+                    # Other names in held-out texts must not be learnt.
                     table.add_wordings(text.other_names)
                 concepts = (self._concept(entity.type, entity.description) for entity in text.entities)
                 by_text = {concept.text: concept for concept in concepts}
                 for span in example.spans:
                     table.add(by_text[span.type], int(trained))
+                # An entity without a whole word can't be found.
                 dropped[Reason.NOT_IN_TEXT] += len(text.entities) - len(example.spans)
                 table.add_rows(table.word_rows(example))
                 table.sentences += trained
@@ -209,6 +212,7 @@ class OpenTexts:
                     held_out.append(text)
                 bar.advance()
         self._check_texts(table, held_out)
+        # Drawn by the text's own coin, so another order of files gives the same texts.
         drawn = nsmallest(
             self.most or len(held_out), held_out, key=lambda text: uniform(self.seed, "validation part", text.text)
         )
@@ -255,6 +259,7 @@ class OpenTexts:
 
     def _drawn_texts(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
         for number, (text, trained) in enumerate(self._all_texts(dropped)):
+            # Held-out texts stay, whatever the sample, so that scores of sizes compare.
             if not trained or self._drawn is None or number in self._drawn:
                 yield text, trained
 
@@ -288,7 +293,8 @@ class OpenTexts:
         """Return a text with its words; an entity has whole words, as the model will find them, or is left out."""
         words = split_words(text.text, self.splitter)
         spans = []
-        for entity in text.entities:  # a space at its edge is in no word
+        # A space at an entity's edge is in no word; an entity that cuts a word gets the whole word.
+        for entity in text.entities:
             first = bisect_right(words, entity.start, key=lambda word: word[1])
             last = bisect_left(words, entity.end, key=lambda word: word[0])
             if first < last:
@@ -351,6 +357,7 @@ class BroaderTypes:
         totals = {name: counts.total() for name, counts in self._mentions.items()}
         ancestors: dict[str, set[str]] = {}
         for (name, other), both in self._both.items():
+            # Of two names that always come together neither is broader.
             if totals[other] > totals[name] and self._is_usual(name, other, both):
                 ancestors.setdefault(name, set()).add(other)
         return {name: tuple(sorted(ancestors[name])) for name in sorted(ancestors)}
@@ -361,6 +368,7 @@ class BroaderTypes:
         for asked, count in self._mentions[name].items():
             if asked is None or other in asked:
                 asked_for += count
+                # The counts only grow, so the share can't be reached any more.
                 if both < _SHARE * asked_for:
                     return False
         return asked_for >= _LEAST

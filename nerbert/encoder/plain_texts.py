@@ -67,6 +67,8 @@ class PlainTexts:
             parts = corpus_parts(path) if is_corpus(path) else ()
             pages = (page.lines for read in parts for page in read())
             for lines in chain(pages, chain.from_iterable(map(_documents, _find_files(path)))):
+                # A document's coin is its text: repeated documents are all held out, or
+                # none, and no seed moves them.
                 if (uniform(0, "documents held out", "\n".join(lines)) < _HELD_OUT) == held_out:
                     yield lines
 
@@ -95,6 +97,7 @@ def pack_lines(lines: Iterable[str], counts: Iterable[int], most: int) -> Iterat
     block = Lines()
     size = 0
     for line, count in zip(lines, counts, strict=False):
+        # A line that is longer than a block stands alone, and is cut into windows later.
         if block and size + count > most:
             yield " ".join(block)
             block = []
@@ -133,6 +136,7 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
     if not len(windows):
         raise InputError(f"{texts.name}: nothing to train on: no text has a word that the tokenizer knows")
     unknown = pieces.tokenizer.unk_token_id
+    # Byte-level tokenizers have no unknown piece.
     share = float((windows.ids == unknown).mean()) if unknown is not None else 0.0
     if share > _UNKNOWN:
         raise InputError(
@@ -153,6 +157,8 @@ def _documents(file: InputFile) -> Iterator[Lines]:
     group = ""
     for row in file.documents():
         row_lines = [line for raw in row.text.splitlines() if (line := " ".join(raw.split()))]
+        # In other formats a text ends where its group does; texts without a group are
+        # documents of their own.
         ends = not row_lines if file.kind == TEXT else not (row.group and row.group == group)
         if ends and lines:
             yield lines

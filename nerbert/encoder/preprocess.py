@@ -68,6 +68,7 @@ def cut_shard(
     for batch in sentence_batches(path, _COLUMNS):
         with at(path):
             every = rows = training_rows(batch)
+            # A negative number would fail later, where neither file nor remedy is known.
             if len(rows) and (least := rows["copies"].to_numpy().min()) < 0:
                 raise InputError(f"copies = {least}: must be at least 0; build the corpus again")
             if (lists := labels.gazetteers) and lists.max_words:
@@ -92,6 +93,7 @@ def cut(
 def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:
     """Yield rows of the corpus as `labels.sentence_example` gives them, from the columns that it needs."""
     mentions = batch["mentions"]
+    # Flat columns of the whole batch, cut by rows afterwards: one call of Arrow a column, not one a row.
     types_by_row = _by_row(mentions, list(map(category, _field(mentions, "class_path"), _field(mentions, "category"))))
     columns = (
         _by_row(column, list(zip(_field(column, "start"), _field(column, "end"), strict=True)))
@@ -140,10 +142,12 @@ def open_training_data(
         "label_sets": [str(corpus.labels.facts["sha256"]) for corpus in corpora],
         "labels": [type(labels).__module__, type(labels).__qualname__, labels.key()],
     }
-    if len(corpora) > 1:  # the key of an objective's labels has those of one corpus
+    # With one corpus the key of an objective's labels has these already.
+    if len(corpora) > 1:
         origin["types"] = [sorted(corpus.labels.concept_texts.items()) for corpus in corpora]
     if open_texts:
         own = open_texts.settings
+        # Without a sample the seed decides nothing here, and the cache holds for all seeds.
         seed = open_texts.seed if open_texts.settings.sample else None
         options = [own.copies, own.asked, own.sample, own.most_types, seed]
         origin["open_types"] = [VERSION, open_texts.splitter, *options, *open_texts.content.digests]
@@ -153,6 +157,7 @@ def open_training_data(
     if not len(numbers):
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
     lists = corpora[0].labels.gazetteers if corpora else None
+    # Lists in another language or spelling match nothing, and a model of O alone would come out.
     if lists and word_labels and not (windows.labels > 0).any():
         raise InputError(
             "setting gazetteers.files: no link of the corpus is in the lists: do they have its language and spelling?"
@@ -186,6 +191,7 @@ def _make(
                 yield from shard
         if open_texts:
             for chunk, windows in cut(open_texts.examples(), pieces, labels):
+                # Copies of half a text are a coin of the text, the same in every run and order.
                 hashes = np.array([hash64(text.text) for text in chunk], np.uint64)
                 copies = np.floor(open_texts.settings.copies + uniforms(0, "copies of open types", hashes))
                 yield ShardWindows(len(chunk), windows, copies, source=len(corpora))
@@ -218,6 +224,7 @@ def _read(folder: Path) -> tuple[Windows, Array, tuple[int, ...]]:
 def tokenizer_hash(tokenizer: Any) -> str:
     """Return the SHA-256 of a fast tokenizer's content, without padding and truncation, which are never used."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
+    # A tokenizer's file remembers its last call's padding and truncation.
     kept = {name: value for name, value in content.items() if name not in ("padding", "truncation")}
     return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
@@ -236,7 +243,9 @@ def draw_by_shares(parts: Mapping[str, Array], shares: Sequence[float], seed: in
                 f"setting shares: {name} has nothing to train on: no text with copies and a word that the "
                 "tokenizer knows; leave it out"
             )
+        # A source with a tiny share would otherwise never be read.
         count = max(1, round(total * share / sum(shares)))
+        # Whole rounds first, so that windows differ by one repeat at most.
         repeats, remainder = divmod(count, len(numbers))
         chances = uniforms(seed, f"share {source} of epoch {epoch}", np.arange(len(numbers)))
         drawn += [np.tile(numbers, repeats), numbers[np.sort(np.argsort(chances, kind="stable")[:remainder])]]

@@ -105,9 +105,11 @@ def begin(
         for path in getattr(section, name)
     ]
     corpora = [("corpus", folder) for folder in settings.corpus]
+    # Publishing replaces the output's folder: nothing that is read may lie in it.
     for name, read in [*corpora, ("backbone", settings.backbone), *models, *files]:
         there = Path(read or "").resolve()
         inside = target.is_relative_to(there) or there.is_relative_to(target)
+        # "minilm" and names on the hub are no paths here.
         if read and inside and (there.is_dir() or (name, read) in files):
             raise OutputExists(f"{output}: lies in, or around, the {name} ({read}); choose another place")
     processes = processes or make_process_group(settings)
@@ -118,7 +120,10 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
     """Open the data, load or make the model, open the windows; an `executor` makes missing ones."""
     objective_type = chosen_objective(settings, PRETRAIN)
     if settings.backbone != FRESH:
+        # Before the data, which may take hours.
         ModelFolder.open(settings.backbone, "model").check()
+    # The order matters: data give types, types the objective, the objective the model and
+    # its tokenizer; only then can windows be cut.
     source: PretrainData = objective_type.data(PretrainSources(settings, executor))
     backbone = _open_backbone(source, settings, cut=not objective_type.traits.word_by_word)
     objective = objective_type.of(Task(source.types, settings, backbone, source.concepts, source.concept_texts))
@@ -134,6 +139,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
     score = objective.score_on(examples, pieces, settings, processes)
     identity = _identity(settings, model, pieces.tokenizer, processes) | source.identity()
     rate = settings.new_layers_learning_rate or objective.new_layers_rate(model, pieces, examples, settings)
+    # After `_identity`: a measured rate follows from what is compared there already.
     settings = replace(settings, new_layers_learning_rate=rate)
     return Preparation(
         source, settings, model, pieces, data, objective, score, identity, frozen, objective.facts(data.windows)
@@ -164,6 +170,7 @@ def _open_backbone(source: PretrainData, settings: PretrainSettings, *, cut: boo
     """Return the backbone and its tokenizer; that of a fresh one is trained on the data."""
     if settings.backbone != FRESH:
         return Backbone.of(settings.backbone, settings.seed, settings.num_layers, cut=cut)
+    # A fresh encoder's tokenizer knows the training texts only: held-out ones stay unseen.
     tokenizer = train_tokenizer(source.texts(), settings.fresh_vocab_size)
     config = fresh_config(len(tokenizer), settings.fresh_num_layers, settings.fresh_hidden_size)
     return Backbone(FRESH, tokenizer, settings.seed, fresh=config)
@@ -173,6 +180,7 @@ def _identity(settings: PretrainSettings, model: Any, tokenizer: Any, processes:
     """Return all that decides a training's outcome but its data, as JSON."""
     weights = hashlib.sha256()
     for name, tensor in model.state_dict().items():
+        # Weights by content: a backbone that was trained further under the same name is another start.
         weights.update(f"{name} {tuple(tensor.shape)}\n".encode())
         weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     config = {name: value for name, value in model.config.to_dict().items() if name not in _NAMES}
@@ -228,7 +236,8 @@ def pretrain(
     first = group.is_first
     publishing = publish_job(output, work.identity, overwrite=overwrite) if first else nullcontext(draft_of(output))
     with publishing as (folder, run_folder):
-        group.wait()  # for the first one, which makes the folders
+        # For the first process, which makes the folders.
+        group.wait()
         keep = partial(_keep_best, run_folder, work.pieces.tokenizer) if first else lambda *_: None
         best = BestCheckpoint(work.score, keep, last=settings.select == "last")
         checkpoints = Checkpoints(
@@ -255,6 +264,7 @@ def pretrain(
             kept = run_folder / f"best-{log.best_step}"
             for path in _files_in(kept):
                 (there := folder / path.relative_to(kept)).parent.mkdir(parents=True, exist_ok=True)
+                # Links, not copies: the weights are already on the disk.
                 link_file(path, there)
             link_file(run_folder / LOG, folder / LOG)
             _write_json_card(folder, settings, work, log)
@@ -267,11 +277,13 @@ def pretrain(
 def _keep_best(run_folder: Path, tokenizer: Any, model: Any, step: int, before: int) -> None:
     """Keep the best model beside the checkpoints; the one `before` stays until a checkpoint names its successor."""
     for old in run_folder.glob("best-*"):
+        # The newest checkpoint still names the one before; a resumed run needs it.
         if old.name != f"best-{before}":
             shutil.rmtree(old)
     with publish_folder(run_folder / f"best-{step}") as folder:
         save_model(folder, model, tokenizer)
         for path in _files_in(folder):
+            # A checkpoint that names this model must not outlive it in a power cut.
             to_disk(path)
 
 
@@ -369,6 +381,7 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
             done = train_step(run, step, 0.0, number)
             fitted.extend(done[name] for name in done if name == "max_tokens_per_batch")
 
+    # The step that needs the most memory, twice: the second time the optimiser's state is there as well.
     longest = max(steps, key=lambda step: int(windows.lengths_of(step).max()))
     take(longest, longest)
     timed = [steps[index * len(steps) // _TIMED] for index in range(_TIMED)]
@@ -397,5 +410,6 @@ def _seconds(device: torch.device, run: Callable[[], Any]) -> float:
     start = time.perf_counter()
     run()
     if device.type == "cuda":
+        # A GPU's calls return before it is done.
         torch.cuda.synchronize(device)
     return time.perf_counter() - start

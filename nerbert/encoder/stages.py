@@ -70,10 +70,14 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
     for name, table in zip(names, tables, strict=True):
         before = {"backbone": str(stages[-1].folder)} if stages else {}
         if stages:
+            # A backbone given for all stages is that of the first: later ones would throw
+            # away what was learnt.
             of_all.pop("backbone", None)
         of_stage = {key.partition(".")[2]: value for key, value in overrides.items() if key.startswith(f"{name}.")}
         with at(part=f"stage {name}"):
             layers = (before, {key: table[key] for key in table if key != "name"}, of_all, of_stage)
+            # Later layers win: the file's common part, the stage before, the stage's table,
+            # then what was given on the command line for all and for this stage.
             values = reduce(merge_values, layers, common)
             setting = {"objective": values.get("objective", PretrainSettings().objective)}
             objective = OBJECTIVES.find(make_settings(PretrainSettings, setting).objective)
@@ -82,6 +86,8 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
             mine = {*sections, *table, *(key.partition(".")[0] for key in of_stage)}
             values = {key: value for key, value in values.items() if key in mine or not isinstance(value, Mapping)}
             settings = make_settings(PretrainSettings, values)
+            # Opened for its errors: a setting that stage 3 can't use is told before stage 1
+            # trains for days.
             OBJECTIVES.find(settings.objective).data(PretrainSources(settings))
             made_from = _made_from(settings, stages[-1] if settings.backbone == before.get("backbone") else None)
         stages.append(PretrainStage(name, settings, output / name, made_from))
@@ -129,10 +135,12 @@ def pretrain_stages(
     for stage in stages:
         if processes.is_first:
             tell(f"stage {stage.name}: {'pre-training' if stage in missing else 'done before'}")
+            # What a run left that was killed in its last steps is put right first.
             finish(stage.folder)
         if stage in missing:
 
             def write(folder: Path, facts: EncoderFacts, stage: PretrainStage = stage) -> None:
+                # `stage` is bound as a default: the loop's variable changes before the hook is called.
                 write_json(folder / _FILE, stage.made_from)
                 if card:
                     card(folder, facts)
@@ -170,6 +178,7 @@ def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict
     if (label_set := Path(settings.label_set)).is_file():
         files.append(label_set)
     sums = {}
+    # Two files may have one name, and their order decides which entry counts.
     for number, path in enumerate(files, 1):
         with refused(f"{path}: can't be read", of=OSError, remedy="name a file"):
             sums[f"{number} {path.name}"] = data_sum(path)

@@ -75,6 +75,9 @@ def add_types(
         return finetune(tagger, prepared.domains, output, settings)
     with output.each_seed(settings) as outputs:
         for seed_output, seed_settings in outputs:
+            # The first training learns the new types; it then finds them in the old
+            # sentences, which lack them. The second one, from the start again, has both
+            # kinds of types in both kinds of sentences.
             learnt = finetune_domains(tagger, prepared.domains, seed_settings)
             finetune(tagger, prepared.with_old(learnt.head), seed_output, seed_settings)
     return output.folders
@@ -98,12 +101,14 @@ def prepare(
     types = _own_types(tagger, card, data.train, labels if at_run_time else None)
     both = _types_of_both(types, data.train, tagger, same_types=same_types)
     if at_run_time:
+        # The teacher must read each type as the tagger learnt it, unless `--labels` says otherwise.
         read_words = learnt_words(card)
         words = {type_: " or ".join(read_words.get(type_, [""])) for type_ in types}
         words |= {type_: label for type_, label in labels.items() if label}
         no_sentences = Domains(DataSet(Path(tagger), []), None, {type_: words[type_] for type_ in types}, types)
         teacher = Start.of(tagger, no_sentences, settings).head()
-    else:  # unchanged: a new head would start without its merged tags
+    else:
+        # The tagger itself, unchanged, is the teacher: a new head would start without its merged tags.
         settings = replace(settings, source_head="shared")
         model = load_tagger_model(tagger)
         options = HeadOptions(longest=settings.max_length, window=card.get("window_length", 0))
@@ -119,6 +124,7 @@ def prepare(
         f"{len(again):,} old sentences beside them"
     )
     if data.dev and kept:
+        # Dev scores of own types compare the new tagger with the old one, not with the truth.
         tell("on dev, its own answers stand for its own types: scores there don't say whether they are right")
     if old is None:
         lost = sorted(kept - set(types_of_examples(train)))
@@ -128,7 +134,8 @@ def prepare(
         "added_types": {"own": types, "found": count, "old_sentences": len(again)},
         **({SIGNS: True} if card.get(SIGNS) else {}),
     }
-    if set(types_of_examples(data.train)) <= set(types):  # nothing to look for in the old sentences
+    # No new type is missing in the old sentences, so one training has both.
+    if set(types_of_examples(data.train)) <= set(types):
         train = [*train, *again]
         again = []
     return Prepared(Domains(replace(data, train=train, dev=dev), None, words, types), again, settings, facts)
@@ -139,6 +146,7 @@ def _own_types(
 ) -> list[str]:
     """Return the types to keep: the card's, or `labels` (None: fixed types) that no new sentence has."""
     new = types_of_examples(train)
+    # Without types in its card a model of any labels keeps those that `--labels` names.
     types = sorted(card.get("types") or [label for label in labels or () if label not in new])
     if not types and labels is None and has_tags(tagger):
         types = types_of(tags_of(Backbone(tagger, None, 0), tagger))
@@ -157,6 +165,7 @@ def _types_of_both(types: Sequence[str], train: Sequence[Example], tagger: str, 
             f"{few(both)}: types of the new sentences that {tagger} has, too. If they mean the same, and all new "
             "sentences are labelled with them, give --same-types; else rename them in the data"
         )
+    # "PER" and "Per" would be two types of one meaning.
     if other := next((type_ for type_ in both if names[common_name(type_)] != type_), ""):
         raise InputError(
             f"types {other!r:.80} and {names[common_name(other)]!r:.80} are one under two names; rename one"
@@ -174,6 +183,7 @@ def _with_answers(teacher: Head, examples: Sequence[Example], types: set[str]) -
         example = examples[number]
         start = example.words[first][0]
         end = example.words[last - 1][1]
+        # The annotation wins: a prediction that overlaps it is left out.
         if type_ in types and all(end <= span.start or span.end <= start for span in example.spans):
             spans[number].append(Span(start, end, type_, example.text[start:end], confidence))
             count += 1

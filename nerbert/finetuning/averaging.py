@@ -53,6 +53,7 @@ def _copy_weights(model: Any) -> dict[str, torch.Tensor]:
 
 def training_f1(head: Head, examples: Sequence[Example]) -> float:
     """Return a head's F1 (0–1) on at most 50 of its training sentences, first on those with entities."""
+    # Sentences without entities would show nothing of what is learnt.
     checked = sorted(examples, key=lambda example: not example.spans)[:_CHECKED]
     return score_spans(map(word_spans, checked), head.predict(checked).word_spans(len(checked))).f1
 
@@ -70,6 +71,7 @@ def choose_share(average: WeightAverage, f1: Callable[[], float], sentences: int
 def _learnt_share(average: WeightAverage, f1: Callable[[], float]) -> float:
     """Return the smallest share with which the average has learnt the training sentences."""
     average.use(1)
+    # Measured against what the trained model itself reaches: some sentences can't be learnt.
     enough = _LEARNT * f1()
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):

@@ -126,6 +126,7 @@ class JointData(TrainingData):
         orders = list[Array]()
         for number, (epoch, step) in enumerate(TrainingData.steps(self, settings, after, total), after):
             if epoch > begun:
+                # The other sets are shuffled once an epoch, also after a resume in the middle of one.
                 begun = epoch
                 orders = self._orders(epoch)
             at = number % count
@@ -134,6 +135,7 @@ class JointData(TrainingData):
 
     def _orders(self, epoch: int) -> list[Array]:
         """Return the windows of all sets except the first, each in a random order for the epoch."""
+        # Without a source the first set is empty, and the target takes its place in the steps.
         sets = [np.arange(*span) for span in pairwise(self.ends)] if self.ends[0] else []
         draws = [uniforms(self.seed, f"order of set {number} in epoch {epoch}", ids) for number, ids in enumerate(sets)]
         return [ids[np.argsort(draw, kind="stable")] for ids, draw in zip(sets, draws, strict=True)]
@@ -163,6 +165,7 @@ class JointSentences(FinetuneData):
         for name in ("texts", "source_texts"):
             unread = mode in ("supervised", "target") and bool(getattr(cdlm, name))
             refuse(unread, f"cdlm.{name}", "…", f"left out: mode {mode!r} reads no raw texts")
+        # Raw texts are cut as the annotated ones are: at spaces where their words stand between spaces.
         tokens = all(tuple(example.text.split()) == example.tokens for example in [*target.train, *tagged])
         raw = read_raw(cdlm.source_texts, at_spaces=tokens), read_raw(cdlm.texts, at_spaces=tokens)
         refuse(mode == "combined" and not all(raw), "cdlm.mode", mode, "with raw texts of both, or 'supervised'")
@@ -199,6 +202,7 @@ class JointSentences(FinetuneData):
         seed = self.settings.seed
         size = self.settings.batch_size
         count = ends[SOURCE] or ends[TARGET]
+        # A step needs a target sentence; with few of them the source's last steps would have none.
         read = min(count, (ends[TARGET] - ends[SOURCE]) * size)
         if skipped := -(-(count - read) // size):
             tell(f"cdlm: {skipped} of an epoch's {-(-count // size)} steps are skipped: they have no target sentence")
@@ -227,7 +231,8 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
     head_name: ClassVar[str] = "cdlm"
     settings: ClassVar[type[Section]] = CdlmSettings
     traits: ClassVar[Traits] = Traits(commands=(FINETUNE,), joins_source=True, usual_rate=0.015)
-    start_cost: ClassVar[int] = 100_000  # as few as fit: LSTMs run word by word, and gradients of words are dense
+    # As few as fit: LSTMs run word by word, and gradients of words are dense.
+    start_cost: ClassVar[int] = 100_000
 
     def __init__(self, data: JointSentences, settings: TrainSettings) -> None:
         self._data, self._settings, self._cdlm = data, settings, data.cdlm
@@ -236,6 +241,7 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         self._vectors = read_vectors(self._cdlm.vectors[0]) if self._cdlm.vectors else {}
         sentences = list(chain.from_iterable(data.sets))
         learnt = make_vocabulary(sentences)
+        # Words of the file come after those of the texts: only the latter are learnt.
         self._vocabulary = make_vocabulary(sentences, self._vectors) if self._vectors else learnt
         self._learnt = count_words(learnt)
         self._ends = np.zeros(len(PARTS), np.int64)
@@ -321,6 +327,7 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
     def _rows(self, batch: Batch) -> dict[str, Array]:
         """Return for each part which windows it reads, (windows,)."""
         sets = np.searchsorted(self._ends, batch.numbers.cpu().numpy(), side="right")
+        # Sets 0 and 1 are tagged, 2 and 3 raw: `combined` reads words in raw texts alone.
         of_words = sets - 2 if self._cdlm.mode == "combined" else sets % 2
         return dict(zip(PARTS, (sets == SOURCE, sets == TARGET, of_words == SOURCE, of_words == TARGET), strict=True))
 
@@ -351,6 +358,7 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
                 if weights[f"{name}_words"] and len(read):
                     chosen = _take_rows(words, read)
                     losses[f"{name}_words"] = language_loss(model, chosen, domain, self._cdlm.negatives).sum()
+        # A part without sentences is 0, with a gradient all the same.
         none = model.words.sum() * 0
         return {part: weights[part] * losses[part] if part in losses else none for part in PARTS}
 

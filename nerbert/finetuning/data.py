@@ -72,8 +72,9 @@ class FinetuneData:
         replayed = self.settings.of(ReplaySettings)
         replay = None
         if replayed.files:
+            # Replayed texts are never scored, so one held-out text is enough.
             reading = OpenTypesSettings(files=replayed.files)
-            replay = OpenTexts(reading, self.splitter, descriptions, self.settings.seed, most=1)  # none is scored
+            replay = OpenTexts(reading, self.splitter, descriptions, self.settings.seed, most=1)
         texts = words_of_types(self.types, self.domains.labels)
         table = ConceptTable(sentences=len(examples))
         for type_ in self.types:
@@ -82,6 +83,7 @@ class FinetuneData:
             table.add(Concept(texts[span.type]), 1)
         table.add_rows(row for example in examples for row in table.word_rows(example, texts))
         if replay:
+            # The data's sentences say nothing about the types of the replayed texts.
             table.close()
             with at(setting="setting replay.files"):
                 table.extend(replay.content.table)
@@ -141,6 +143,7 @@ def ask_present_types(examples: Sequence[Example], types: Sequence[str]) -> list
     (docs/results/2026-11-30-first-sentences.md). What a sentence itself was `asked` for stays.
     """
     present = tuple(types_of_examples(examples))
+    # All types are there, so their absence from a sentence is known.
     if len(present) == len(types):
         return list(examples)
     return [replace(example, asked=present) if example.asked is None else example for example in examples]
@@ -153,6 +156,7 @@ def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str,
     """
     plain = {type_: common_name(class_words(type_)) for type_ in types}
     coded = {type_: common_name(words_of_code(type_) or plain[type_]) for type_ in types}
+    # Two types that would be read alike ("PER" and "PERSON") keep their own names.
     once = {text for text, count in Counter(coded.values()).items() if count == 1}
     usual = {type_: text if text in once else plain[type_] for type_, text in coded.items()}
     words = {type_: fold_type(labels.get(type_) or usual[type_]) or type_ for type_ in types}

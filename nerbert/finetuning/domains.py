@@ -66,6 +66,7 @@ class Domains(Generic[_Data_co]):
 
     def facts(self: "Domains[DataSet]", encoder: str) -> dict[str, Any]:
         """Return facts about a tagger's origin for its card, without a local folder's name."""
+        # A folder's name on this machine means nothing to others.
         name = None if Path(encoder).exists() else encoder
         card = read_card(encoder)
         facts: dict[str, Any] = {
@@ -74,6 +75,7 @@ class Domains(Generic[_Data_co]):
         }
         data_sets = {"source_data": self.source, "data": self.target}
         examples = (example for data in data_sets.values() if data for example in data.train)
+        # Predicted entities (confidence below 1) don't show what the annotation has.
         spans = ((example, span) for example in examples for span in example.spans if span.confidence == 1)
         if any(is_signs(example.text[span.start : span.end]) for example, span in spans):
             facts[SIGNS] = True

@@ -137,10 +137,12 @@ def _tell_lost_types(encoder: str, domains: Domains[DataSet]) -> None:
 
 def finetune_domains(encoder: str, domains: Domains[DataSet], settings: FinetuneSettings) -> Finetuned:
     """Fine-tune an encoder on sentences in memory, first on the source domain if there is one; return the tagger."""
+    # Objectives that join both domains read the source themselves.
     first = None if find_objective(objective_for(encoder, settings).objective).traits.joins_source else domains.source
     with TemporaryDirectory(prefix="nerbert-") as scratch:
         if first:
             domains.check_dev(settings)
+            # A missing dev split is told before the source's training, not after it.
             source = train_tagger(encoder, Domains(first), source_settings(settings), "source domain")
             source.save(Path(scratch))
         tagger = train_tagger(scratch if first else encoder, domains, settings)
@@ -207,6 +209,7 @@ def _train(start: Start, data: TrainingData, title: str) -> TrainLog:
     kept = dict[str, Any]()
 
     def keep(model: Any, *_: object) -> None:
+        # A copy on the CPU: the model goes on changing, and a GPU may have no room for two.
         kept.update({name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()})
 
     run = Run(model, data, objective, settings, make_process_group(settings))
@@ -241,6 +244,7 @@ def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
         return {}
     best = fit_threshold(head, head.labels, data.dev) if head.usual_threshold else None
     if best:
+        # Scores and temperature are those of the answers that a user will get.
         head = head.for_labels(head.labels, [best.probability] * len(head.labels))
     entities = predict_entities(head, data.dev)
     calibration = entities.calibration_json(data.source("dev"))

@@ -134,6 +134,7 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
         case SizeUnit.ALL:
             indices: Iterable[int] = range(len(examples))
         case SizeUnit.SENTENCES | SizeUnit.PERCENT:
+            # The first ones of one order: smaller sizes of a draw lie within larger ones.
             order = _order(_identities(examples), range(len(examples)), draw, "subset: sentences")
             indices = order[: _count(size, len(examples))]
         case SizeUnit.EACH:
@@ -167,6 +168,7 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
     there = _entities(examples)
     if not there:
         raise InputError(f"no entity in {plural(len(examples), 'sentence')}, so none of each type can be drawn")
+    # The rarest type first: its sentences often bring the frequent types along.
     queues: dict[str, list[int]] = {type_: [] for type_ in sorted(there, key=lambda type_: (there[type_], type_))}
     order = _order(_identities(examples), range(len(examples)), draw, "subset: entities of each type")
     for index in reversed(order):
@@ -174,6 +176,7 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
             queues[type_].append(index)
     taken: set[int] = set()
     reached: Counter[str] = Counter()
+    # One more of each type a round, instead of k of one type after the other: types stay even.
     for goal in range(1, min(k, max(there.values())) + 1):
         for type_, queue in queues.items():
             while reached[type_] < min(goal, there[type_]):
@@ -203,6 +206,7 @@ def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: in
     names = _identities(examples)
     tried = 0
     frequent = sorted(type_ for type_, count in there.items() if count >= shots + queries)
+    # Types are drawn first; sentences with any other type don't count.
     for types, candidates, attempt in _attempts(counted, frequent, ways, shots + queries, draw):
         order = _order(names, candidates, draw, f"episode: support {attempt}")
         support = _fill_quota(counted, order, types, shots)
@@ -230,6 +234,7 @@ def _attempts(
         drawn = sorted(frequent, key=lambda type_: (uniform(draw, f"episode: types {number}", type_), type_))
         types = tuple(sorted(drawn[:ways]))
         if types in tried:
+            # Few types give few different draws.
             continue
         tried.add(types)
         candidates = [index for index, counts in counted.items() if counts.keys() <= set(types)]
@@ -245,6 +250,7 @@ def _fill_quota(counted: _TypeCounts, order: Iterable[int], types: Sequence[str]
     for index in order:
         counts = counted[index]
         fits = all(reached[type_] + count <= 2 * k for type_, count in counts.items())
+        # A sentence that adds nothing that is missing only uses up the limit of 2k.
         if fits and any(reached[type_] < k for type_ in counts):
             taken.append(index)
             reached += counts
@@ -272,4 +278,5 @@ def _identities(examples: Iterable[Example]) -> list[str]:
 
 def _order(names: Sequence[str], indices: Iterable[int], draw: int, step: str) -> list[int]:
     """Return indices of sentences in a draw's order; `names` are their identities, `step` is the purpose."""
+    # Coins are by text, not by place: other sentences in the file don't change a sentence's luck.
     return sorted(indices, key=lambda index: (uniform(draw, step, names[index]), index))

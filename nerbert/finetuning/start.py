@@ -67,6 +67,7 @@ class Start:
         if sentences and not data.has_entities:
             name = domains.target.folder
             raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
+        # Asked of the data, not of the domains: an objective may hold out others.
         if sentences and not data.held_out():
             domains.check_dev(settings)
         texts = data.concept_texts
@@ -80,9 +81,11 @@ class Start:
             rate = objective.new_layers_rate(model, pieces, domains.target.train, settings)
             settings = replace(settings, new_layers_learning_rate=rate)
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
+        # Goes along, so that a later training can still join the highest frozen layer.
         facts |= {name: value for name, value in card.items() if name == "num_frozen_layers"}
         if card.get("threshold") is not None and takes_labels(settings):
-            facts["threshold"] = uncalibrate(card["threshold"], temperature_of(card))  # the new tagger has none yet
+            # The card's threshold holds for confidences at its temperature; the new tagger has none yet.
+            facts["threshold"] = uncalibrate(card["threshold"], temperature_of(card))
         facts |= {"joined_layer": joined} if (joined := _joined_layer(model)) else {}
         facts |= {"words_of_types": dict(texts)} if texts else {}
         return cls(model, objective, pieces, data, settings, facts)
@@ -169,6 +172,7 @@ def _words_of_types(
     """Return the words of types: the start's and the given labels; raise SettingsError if the head reads no labels."""
     labels = domains.labels
     if not HEADS.find(objective.head_name).labels_at_run_time:
+        # Fixed types are numbers to the head: it would read no label.
         why = f"objective = {settings.objective!r} has fixed types, and reads no labels"
         refuse(bool(labels), "labels", ", ".join(labels), f"left out: {why}")
         return {}
@@ -186,6 +190,7 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
         raise SettingsError(why, setting="source_head")
     tags = tags_of(model, start)
     others = tags_of(other, start)
+    # A merged tag has several rows, none of which is the tag alone; O may have several all the same.
     merged = {tag for tag in others if others.count(tag) > 1} - {OUTSIDE}
     if merged:
         tell(f"{start}: its merged types ({few(types_of(merged))}) start anew")

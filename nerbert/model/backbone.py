@@ -27,8 +27,10 @@ def load_tokenizer(source: str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise InputError(f"{source}: its tokenizer isn't a fast one, so pieces have no offsets; convert it first")
+    # A damaged tokenizer_config.json may hold a string or null here, which comparisons fail on later.
     if not isinstance(tokenizer.model_max_length, int | float):
         raise InputError(f"{source}: model_max_length = {tokenizer.model_max_length!r:.80}: must be a number")
+    # Without tokenizer.json the loader makes an empty tokenizer of special pieces alone instead of failing.
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise InputError(f"{source}: holds no tokenizer (its vocabulary is empty); put tokenizer.json beside the model")
     return tokenizer
@@ -65,6 +67,7 @@ class Backbone:
         """
         folder = ModelFolder.open(source, "model").check()
         folder.kind.check_start(folder)
+        # GLiNER folders have tokenizers and marks of their own, which their objective loads.
         tokenizer = None if folder.kind.objective else load_tokenizer(source)
         return cls(source, cut_at_words(tokenizer) if tokenizer and cut else tokenizer, seed, num_layers)
 
@@ -96,6 +99,8 @@ class Backbone:
         from nerbert.model.surgery import JOINED, keep_layers, renew_head
 
         if self.fresh is not None:
+            # A fresh model has no file: its weights follow from the seed. The fork keeps
+            # the caller's random state untouched.
             full = deepcopy(self.fresh)
             full.update(config)
             with torch.random.fork_rng(devices=[]):
@@ -103,8 +108,11 @@ class Backbone:
                 return model_class.from_config(full) if hasattr(model_class, "from_config") else model_class(full)
         model, report = _load(model_class, self.source, ignore_mismatched_sizes=not keep_head, **config)
         _check_weights(self.source, model, report, with_head=False)
-        if not hasattr(model_class, JOINED):  # that of a tagger to start from
+        # A tagger that joins two layers may be the start of a plain one; its key would make
+        # the new one load wrongly.
+        if not hasattr(model_class, JOINED):
             vars(model.config).pop(JOINED, None)
+        # The loader draws missing weights from torch's own state; ours are drawn by the seed.
         renew_head(model, self.seed, only=report["missing_keys"] if keep_head else None)
         keep_layers(model, self.num_layers)
         return model
@@ -123,7 +131,8 @@ def _load(model_class: Any, source: str, **names: Any) -> tuple[Any, Mapping[str
     source = ModelFolder.open(source, "model").check_trainable().name
     with _load_quietly(source, "model"):
         config, _ = PretrainedConfig.get_config_dict(source)
-    if name := next(_kernels(config), ""):  # the loader would fetch them, and run them
+    # The loader would fetch such code from the hub, and run it.
+    if name := next(_kernels(config), ""):
         raise InputError(f"{source}: config.json names code on the hub, {name!r:.80}; delete that entry")
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True, **names}
     place = source
@@ -133,7 +142,8 @@ def _load(model_class: Any, source: str, **names: Any) -> tuple[Any, Mapping[str
             model_class, fixed, place = _with_weights(model_class, source, to_fp32(compact), fixed)
         model, report = model_class.from_pretrained(place, output_loading_info=True, **fixed)
         model.config.name_or_path = source
-    return model.float(), report  # transformers before 5 leaves numbers of 8 bits as they are
+    # transformers before 5 leaves numbers of 8 bits as they are.
+    return model.float(), report
 
 
 _OF_WEIGHTS = {"use_safetensors", "dtype", "ignore_mismatched_sizes"}
@@ -149,6 +159,8 @@ def _with_weights(model_class: Any, source: str, weights: Mapping[str, Array], o
     config = AutoConfig.from_pretrained(source, **of_config)
     if hasattr(model_class, "from_config"):
         with torch.device("meta"):
+            # An Auto class takes no weights in memory; an empty model on "meta" only tells
+            # the class itself.
             model_class = type(model_class.from_config(config))
     tensors = {name: torch.from_numpy(weight) for name, weight in weights.items()}
     kept = {name: option for name, option in options.items() if name not in of_config}
@@ -159,6 +171,8 @@ def _kernels(value: Any, name: str = "") -> Iterator[str]:
     """Yield what entries named `…implementation` hold of names of repositories of kernels, at any depth."""
     if isinstance(value, Mapping):
         for key, entry in value.items():
+            # The outer name stays: `attn_implementation` may be a mapping with a name of
+            # code for each part.
             yield from _kernels(entry, name if name.endswith("implementation") else str(key))
     elif isinstance(value, str) and "/" in value and name.endswith("implementation"):
         yield value
@@ -166,9 +180,11 @@ def _kernels(value: Any, name: str = "") -> Iterator[str]:
 
 def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_head: bool) -> None:
     """Raise InputError if weights of the model were not in the file: the loader gives them random values."""
+    # Versions of transformers report a mismatch as a name, or as a name with both shapes.
     mismatched = (entry if isinstance(entry, str) else entry[0] for entry in report["mismatched_keys"])
     made_up = {*report["missing_keys"], *mismatched}
     inside = {id(parameter) for parameter in model.base_model.parameters()}
+    # By identity, not name: a decoder tied to the embeddings belongs to the body.
     body = sorted(name for name, parameter in model.named_parameters() if name in made_up and id(parameter) in inside)
     if body:
         unfit = f"{len(body)} are missing or of another shape, say {body[0]}"
@@ -199,6 +215,7 @@ _OF_A_CALL = (
 
 def save_tokenizer(folder: Path, tokenizer: Any) -> None:
     """Write a tokenizer, without options of its last call."""
+    # Else a file differs with what was last tagged, and so would its digest.
     for name in _OF_A_CALL:
         tokenizer.init_kwargs.pop(name, None)
     tokenizer.backend_tokenizer.no_truncation()

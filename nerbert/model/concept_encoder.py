@@ -91,6 +91,7 @@ class ConceptModel(OverEncoder):
             return_token_type_ids=False,
         ).to(self.device)
         states = self.names(**batch).last_hidden_state
+        # Padding must not change a mean: a name's vector is the same in any group.
         if self.pooling == "mean":
             mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
             states = (states * mask).sum(1) / mask.sum(1)
@@ -135,6 +136,7 @@ class WordModel(OverEncoder):
     @classmethod
     def of(cls, text: Any, tensors: Mapping[str, torch.Tensor]) -> "WordModel":
         """Return it with the layer that is among the tensors of a folder, if any, in fp32."""
+        # The file is read as hostile: shapes and types are checked before they reach a layer.
         weight = tensors.get("boundaries.weight")
         bias = tensors.get("boundaries.bias")
         if weight is None or bias is None:
@@ -162,6 +164,7 @@ def open_concepts(source: str, text: Any = None) -> ConceptModel:
     source = ModelFolder.open(source).name
     facts, tensors = open_comparison(source)
     inside = Path(source) / FOLDER
+    # The bias given here is replaced by the folder's own right after.
     text = Backbone(source, None, seed=0).load_body() if text is None else text
     names = text if facts.shared else Backbone(str(inside), None, seed=0).load_body()
     model = ConceptModel(
@@ -181,6 +184,7 @@ def _take_own(model: ConceptModel, tensors: Mapping[str, torch.Tensor], inside: 
     """Put a folder's parameters of neither encoder into a model; raise InputError if they are others."""
     parameters = model.own_parameters()
     shapes, expected = ({name: tensor.shape for name, tensor in named.items()} for named in (tensors, parameters))
+    # `copy_` would broadcast a tensor of another shape in silence.
     if shapes != expected:
         raise InputError(f"{inside / _SCORER}: its tensors are not those of the two encoders")
     for name, parameter in parameters.items():

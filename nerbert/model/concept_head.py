@@ -76,14 +76,17 @@ class ConceptHead(WindowedHead):
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "ConceptHead":
         """Return a head that finds entities of these labels, each at least as likely as its threshold."""
+        # Sorted, so that the same labels in another order are the same request and give the same ties.
         pairs = sorted(zip(labels, thresholds, strict=True), key=lambda pair: pair[0].name)
         ordered = [label for label, _ in pairs]
         least = np.array([bound for _, bound in pairs], np.float64)
         with np.errstate(divide="ignore"):
             bounds = np.log(least) - np.log1p(-least)
+        # Other thresholds for the same labels: their vectors are kept, which is the expensive part.
         if self.asked and self.asked.labels == ordered:
             return replace(self, asked=replace(self.asked, bounds=bounds))
-        numbers, scales = whole_numbers(self.vectors(fold_labels(ordered)))  # as in training
+        # The encoder reads labels as training wrote them, without case and underscores.
+        numbers, scales = whole_numbers(self.vectors(fold_labels(ordered)))
         return replace(self, asked=AskedLabels(ordered, numbers.T, scales, bounds))
 
     def predict(self, examples: Sequence[Example]) -> Entities:
@@ -95,6 +98,7 @@ class ConceptHead(WindowedHead):
         if not all(head.asked for head, _ in groups):
             raise InputError(NEEDS_LABELS)
         ends = [0, *accumulate(len(examples) for _, examples in groups)]
+        # An empty first part gives a group without examples an answer, too.
         parts: list[list[tuple[Entities, int]]] = [[(Entities.of([]), 0)] for _ in groups]
         examples = [example for _, group in groups for example in group]
         start = 0
@@ -140,6 +144,7 @@ class ConceptHead(WindowedHead):
         """Return (words,) twice: the label that is likeliest of those that reach their bounds, or −1; its log-odds."""
         labels = np.full(len(vectors), -1)
         odds = np.zeros(len(vectors), np.float32)
+        # With thousands of labels the table of words × labels would not fit into memory at once.
         step = max(1, _CELLS // len(asked.labels))
         for start in range(0, len(vectors), step):
             here = slice(start, start + step)
@@ -161,8 +166,10 @@ def likeliest(scores: Array, bounds: Array) -> tuple[Array, Array]:
 
 def whole_numbers(vectors: Array) -> tuple[Array, Array]:
     """Return vectors as whole numbers, whose products fp64 sums exactly, and the power of two of each."""
+    # The bits of two factors and of the number of summands must fit into fp64's 53 together.
     bits = (_EXACT_BITS - math.ceil(math.log2(vectors.shape[1]))) // 2
     _, exponents = np.frexp(np.abs(vectors).max(1, initial=0.0))
+    # A scale that is a power of two is divided out again without rounding.
     numbers = np.rint(vectors * np.ldexp(1.0, bits - exponents)[:, None])
     return numbers, np.ldexp(1.0, exponents - bits)
 
@@ -188,16 +195,20 @@ class NamesHead(ConceptHead):
         return width + len(BOUNDARIES)
 
     def _entities(self, examples: Sequence[Example], scores: WordScores, asked: AskedLabels) -> Entities:
+        # Bounds are log-odds; spans are compared by log-probabilities, since P(entity) and
+        # P(label) multiply.
         bounds = -np.logaddexp(0, -asked.bounds)
         spans = likely_spans(scores.logits[:, self.width :], linked_words(scores), float(bounds.min()))
         labels, logs = self._label(scores.logits[:, : self.width], spans, asked, bounds)
         kept = np.flatnonzero(labels >= 0)
-        last_words = np.arange(scores.words)  # the last of the words that share a word's piece
+        # A span ends with the last of the words that share its last word's piece.
+        last_words = np.arange(scores.words)
         np.maximum.at(last_words, owners(scores), scores.followers)
         first = scores.read[spans.starts[kept]]
         last = last_words[scores.read][spans.ends[kept] - 1]
         numbers = np.searchsorted(scores.offsets, first, side="right") - 1
         begin = scores.offsets[numbers]
+        # A probability of exactly 1 would have infinite log-odds.
         sure = np.minimum(logs[kept], -1e-12)
         columns = (first - begin, last + 1 - begin, labels[kept], sure - np.log(-np.expm1(sure)), np.exp(sure))
         by_example: list[list[Candidate]] = [[] for _ in examples]
@@ -238,15 +249,20 @@ def likely_spans(logits: Array, linked: Array, least: float) -> LikelySpans:
     `linked` (words,) says whether an entity may reach a word from the word before. A word in an entity where the word
     before is in none begins it, as by the CoNLL script.
     """
+    # A threshold of 0 would list every span of a text.
     least = max(least, float(np.log(_LEAST)))
     tags = logits.astype(np.float64)
     tags -= np.logaddexp.reduce(tags, axis=1, keepdims=True)
     inside = tags[:, _INSIDE]
     not_inside = np.logaddexp(tags[:, _OUTSIDE], tags[:, _BEGIN])
+    # The first word of a chain has nothing before it: there an I- begins an entity with any tag before.
     outside_before = np.where(linked, np.roll(tags[:, _OUTSIDE], 1), 0.0)
     begins = np.logaddexp(tags[:, _BEGIN], inside + outside_before)
     goes_on = np.append(linked[1:], False)
+    # An entity ends for sure where the chain ends; elsewhere the next word must not be inside.
     stops = np.where(goes_on, np.roll(not_inside, -1), 0.0)
+    # All spans of one length at a time, from single words on. Each further word only lowers
+    # a span's probability, so what is too unlikely is never extended.
     starts = np.flatnonzero(begins >= least)
     lasts = starts
     logs = begins[starts]
@@ -272,6 +288,7 @@ def mean_vectors(vectors: Array, starts: Array, ends: Array) -> Array:
     """Return (spans, width): the mean of the vectors of each span's words, by these alone."""
     if not len(starts):
         return np.zeros((0, vectors.shape[1]))
+    # `reduceat` needs a row at the end of a span that ends with the last word.
     padded = np.concatenate([vectors, np.zeros((1, vectors.shape[1]), vectors.dtype)]).astype(np.float64)
     sums = np.add.reduceat(padded, np.stack([starts, ends], 1).ravel())[::2]
     return np.asarray(sums / (ends - starts)[:, None])

@@ -224,12 +224,15 @@ def find_named(source: str) -> str:
 
     Raise InputError for a model whose distribution isn't installed.
     """
+    # A folder here wins over a name: a user's own "minilm/" is what was meant.
     if os.path.isdir(source):  # noqa: PTH112  (false, too, for what no path can be)
         return source
     if source in EMBEDDED:
         return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
+    # "owner/name" and paths can't be entry points, so none is imported for them.
     if source.isidentifier() and MODELS.contains(source):
         return str(MODELS.find(source)())
+    # Else the name would be looked up on the hub.
     if source in SHIPPED:
         raise InputError(f"{source}: is a package of its own, which isn't installed: pip install nerbert-{source}")
     return source
@@ -258,6 +261,7 @@ class _Index:
 def weight_files(folder: Path) -> list[Path]:
     """Return the files of a folder's weights: `model.safetensors`, or the shards of an index; none if it has none."""
     index = folder / f"{WEIGHTS}.index.json"
+    # A single file wins over an index, as the loader has it.
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else []
     return [folder / name for name in sorted({*read_json(index, _Index, limit=_LARGEST_INDEX).weight_map.values()})]
@@ -277,9 +281,11 @@ class ModelFolder:
         InputError for a name that can't be one. The folder's content isn't checked.
         """
         name = find_named(str(source))
+        # What is no folder (a file, say) is refused later, by `check`, with a better message.
         if os.path.exists(name):  # noqa: PTH110  (false, too, for what no path can be)
             return cls(name)
         check_hub_name(name, [*EMBEDDED, *SHIPPED])
+        # Missing libraries are reported before hundreds of megabytes are fetched.
         if files != "tagger":
             return cls(download_once(name, FILES[files], **options))
         need("train", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
@@ -299,6 +305,7 @@ class ModelFolder:
     @cached_property
     def kinds(self) -> list[type[ModelKind]]:
         """Return the kinds that it may be of, the latest to be registered first."""
+        # Without its marker a kind's module isn't even imported.
         names = [name for name in reversed([*MODEL_KINDS]) if (self.path / MARKERS.get(name, "")).exists()]
         return [kind for kind in map(MODEL_KINDS.find, names) if kind.holds(self.path)]
 
@@ -311,12 +318,15 @@ class ModelFolder:
         """Return the folder; raise InputError if it is not a model's, two at once, or incomplete."""
         if self.path.is_file():
             raise InputError(f"{self}: is a file; give the model's folder")
+        # A common slip: the tagger's "onnx/" was given in place of the tagger's folder.
         if not self.kinds and (self.path / Path(EXPORTED[0]).name).is_file():
+            # In "." a relative parent would be "." again.
             parent = self.path.absolute().parent if self.path.parent == Path() else self.path.parent
             raise InputError(f"{self}: holds only an exported model; give the tagger's own folder, {parent}")
         if not self.kinds:
             raise InputError(f"{self}: holds no config.json, so it is not a model folder")
         kind, other = self.kind, TransformersKind
+        # Two models in one folder. A config.json without a class, as GLiNER's, is no second model.
         if other in self.kinds and not issubclass(kind, other):
             config = read_json(self.path / other.config, dict[str, Any])
             names = config.get("architectures") if config.get("model_type") != GLINER2 else None
@@ -395,8 +405,10 @@ def write_card(folder: Path, kind: str, **facts: Any) -> None:
 def seed_folders(source: str | Path) -> list[Path]:
     """Return the taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
     path = Path(source)
+    # A tagger itself may hold folders of any name.
     if not path.is_dir() or ModelFolder.open(path).kinds:
         return []
+    # By length first, so that seed-10 comes after seed-9.
     return sorted(path.glob("seed-*"), key=lambda path: (len(path.name), path.name))
 
 

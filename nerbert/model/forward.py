@@ -26,6 +26,7 @@ if hasattr(os, "register_at_fork"):
 
 def set_threads(count: int) -> None:
     """Let torch compute with so many threads; in a process that was forked after torch was loaded it has one."""
+    # A fork keeps its single thread: more would wait forever for threads that exist in the parent only.
     if os.getpid() == _LOADED_IN:
         torch.set_num_threads(count)
 
@@ -78,6 +79,7 @@ def best_precision(device: str = "") -> Literal["bf16", "fp32"]:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device not in ("", "cpu"):
         return "fp32"
+    # Older versions of torch lack some of these questions; `bool` in their place answers False.
     has = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return "bf16" if has else "fp32"
 
@@ -97,6 +99,7 @@ def logits_at(model: Any, batch: Batch) -> torch.Tensor:
     places = batch.rows, batch.columns
     with _chosen_only(body, places) as handed:
         logits: torch.Tensor = model(input_ids=batch.ids, attention_mask=batch.mask).logits
+    # A hook that never ran (a compiled model skips hooks) leaves the logits of all pieces.
     return logits[0] if handed else logits[places]
 
 
@@ -113,11 +116,13 @@ def _chosen_only(body: Any, places: tuple[torch.Tensor, torch.Tensor]) -> Iterat
     mine = get_ident()
 
     def choose(_body: Any, _inputs: Any, output: Any) -> Any:
+        # The hook is on the model, which other threads share; their batches have other places.
         if get_ident() != mine:
             return output
         handed.append(True)
         output[next(iter(output))] = choose_states(output[0])
-        if output.get("hidden_states"):  # for a head that reads other layers too
+        # A head that reads other layers (squeezed, weighted or joined ones) needs the same places of them.
+        if output.get("hidden_states"):
             output["hidden_states"] = tuple(map(choose_states, output["hidden_states"]))
         return output
 

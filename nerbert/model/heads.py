@@ -62,6 +62,8 @@ class Entities:
         rows = [
             (number, *span, odds if isinstance(odds, tuple) else (odds,))
             for number, spans in enumerate(by_example)
+            # An outer entity comes before those inside it: `_check_overlaps` and
+            # `word_tags` rely on this order.
             for span, odds in sorted(spans, key=lambda pair: (pair[0][0], -pair[0][1], pair[0][2]))
         ]
         _check_overlaps(rows, nested=nested)
@@ -115,10 +117,12 @@ class Entities:
 
     def confidences(self, temperature: float = 1.0) -> Array:
         """Return the confidence (0–1) of each entity, the logits divided by a temperature."""
+        # `reduceat` refuses an empty list of places.
         if not self.parts.size:
             return np.zeros(0)
         lengths = np.diff(self.parts, append=len(self.chosen))
         sums = np.add.reduceat(probabilities(self.logits, self.chosen, temperature), self.parts)
+        # Rounding can take a mean of ones just above 1.
         return np.asarray(np.clip(sums / lengths, 0.0, 1.0))
 
     def spans(self, temperature: float = 1.0) -> Iterator[tuple[int, int, int, str, float]]:
@@ -137,6 +141,7 @@ class Entities:
         outer: list[list[WordSpan]] = [[] for _ in examples]
         sure = [[1.0] * len(example.words) for example in examples]
         for number, first, last, type_, confidence in self.spans(temperature):
+            # Outer entities come first, so one that begins before the end of the last lies inside it.
             if not outer[number] or outer[number][-1][1] <= first:
                 outer[number].append((first, last, type_))
                 sure[number][first:last] = [confidence] * (last - first)
@@ -150,6 +155,7 @@ def _check_overlaps(rows: Sequence[tuple[int, int, int, str, tuple[float, ...]]]
     """Raise InputError for rows (example, start, end, type, …), in order, that overlap as they may not."""
     around = list[tuple[int, int, int, str, tuple[float, ...]]]()
     for row in rows:
+        # Entities of an earlier sentence, or that end before this one begins, can no longer hold it.
         while around and (around[-1][0], around[-1][2]) <= row[:2]:
             around.pop()
         if around and (not nested or row[2] > around[-1][2] or row[1:3] == around[-1][1:3]):
@@ -185,6 +191,7 @@ def chosen_candidates(candidates: Sequence[Candidate], words: int, *, nested: bo
     """Return the candidates that are entities, in order."""
     taken = np.zeros(words, bool)
     kept = list[Candidate]()
+    # The likeliest first; of equally likely ones the leftmost, so that the answer is the same each time.
     for candidate in sorted(candidates, key=lambda span: (-span.probability, span.start)):
         here = slice(candidate.start, candidate.end)
         if taken[here].any() and not (nested and all(_may_both_be(candidate, other) for other in kept)):
@@ -195,6 +202,7 @@ def chosen_candidates(candidates: Sequence[Candidate], words: int, *, nested: bo
 
 
 def _may_both_be(span: Candidate, other: Candidate) -> bool:
+    # Two spans go together if exactly one holds the other: equal ones hold each other and don't.
     apart = span.end <= other.start or other.end <= span.start
     holds = span.start <= other.start and other.end <= span.end
     return apart or holds != (other.start <= span.start and span.end <= other.end)

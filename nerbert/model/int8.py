@@ -25,6 +25,7 @@ def to_int8(tensors: Mapping[str, Array]) -> dict[str, Array]:
     for name, tensor in tensors.items():
         made[name] = tensor
         if tensor.ndim == 2:
+            # A row of zeros would divide by zero.
             scale = np.maximum(np.abs(tensor).max(1, keepdims=True), 1e-12).astype(np.float32) / _LARGEST
             made |= {name: np.rint(tensor / scale).astype(np.int8), name + SCALE: scale}
     return made
@@ -83,9 +84,10 @@ def constants_of(
     for constant, name in tables.items():
         made |= {constant: tensors[name], constant + "_scale": tensors[name + SCALE]}
     for constant, name in matrices.items():
+        # From 8 bits to 7, rounded to even, without larger numbers in between, which int8 couldn't hold.
         down = (halves := tensors[name].T.copy()) >> 1
         halves &= down & 1
-        halves += down  # rounded to even, without larger numbers in between
+        halves += down
         made |= {constant + "_quantized": halves, constant + "_scale": 2 * tensors[name + SCALE][:, 0]}
     return made
 
@@ -95,6 +97,7 @@ def declared(constants: Mapping[str, Array]) -> bytes:
     made = b""
     for name, array in constants.items():
         sizes = b"".join(b"\x08" + _varint(size) for size in array.shape)
+        # The values aren't copied into the message: onnxruntime gets them as arrays under the same names.
         place = _field(13, _field(1, b"location") + _field(2, b"memory")) + b"\x70\x01"
         made += _field(_CONSTANTS, sizes + b"\x10" + _varint(_NUMBERS[array.dtype]) + _field(8, name.encode()) + place)
     return _field(_GRAPH, made)

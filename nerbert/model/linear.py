@@ -92,6 +92,7 @@ def word_scores(
     logits = _logits(scorer, windows, pieces.pad_id, classes, max_tokens)
     offsets = np.cumsum([0, *(len(example.words) for example in examples)], dtype=np.int64)
     words = windows.words + offsets[np.repeat(windows.sentences, np.diff(windows.word_ends, prepend=0))]
+    # A word at the place of the word before shares its piece, unless it is the first of its window.
     follows = np.diff(windows.positions, prepend=-1) == 0
     follows[windows.word_ends[windows.word_ends < len(follows)]] = False
     return WordScores(offsets, words[~follows], logits[~follows], words[follows])
@@ -104,6 +105,7 @@ def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tok
     for group in micro_batches(windows.lengths, max_tokens):
         numbers = np.array(group)
         logits[take_column(terms, windows.word_ends, numbers)[0]] = scorer(pad_windows(windows, numbers, pad_id))
+    # Infinite or missing numbers would decode to some tag in silence.
     if not np.isfinite(logits).all():
         raise InputError("the model's logits are no numbers: its weights are damaged, or its precision is too low")
     return logits
@@ -116,11 +118,13 @@ class TagClasses:
         parts = [split_tag(name) for name in names]
         self.types = ("", *sorted({type_ for _, type_ in parts if type_}))
         number = {type_: index for index, type_ in enumerate(self.types)}
+        # As in `metrics.score`: O is 0, B-x is odd, I-x is the even number after it.
         self.codes = np.array([2 * number[type_] - (prefix == "B") for prefix, type_ in parts], np.int32)
         self.tags = tag_names(self.types[1:])
         self._inside = np.flatnonzero((self.codes > 0) & (self.codes % 2 == 0))
         of_code = {int(code): index for index, code in enumerate(self.codes)}
         self._order = np.argsort(self.codes)
+        # Foreign taggers may have an I-x without a B-x; −1 says so.
         self._begin = np.array([of_code.get(int(code) - 1, -1) for code in self.codes[self._inside]], np.int64)
 
     def of(self, codes: Array) -> Array:
@@ -132,11 +136,14 @@ class TagClasses:
         greedy: Array = logits.argmax(1)
         codes = self.codes[greedy]
         before = np.append(0, codes[:-1])
+        # An I- is illegal where the word before isn't of its type, or can't be linked to.
         bad = (codes > 0) & (codes % 2 == 0) & ~(linked & ((codes == before) | (codes == before + 1)))
+        # The likeliest tags are legal for most sentences, and then no path is better.
         if not bad.any():
             return greedy
         begins = np.flatnonzero(~linked)
         ends = np.append(begins[1:], len(linked))
+        # Chains of linked words are independent, so only those with an illegal tag are searched.
         for chain in np.unique(np.searchsorted(begins, np.flatnonzero(bad), side="right") - 1):
             here = slice(begins[chain], ends[chain])
             greedy[here] = self._search(logits[here])
@@ -149,8 +156,11 @@ class TagClasses:
         back = np.zeros(logits.shape, np.int64)
         for word in range(1, len(logits)):
             back[word] = total.argmax()
+            # O and B- may follow any tag, so the best path so far is theirs; an I- only
+            # follows its own type.
             came = np.full(len(total), total.max())
             inside = total[self._inside]
+            # Without its B-x (−1), an I-x follows only itself.
             begin = np.where(self._begin >= 0, total[self._begin], -np.inf)
             came[self._inside] = np.maximum(inside, begin)
             back[word, self._inside] = np.where(inside >= begin, self._inside, self._begin)
@@ -168,6 +178,7 @@ def decode(scores: WordScores, classes: TagClasses, decoding: str = "greedy") ->
     codes = np.zeros(scores.words, np.int32)
     codes[scores.read] = classes.codes[best]
     owner = codes[owners(scores)]
+    # A word in a shared piece goes on with that entity: B-x becomes I-x, I-x and O stay.
     codes[scores.followers] = owner + owner % 2
     return codes
 
@@ -182,6 +193,7 @@ def entities_of(scores: WordScores, classes: TagClasses, codes: Array) -> Entiti
     row = np.full(scores.words, -1)
     row[scores.read] = np.arange(len(scores.read))
     inside = np.repeat(spans.starts - parts, lengths) + np.arange(int(lengths.sum()))
+    # A word without logits of its own (−1) takes those of the last word that has some.
     rows = np.maximum.accumulate(row)[inside]
     return Entities(
         number,
@@ -238,6 +250,7 @@ class WindowedHead(Head):
         self, examples: Sequence[Example], classes: int, max_tokens: int
     ) -> Iterator[tuple[Sequence[Example], WordScores]]:
         """Yield the examples and the logits of their words in parts, so that memory is bounded."""
+        # Even without examples one part is yielded, so that callers get empty columns of the right shape.
         for start in range(0, max(1, len(examples)), _CHUNK):
             chunk = examples[start : start + _CHUNK]
             yield chunk, word_scores(self.scorer, self.pieces, chunk, classes, max_tokens)
@@ -305,6 +318,8 @@ class LinearHead(WindowedHead):
         scores = word_scores(self.scorer, self.pieces, [*itertools.chain(*texts)], len(self.tags), self.max_tokens)
         logits = scores.logits.astype(np.float64)
         logits -= logits.max(1, keepdims=True, initial=-np.inf)
+        # Weighted by the tags' names, not their order, so the numbers don't change with the
+        # order of the labels.
         weights = np.array([2 * uniform(0, "self check", tag) - 1 for tag in self.tags]) / math.sqrt(len(self.tags))
         of_words = (logits - np.log(np.exp(logits).sum(1, keepdims=True))) @ weights
         ends = np.cumsum([sum(len(example.words) for example in text) for text in texts])
@@ -328,6 +343,7 @@ def tag_both_ways(
 def linked_words(scores: WordScores) -> Array:
     """Return (read,): whether the word before is in the same example and has a piece."""
     has_piece = np.zeros(scores.words + 1, bool)
+    # Shifted by one, so that a word's own index asks about the word before.
     has_piece[scores.read + 1] = True
     has_piece[scores.followers + 1] = True
     has_piece[scores.offsets] = False

@@ -21,7 +21,8 @@ from nerbert.model.windows import Padded
 from nerbert.rng import Array
 from nerbert.schema import read_content, read_json
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime would write files into the user's cache
+# onnxruntime would write files into the user's cache.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 FOLDER, FORMAT = "onnx", 1
 (
     CARD,
@@ -47,7 +48,8 @@ _SLOW = ("SkipLayerNormFusion",)
 _LARGEST_CARD = 4 << 20
 _LARGEST_TOKENIZER = 256 << 20
 _REMEDY = "export the tagger again"
-_read_tensors = lru_cache(1)(lambda paths, _digests: read_int8(paths) or {})  # once for both graphs of a shared encoder
+# Kept for one call more: both graphs of a shared encoder are made of the same tensors.
+_read_tensors = lru_cache(1)(lambda paths, _digests: read_int8(paths) or {})
 _Size = Annotated[int, Field(ge=1, lt=1 << 31)]
 _Piece = Annotated[int, Field(ge=0, lt=1 << 31)]
 Specials = Annotated[list[_Piece], Field(max_length=16)]
@@ -206,6 +208,7 @@ class LightTokenizer:
         With `is_split_into_words` the texts are the words of one, and what is returned says whose each piece is.
         """
         if isinstance(texts, str):
+            # A single text is only asked for by `special_pieces`, which looks where the special pieces lie.
             ids = self.backend_tokenizer.encode(texts, add_special_tokens=False).ids
             mask = [1] * len(self._before) + [0] * len(ids) + [1] * len(self._after)
             return LightPieces({"input_ids": [*self._before, *ids, *self._after], "special_tokens_mask": mask})
@@ -240,16 +243,22 @@ class Graph:
         if not path.is_file():
             raise InputError(f"{path}: no such file; export the tagger again")
         options = onnxruntime.SessionOptions()
+        # What goes wrong is raised as an error; the library would print it as well.
         options.log_severity_level = 4
+        # Spinning threads take a whole core each while they wait for the next batch.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads:
             options.intra_op_num_threads = threads
         with refused(f"{path}: can't be loaded by onnxruntime"):
             with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as graph:
+                # Read as hostile: a graph could otherwise name any file of this machine as weights.
                 if graph.find(_OUTSIDE) >= 0:
                     raise InputError(f"{path}: names files outside itself, which are not read; export the tagger again")
+            # Two serialised messages in a row are one with the fields of both, so a graph
+            # needn't be parsed to get constants.
             whole = path.read_bytes() + declared(constants) if constants else str(path)
-            self._constants = list(map(onnxruntime.OrtValue.ortvalue_from_numpy, constants.values()))  # not copied
+            # They are not copied, so this list keeps them alive as long as the session.
+            self._constants = list(map(onnxruntime.OrtValue.ortvalue_from_numpy, constants.values()))
             options.add_external_initializers([*constants], self._constants)
             self._session = onnxruntime.InferenceSession(
                 whole, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
@@ -303,6 +312,7 @@ class OnnxScorer:
         """Return (terms, classes) fp32."""
         ids = batch.ids.astype(np.int64, copy=False)
         mask = batch.mask.astype(np.int64)
+        # Some graphs take no token types; `run` feeds only what a graph asks for.
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(ids.shape, np.int64)}
         logits = self._graph(feed, len(ids))[self._output]
         if logits.shape != (*batch.ids.shape, self._classes):

@@ -34,11 +34,14 @@ def keep_layers(model: Any, count: int) -> None:
     if count == len(stack):
         return
     for name in _PER_LAYER:
+        # Such a list must have as many entries as there are layers, or the model can't be loaded again.
         if isinstance(entries := getattr(model.config, name, None), list | tuple):
             setattr(model.config, name, entries[:count])
     model.config.num_hidden_layers = count
     del stack[count:]
-    with torch.device("meta"):  # takes no memory for weights
+    # Some models have parts beside the list that depend on the depth. Loading would fail on
+    # these later, so the shapes are compared now; "meta" takes no memory for weights.
+    with torch.device("meta"):
         loaded_again = type(model)(deepcopy(model.config))
     if _shapes(model) != _shapes(loaded_again):
         why = f"a {model.config.model_type} has more parts that hang on the number of layers, so what is left"
@@ -53,7 +56,9 @@ def layers_of(model: Any, setting: str, count: int) -> Any:
         for name, module in model.base_model.named_modules()
         if isinstance(module, torch.nn.ModuleList) and len(module) == depth
     }
+    # A list inside another one's layers (experts, say, if there are as many) isn't the stack.
     outermost = [layers for name, layers in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
+    # ALBERT's layers share their weights: there is no list to take some of.
     if len(outermost) != 1:
         why = f"{model.config.model_type} has no list of {depth} layers that could be taken one by one"
         raise SettingsError(f"setting {setting} = {count}: {why} (are they shared?); take 0")
@@ -71,6 +76,8 @@ def freeze(model: Any, layers: int) -> None:
     if layers == 0:
         return
     stack = layers_of(model, "num_frozen_layers", layers)
+    # Not only the embeddings: whatever the layer's output depends on (projections, position
+    # tables) is frozen.
     for parameter in [*_causes_of(model, stack[layers - 1]), *stack[:layers].parameters()]:
         parameter.requires_grad_(False)
 
@@ -81,6 +88,7 @@ def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:
     handle = layer.register_forward_hook(
         lambda _layer, _inputs, output: outputs.append(output[0] if isinstance(output, tuple) else output)
     )
+    # Gradients tell what a layer depends on, for any architecture; names of parameters would not.
     ids = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     was_training = model.training
@@ -116,6 +124,7 @@ def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
     Raise SettingsError unless both have a head with a linear layer over the labels.
     """
     (last, parameters), (their_last, theirs) = head_of(model), head_of(other)
+    # Heads of several layers, or of other shapes, have no rows that belong to labels.
     if not last or last != their_last or parameters.keys() != theirs.keys():
         raise SettingsError(
             "setting source_head = 'shared': the head has no linear layer over labels; use 'new'", setting="source_head"
@@ -123,6 +132,7 @@ def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
     with torch.no_grad():
         for name, parameter in parameters.items():
             if name.startswith(f"{last}."):
+                # Rows of labels that only one of both has keep their fresh weights.
                 parameter[list(rows)] = theirs[name][list(rows.values())]
             else:
                 parameter.copy_(theirs[name])
@@ -160,6 +170,7 @@ def joined_kind(config: Any, layer: int) -> Any:
         plain.__init__(self, config)
         parts = {name: part for name, part in self.named_children() if part is not self.base_model}
         self.last, _ = head_of(self)
+        # A head in a module of its own is computed in ways that aren't known here.
         if self.last not in parts:
             raise ValueError(f"the head of a {config.model_type} has no one linear layer, so no layer can be joined")
         for name in parts:
@@ -184,6 +195,7 @@ def joined_in(config: Any, source: str) -> int:
     if layer == 0:
         return 0
     depth = _depth(config)
+    # `true` is an int in Python, too, and would be layer 1.
     if type(layer) is not int or not 0 < layer < depth:
         raise InputError(f"{source}: config.json: {JOINED} is {layer!r:.80}, not a layer below the last of {depth}")
     return layer
@@ -191,6 +203,7 @@ def joined_in(config: Any, source: str) -> int:
 
 def layer_to_join(setting: int, config: Any, kept: int, card: Mapping[str, Any]) -> int:
     """Return the layer that `tagging.joined_layer` names, not 0 (`kept`: `num_layers`); raise SettingsError if none."""
+    # −1 asks for the highest frozen layer of pre-training, as the card has it.
     layer = setting if setting > 0 else int(card.get("num_frozen_layers") or 0)
     if not layer:
         why = "the encoder's nerbert.json names no frozen layers (num_frozen_layers); name a layer, or take 0"
@@ -229,6 +242,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
         limit_alphabet=len({*first, *inner}),
     )
     tokenizer.train_from_iterator(texts, trainer)
+    # In training the `##` forms were special pieces, which match anywhere in a text; the
+    # trained vocabulary goes into a new tokenizer, where they are ordinary.
     pieces = models.WordPiece(vocab=tokenizer.get_vocab(), unk_token=_UNKNOWN, max_input_chars_per_word=100)
     trained: Tokenizer = _bert_like(pieces)
     trained.add_special_tokens(_SPECIALS)
@@ -246,6 +261,8 @@ def _bert_like(model: Any) -> Any:
 
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    # BERT's own rule cuts only at ASCII signs and what Unicode calls punctuation, so "100€"
+    # would stay one word; marks stay with the character that they stand on.
     alone = pre_tokenizers.Split(Regex(rf"[{SCRIPTS_ALONE}]\p{{M}}*|[^\s\p{{L}}\p{{M}}\p{{N}}_]"), "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([alone, pre_tokenizers.BertPreTokenizer()])
     tokenizer.decoder = decoders.WordPiece()
@@ -263,6 +280,7 @@ def _characters(tokenizer: Any, texts: Iterable[str], most: int) -> tuple[list[s
     counts = first + inner
     ranked = sorted(counts, key=lambda char: (-counts[char], char))
     enough = bisect_left(list(accumulate(counts[char] for char in ranked)), _COVERED * counts.total()) + 1
+    # A character that words begin with and have inside takes two places in the vocabulary.
     forms = accumulate((char in first) + (char in inner) for char in ranked)
     kept = {char for char, taken in zip(ranked[: max(_ALPHABET, enough)], forms, strict=False) if taken <= most}
     return sorted(kept & first.keys()), sorted(kept & inner.keys())

@@ -44,6 +44,7 @@ def above(entities: Entities, least: float) -> Entities:
         keep = odds >= np.log(least) - np.log1p(-least)
     before = np.append(False, keep[:-1])
     after = np.append(keep[1:], False)
+    # A part that is kept begins an entity if it is the entity's first, or the part before it fell away.
     first = np.flatnonzero(keep & ((index == 0) | ~before))
     last = np.flatnonzero(keep & ((index == lengths[owner] - 1) | ~after))
     of = owner[first]
@@ -84,6 +85,7 @@ def calibrate_threshold(threshold: float, temperature: float) -> float:
         return threshold
     confidence = uncalibrate(threshold, 1 / temperature)
     rounds = _ROUNDED <= confidence <= 1 - _ROUNDED
+    # Rounded down: an entity that just reaches the threshold must still reach that of the card.
     return math.floor(confidence * _CARD_SCALE) / _CARD_SCALE if rounds else min(confidence, _SUREST)
 
 
@@ -93,6 +95,7 @@ def _scores(entities: Entities, gold: Sequence[Sequence[WordSpan]]) -> list[floa
     examples, starts, ends = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
     types = [row[3] for row in rows]
     codes = {type_: number for number, type_ in enumerate({*types, *entities.types})}
+    # Each span becomes one whole number, so that spans are compared as sorted arrays for all thresholds.
     width = int(max(ends.max(initial=0), entities.ends.max(initial=0))) + 1
 
     def number_spans(examples: Array, starts: Array, ends: Array, types: Sequence[str]) -> Array:

@@ -64,6 +64,7 @@ class WordLabels(Protocol):
     def label_words(self, example: Example) -> list[Label]:
         """Return the label of each word; words of which nothing is known have none."""
         labels = list(self.of(example))
+        # Words of which nothing is known (an annotator's gap) must not be learnt as outside.
         for word in unknown_words(example):
             labels[word] = self.ignored
         return labels
@@ -110,6 +111,7 @@ class SubwordTokenizer:
         self.vocabulary = int(getattr(config, "vocab_size", 0) or 0)
         self._before, self._after = special_pieces(tokenizer)
         check_pieces([*self._before, *self._after, self.pad_id], self.vocabulary)
+        # Checked at once: a piece beyond the embeddings would fail only in the first text that has it.
         check_vocabulary(tokenizer, self.vocabulary)
         self.room = room_for(tokenizer, config)
         room = self.room
@@ -190,6 +192,7 @@ class SubwordTokenizer:
         if self._on_too_long == "truncate":
             ids = ids[: self.body]
             read = [row for row in read if row[1] < self.body]
+        # A text a little longer than the window stays whole: two windows would share most of it.
         shorter = self._on_too_long == "window" and 0 < self.window < min(self.body, len(ids) / _WHOLE)
         for start, end, share in cut_into_windows(read, len(ids), self.window if shorter else self.body):
             words, places, labels = zip(*share, strict=True)
@@ -209,10 +212,13 @@ def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[
     firsts: list[tuple[int, int]] = []
     words, word = example.words, 0
     for position, (start, end) in enumerate(offsets):
+        # Words that end before this piece have none of their own ("\u200d" in many tokenizers).
         while word < len(words) and words[word][1] <= start:
             word += 1
         alone = True
+        # All words that begin in this piece, as the two of "北京" where it is one piece.
         while start < end and word < len(words) and words[word][0] < end:
+            # The full stop of the piece "学。" doesn't follow its word: it would go into the word's entity.
             if alone or example.text[words[word][0]].isalnum():
                 firsts.append((word, position))
             word += 1
@@ -231,7 +237,9 @@ def cut_at_words(tokenizer: Any) -> Any:
     pieces = tokenizer.backend_tokenizer
     rule = pre_tokenizers.Split(Regex(_WORD_BORDERS), "isolated")
     own = [pieces.pre_tokenizer] if pieces.pre_tokenizer else []
+    # A tokenizer that was cut and saved before must not get the rule twice.
     is_cut = any(rule.__getstate__() in each.__getstate__() for each in own)
+    # WordPiece and byte-level tokenizers have no pieces of two words to cut.
     if is_cut or not any(piece.startswith(_SPACE) for piece in tokenizer.tokenize("a a")):
         return tokenizer
     pieces.pre_tokenizer = pre_tokenizers.Sequence([*own, rule])
@@ -248,6 +256,7 @@ def cut_into_windows(read: Sequence[Read], length: int, body: int) -> Iterator[t
         return
     shares: defaultdict[int, list[Read]] = defaultdict(list)
     for row in read:
+        # Each word is read off exactly one window, that with the most context around it.
         shares[best_window(windows, row[1], row[1], length)].append(row)
     for number, share in shares.items():
         yield *windows[number], share
@@ -258,6 +267,7 @@ def window_places(length: int, body: int) -> list[tuple[int, int]]:
     if length <= body:
         return [(0, length)]
     stride = max(1, body - body // _OVERLAP)
+    # The last window ends with the text instead of being short: its first words have context, too.
     return [(start, start + body) for start in (*range(0, length - body, stride), length - body)]
 
 
@@ -266,8 +276,10 @@ def best_window(windows: Sequence[tuple[int, int]], first: int, last: int, lengt
 
     def context(number: int) -> int:
         start, end = windows[number]
+        # At the text's own beginning or end nothing is missing, so that side counts as long.
         return min(first - start if start else length, end - 1 - first if end < length else length)
 
+    # Windows are in order, so those that hold the span are in a row: they end after it and begin before it.
     holding = range(
         bisect_right(windows, last, key=lambda window: window[1]),
         bisect_right(windows, first, key=lambda window: window[0]),
@@ -293,6 +305,7 @@ def check_pieces(ids: Sequence[int], vocabulary: int) -> None:
 def check_vocabulary(tokenizer: Any, size: int) -> None:
     """Raise InputError if texts could have a piece that a model of this `size` (0: not known) doesn't know."""
     pieces = tokenizer.backend_tokenizer
+    # Special pieces beyond the model's embeddings do no harm: no text gives them.
     if 0 < size < pieces.get_vocab_size():
         special = {number for number, piece in pieces.get_added_tokens_decoder().items() if piece.special}
         check_pieces([*(set(pieces.get_vocab().values()) - special)], size)
@@ -321,6 +334,7 @@ def room_for(tokenizer: Any, config: Any) -> int:
     room = room if room > 0 else _POSITIONS
     room -= first_position(config)
     limit = tokenizer.model_max_length
+    # A tokenizer without a limit of its own has 10³⁰ here.
     return min(room, int(limit)) if 1 <= limit < 1_000_000 else room
 
 
@@ -344,18 +358,22 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> dic
     for number, window in enumerate(pieces.windows(annotated)):
         for word, position in zip(window.words, window.positions, strict=True):
             positions[window.sentence][word] = number, position
+            # Entities of unknown words alone look the same to the model, whatever their type.
             if window.ids[position] == pieces.tokenizer.unk_token_id:
                 unknown.add((number, position))
     for example, of_words in zip(annotated, positions, strict=True):
         starts = {start: number for number, (start, _) in enumerate(example.words)}
         ends = {end: number for number, (_, end) in enumerate(example.words)}
         for span in example.spans:
+            # An entity that cuts a word isn't the tokenizer's fault.
             if span.start in starts and span.end in ends:
                 words = range(starts[span.start], ends[span.end] + 1)
                 inside = {of_words[word] for word in words if word in of_words}
                 outside = {position for word, position in of_words.items() if word not in words}
+                # Hidden: a word of the entity has no piece, or a word outside shares one with it.
                 whole = of_words.keys() >= set(words) and inside.isdisjoint(outside)
-                if inside:  # none where it lies in no window
+                # None where it lies in no window, as behind the end of a truncated text.
+                if inside:
                     counts[span.type].append((1, not whole, inside <= unknown))
     return {type_: EntityBorders(*map(sum, zip(*rows, strict=True))) for type_, rows in counts.items()}
 

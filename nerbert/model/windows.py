@@ -131,6 +131,7 @@ def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
             words += len(part.positions)
             count += len(part)
             labels += part.labels.size
+    # The counts come last: a folder that was cut off has none, or files of another size.
     counts = {"windows": count, "pieces": pieces, "words": words, "labels": labels}
     write_json(folder / _COUNTS, {"format": WINDOWS_FORMAT, **counts})
 
@@ -163,6 +164,7 @@ def map_file(path: Path, number_type: type, size: Any) -> Array:
     dtype = np.dtype(number_type)
     if type(size) is not int or not path.is_file() or path.stat().st_size != size * dtype.itemsize:
         raise InputError(f"{path}: cut off or missing; delete the folder {path.parent}, it is made again")
+    # An empty file can't be mapped.
     return np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
 
 
@@ -174,9 +176,12 @@ def copied_to_file(column: Array, beside: Array | None = None) -> Array:
     if not len(column) or (home is None and beside is not None):
         return np.array(column)
     folder = Path(home).parent if home else None
+    # The cache may be read-only, or another user's.
     directory = str(folder) if folder and os.access(folder, os.W_OK) else gettempdir()
     with writing(Path(directory) / "labels"), TemporaryFile(dir=directory) as file:
-        for start in range(0, len(column), _BLOCK):  # written, not mapped: a page without room on the disk is a crash
+        # Written, not mapped: a mapped page without room on the disk kills the process, a
+        # write raises an error.
+        for start in range(0, len(column), _BLOCK):
             file.write(np.ascontiguousarray(column[start : start + _BLOCK]).data)
         file.flush()
         return np.memmap(file, column.dtype, "r+", shape=column.shape)
@@ -217,6 +222,7 @@ def padded_rows(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Array, Arra
 def micro_batches(lengths: Sequence[int] | Array, max_tokens: int) -> Iterator[list[int]]:
     """Yield places in `lengths` in groups of a padded size up to `max_tokens`; a longer window is alone."""
     group: list[int] = []
+    # Rising lengths: the one that comes next decides the padded size of all in the group.
     for index in _by_length(lengths):
         if group and (len(group) + 1) * int(lengths[index]) > max_tokens:
             yield group
@@ -234,6 +240,7 @@ def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: i
     for end, index in enumerate(order, 1):
         longest = int(lengths[index])
         fits = range(max(0, end - min(_MOST, max(1, max_tokens // longest))), end)
+        # The cheapest way to this end: the cheapest to some earlier one, and one group from there.
         cost, begin = min((costs[begin] + (end - begin) * longest + start_cost, begin) for begin in fits)
         costs.append(cost)
         begins.append(begin)
@@ -246,5 +253,6 @@ def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: i
 
 
 def _by_length(lengths: Sequence[int] | Array) -> list[int]:
+    # Stable, so that equal lengths keep their order and the same data give the same batches.
     order: list[int] = np.argsort(np.asarray(lengths), kind="stable").tolist()
     return order

@@ -55,10 +55,13 @@ _POOLS = 4
 
 def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, epoch: int) -> list[Array]:
     """Return the windows of each step of an epoch: each of `numbers` once; one step may be smaller."""
+    # A random order first, then by length within pools of many steps: lengths are similar
+    # in a step, and which windows meet changes with the epoch.
     order = np.argsort(uniforms(seed, f"order of epoch {epoch}", np.arange(len(numbers))), kind="stable")
     pool = batch_size * max(1, min(_POOL_STEPS, len(order) // (_POOLS * batch_size)))
     order = order[np.lexsort((lengths[order], np.arange(len(order)) // pool))]
     steps = [numbers[order[start : start + batch_size]] for start in range(0, len(order), batch_size)]
+    # Steps in random order, else each pool would go from short to long.
     return [steps[at] for at in np.argsort(uniforms(seed, f"steps of epoch {epoch}", np.arange(len(steps))))]
 
 
@@ -67,6 +70,7 @@ def batches_of(
 ) -> Iterator[Batch]:
     """Yield windows as micro-batches: on a CPU in the cheapest cut, otherwise in as few as fit."""
     lengths = windows.lengths_of(numbers)
+    # On a CPU each padded piece costs time; a GPU is fastest with few large batches.
     cut = cheapest_cuts(lengths, max_tokens, start_cost) if device == "cpu" else micro_batches(lengths, max_tokens)
     for group in cut:
         yield collate(windows, numbers[group], pad_id)

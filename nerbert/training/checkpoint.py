@@ -97,6 +97,7 @@ class BestCheckpoint:
     def __call__(self, model: Any, log: TrainLog) -> dict[str, int | float]:
         """Return the model's figures at this step."""
         score = self._score(model)
+        # The model is stored before the log names it: a run that is killed between keeps the old best one.
         if self._last or score.beats(log.best):
             self._save(model, log.steps, log.best_step)
             log.best, log.best_step = score, log.steps
@@ -131,6 +132,7 @@ class Checkpoints:
         """Save the training state; delete older checkpoints once the new one is complete."""
         target = self._folder / _name(log.steps)
         self._unreadable.discard(target)
+        # A damaged checkpoint of this step may lie there; publishing doesn't replace a folder.
         if target.exists():
             shutil.rmtree(target)
         with publish_folder(target) as folder:
@@ -142,8 +144,12 @@ class Checkpoints:
             for name, column in (columns or {}).items():
                 with publish(folder / _COLUMN.format(name)) as draft, draft.open("wb") as stream:
                     np.lib.format.write_array_header_2_0(stream, np.lib.format.header_data_from_array_1_0(column))
-                    stream.write(np.ascontiguousarray(column).data)  # np.save can lose the end on a full disk
+                    # `np.save` can lose the end on a full disk.
+                    stream.write(np.ascontiguousarray(column).data)
+            # Last: a checkpoint without its state isn't one.
             write_json(folder / _STATE, asdict(_State(3, log)))
+        # Only now, when the new one is complete. A damaged one that can't be deleted is no
+        # error: it is never read.
         for old in [*self._unreadable, *self._readable()[: -self._keep]]:
             shutil.rmtree(old, ignore_errors=old in self._unreadable)
         self._unreadable.clear()
@@ -151,6 +157,7 @@ class Checkpoints:
 
     def resume(self, model: Any, optimizer: torch.optim.Optimizer) -> tuple[TrainLog, Columns]:
         """Load model and optimiser from the newest readable checkpoint; return its log and columns, empty if none."""
+        # A checkpoint that a full disk or a crash damaged costs only the steps since the one before.
         for folder in reversed(self._readable()):
             try:
                 return _load(folder, model, optimizer)
@@ -164,6 +171,7 @@ class Checkpoints:
         return next(reversed(self._readable()), None)
 
     def _readable(self) -> list[Path]:
+        # Step numbers have leading zeros, so names sort by step.
         folders = sorted(path for path in self._folder.glob("step-*") if (path / _STATE).is_file())
         return [path for path in folders if path not in self._unreadable]
 
@@ -180,6 +188,7 @@ def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 def _weights(model: Any) -> dict[str, torch.Tensor]:
     """Return all tensors that training may change, each once (tied ones under their first name)."""
     kept = model.state_dict().keys()
+    # Buffers that the model itself doesn't save (a table of positions) follow from its configuration.
     tensors = dict(model.named_parameters()) | {name: buffer for name, buffer in model.named_buffers() if name in kept}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
@@ -196,8 +205,11 @@ def _moments(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Te
 def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[TrainLog, Columns]:
     """Read a whole checkpoint before changing anything; no tensor stays memory-mapped."""
     log = read_json(folder / _STATE, _State).log
+    # A folder that was renamed or copied would make later checkpoints disagree with their names.
     if folder.name != _name(log.steps):
         raise InputError(f"{folder / _STATE}: of step {log.steps}, not of the folder's")
+    # All files are read and checked before the first tensor changes: a damaged one must not
+    # leave a mixture.
     expected = _weights(model)
     weights = _read(folder / _WEIGHTS)
     moments = _read(folder / _OPTIMIZER)
@@ -209,6 +221,7 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[T
     model.load_state_dict(weights, strict=False)
     for name, parameter in named.items():
         for moment in _MOMENTS:
+            # Where AdamW itself keeps its step counter: beside the parameter on CUDA, else on the CPU.
             home = "cpu" if moment == "step" and parameter.device.type != "cuda" else parameter.device
             optimizer.state[parameter][moment] = moments[f"{name}.{moment}"].to(home, copy=True)
     return log, columns
@@ -265,6 +278,7 @@ class StepLog:
 
     def begin(self, steps: int) -> None:
         """Open the log to continue after `steps` steps; remove the lines of later steps."""
+        # A resumed run trains later steps again, so each is logged once.
         kept = "".join(_lines_until(self._path, steps))
         with publish(self._path) as draft:
             draft.write_text(kept, encoding="utf-8")
@@ -297,6 +311,7 @@ class StepLog:
 
 def _lines_until(path: Path, steps: int) -> Iterator[str]:
     """Yield the lines of a log up to a step, or up to an incomplete line."""
+    # A run that was killed may have left half a line: the log ends before it.
     torn = (ValueError, KeyError, TypeError)
     with suppress(FileNotFoundError, *torn), path.open(encoding="utf-8", errors="replace") as file:
         for line in file:

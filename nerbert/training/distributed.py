@@ -49,6 +49,8 @@ class ProcessGroup:
         """Set each gradient to its sum over all processes; a parameter without a gradient in any keeps none."""
         if self.count == 1:
             return
+        # All processes must join the same operations, in the same order; a part that only
+        # some windows use has a gradient in some processes only.
         have = self.totals(*(parameter.grad is not None for parameter in parameters))
         for parameter, anywhere in zip(parameters, have, strict=True):
             if anywhere:
@@ -86,6 +88,7 @@ def _explain_lost_process() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        # These are this process's own errors; a lost process shows as a broken connection.
         if is_of_memory(error) or any(sign in str(error) for sign in _OF_DEVICE):
             raise
         raise NerbertError(
@@ -99,14 +102,17 @@ def make_process_group(settings: TrainSettings) -> ProcessGroup:
     """Return the group of this process, which joins those that torchrun started with it."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    torch.backends.cuda.enable_cudnn_sdp(False)  # it makes a plan for each new shape, and micro-batches have many
+    # cuDNN makes a plan for each new shape, and micro-batches have many.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     with refused("this process can't train with others", SettingsError, ValueError):
         if os.environ.get("WORLD_SIZE", "1") == "1":
             return ProcessGroup(torch.device(best_device()))
         device = torch.device("cpu")
         if torch.cuda.is_available():
+            # More processes than GPUs share them.
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
             torch.cuda.set_device(device)
+        # A caller may have joined the group before; its own settings stay.
         if not distributed.is_initialized():
             distributed.init_process_group("gloo" if device.type == "cpu" else "nccl", timeout=_PATIENCE)
         return ProcessGroup(device, distributed.get_rank(), distributed.get_world_size())

@@ -36,10 +36,12 @@ def train(run: Run) -> TrainLog:
     run.model.train()
     log, processes = run.log, run.processes
     record = Record(run)
+    # Without checkpoints there is nothing to keep, so a signal ends the process at once.
     signals = stop_asked() if run.checkpoints else nullcontext(lambda: 0)
     with record, explain_out_of_memory(), signals as asked:
         for epoch, steps in run.epochs():
             # The objective's columns for the epoch
+            # A resumed run has the columns of an epoch that had begun from its checkpoint.
             if epoch >= log.begun:
                 record.log_epoch(run.begin_epoch(epoch))
             for number, windows in enumerate(steps, log.steps + 1):
@@ -47,10 +49,12 @@ def train(run: Run) -> TrainLog:
                 figures = train_step(run, windows, run.rate_of(number, epoch), number)
                 record.add(figures, int(run.windows.lengths_of(windows).sum()))
                 # The score
+                # The last step is always scored, so that a best checkpoint exists.
                 scored = number % run.every == 0 or number == run.total
                 if scored:
                     record.log_entry(run.add_evaluation())
                 # A checkpoint, and the end
+                # Clocks and signals differ between processes; the sums make all of them decide alike.
                 due, stop = processes.totals(record.is_due(number), asked())
                 if scored or due or stop:
                     record.save(tells=not scored)
@@ -69,6 +73,7 @@ class Record:
     def __init__(self, run: Run) -> None:
         self._run, self._log, first = run, run.log, run.processes.is_first
         self._checkpoints, self._steps = (run.checkpoints, run.steps) if first else (None, None)
+        # As if the seconds before the interruption had just passed.
         self._begin = time.monotonic() - run.log.seconds
         self._warned = False
 
@@ -98,6 +103,7 @@ class Record:
         if self._steps:
             so_far = {"tokens": log.tokens, "seconds": round(log.seconds, 3)}
             self._steps.write("train", {"step": log.steps, **figures, **so_far})
+        # Once: later steps of that length run out of memory in the same way.
         if (most := figures.get("max_tokens_per_batch")) and not self._warned:
             self._warned, setting = True, self._run.settings.max_tokens_per_batch
             tell(
@@ -115,6 +121,7 @@ class Record:
 
     def _tell(self, message: str) -> None:
         """Print one line with the speed and the time left, if there is no progress bar."""
+        # A terminal shows the progress bar instead.
         if not sys.stderr.isatty():
             log, total = self._log, self._run.total
             left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))

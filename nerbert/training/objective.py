@@ -150,6 +150,7 @@ class Objective(Protocol):
     def new_parameters(self, model: Any) -> "Iterable[torch.nn.Parameter]":
         """Return the parameters of layers outside the pre-trained encoder: by default, outside `base_model`."""
         inside = {id(parameter) for parameter in model.base_model.parameters()}
+        # By identity, not name: a tied decoder belongs to the encoder.
         return [parameter for parameter in model.parameters() if id(parameter) not in inside]
 
     def new_layers_rate(
@@ -292,6 +293,8 @@ SpanFigures = Callable[[Spans, Spans], dict[str, int | float]]
 @contextmanager
 def computed_once(vectors: "torch.Tensor") -> "Iterator[torch.Tensor]":
     """Yield vectors that a step's losses share; at the end, backpropagate once through their computation."""
+    # The losses' gradients are collected on a copy, so what made the vectors is gone
+    # through once a step and not once a micro-batch.
     shared = vectors.detach().requires_grad_(vectors.requires_grad)
     yield shared
     if shared.grad is not None:
@@ -325,6 +328,7 @@ class SpanScore:
         for rank, share in enumerate(self._processes.gather([predicted]) if self._processes else [predicted]):
             every[rank :: self._count] = share
         kept = [
+            # Nobody knows whether such an entity is right.
             [span for span in spans if unknown.isdisjoint(range(*span[:2]))]
             for spans, unknown in zip(every, self._unknown, strict=True)
         ]
@@ -334,6 +338,7 @@ class SpanScore:
 
 def typed_figures(gold: Spans, predicted: Spans) -> dict[str, int | float]:
     """Return `typed_f1`, of entities with a type, and `span_f1`, which ignores types."""
+    # ENTITY is a link whose page has no type: right or wrong can't be told of it.
     typed = ([[span for span in spans if span[2] != ENTITY] for spans in examples] for examples in (gold, predicted))
     return {
         "typed_f1": score_spans(*typed).f1,

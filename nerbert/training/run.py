@@ -58,6 +58,8 @@ class Run:
         self.epoch_hooks = objective if isinstance(objective, EpochHooks) else EpochHooks()
         self.step_hooks = objective if isinstance(objective, StepHooks) else StepHooks()
         self.per_epoch, self.total = math.ceil(first / self.settings.batch_size), total_steps(first, self.settings)
+        # `min_steps` may repeat a small set hundreds of times; there are about `epochs`
+        # entries all the same.
         self.every = self.evaluation_steps or max(self.per_epoch, int(self.total / self.settings.epochs))
         self.model.to(self.processes.device)
         self.optimizer = make_optimizer(self.model, self.settings, self.processes.device.type, objective)
@@ -74,6 +76,8 @@ class Run:
             self.log, columns = self.checkpoints.resume(self.model, self.optimizer)
             self.use_columns(columns)
         step, processes = self.log.steps, self.processes
+        # Sums of steps could agree by chance (1 + 3 = 2 + 2); with those of the squares
+        # only equal steps do.
         if processes.totals(step, step * step) != [processes.count * step, processes.count * step * step]:
             raise NerbertError(
                 f"process {processes.rank} resumes after step {step}, another one after a different "
@@ -95,10 +99,12 @@ class Run:
             begun = self.epoch_hooks.begin_epoch(self.model, self.data, epoch, self.columns, self.processes)
         self.model.train()
         if begun is not None:
+            # Names become files' names in checkpoints.
             if strange := next((name for name in begun.columns if not name.isidentifier()), None):
                 raise NerbertError(f"epoch {epoch}: a column is called {strange!r:.80}: it must be a Python name")
             self.use_columns(begun.columns)
             self.log.columns = digest_of(begun.columns)
+        # Asked even without new columns: the last ones must agree, too.
         if len(set(self.processes.gather([self.log.columns]))) > 1:
             raise NerbertError(
                 f"epoch {epoch}: the processes computed different columns: the objective must give all of them the same"
@@ -122,6 +128,7 @@ class Run:
         entry = self.log.add_entry(self.log.steps / self.per_epoch)
         if self.evaluate:
             self.model.eval()
+            # An objective's figures must not replace `step`, `epoch` and `loss`.
             entry |= self.evaluate(self.model, self.log) | entry
             self.model.train()
         return entry
@@ -136,6 +143,7 @@ def total_steps(windows: int, settings: TrainSettings) -> int:
 def rate_at(step: int, total: int, warmup_ratio: float, schedule: Schedule = "linear") -> float:
     """Return the learning rate as a share of its peak: a linear warm-up, then the schedule."""
     warmup = round(total * warmup_ratio)
+    # From above 0: the first step would change nothing else.
     if step < warmup:
         return (step + 1) / (warmup + 1)
     if schedule == "constant":
@@ -161,6 +169,7 @@ def make_optimizer(
     groups = _groups([parameter for parameter in trained if id(parameter) not in new], settings)
     if new:
         further = _groups([parameter for parameter in trained if id(parameter) in new], settings)
+        # `share` keeps the ratio of both rates while the schedule changes them.
         groups += [group | {"lr": rate, "share": rate / settings.learning_rate} for group in further]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=device in ("cpu", "cuda"))
 

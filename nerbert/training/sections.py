@@ -40,9 +40,11 @@ def make_settings(cls: type[_Settings], values: Mapping[str, Any], before: _Sett
     if not issubclass(cls, TrainSettings):
         return make_plain_settings(cls, values, before)
     flat = {*_names_of(cls), *cls.removed}
+    # What is no setting of the class must be a section; the names of sections depend on the objective.
     tables = {name: value for name, value in values.items() if name not in flat}
     checked = check_values(cls, {name: value for name, value in values.items() if name in flat})
     default: Any = next(field.default for field in fields(cls) if field.name == "objective")
+    # The objective is looked up before the sections, since a user's own one declares a section itself.
     objective = checked.get("objective", getattr(before, "objective", default)) or default
     if objective:
         check("objective", objective, Annotated[str, OBJECTIVES])
@@ -60,6 +62,7 @@ def change_settings(settings: _Settings, values: Mapping[str, Any]) -> _Settings
 
 def find_section(name: str, objective: str = "") -> type[Section] | None:
     """Return the section of this name: a source's, that of the objective of this name, or of a user's `objective`."""
+    # `module:Class` is an objective of a user's, which isn't imported to look for a name.
     if not name or ":" in name:
         return None
     if SOURCES.contains(name):
@@ -99,6 +102,7 @@ def _make_section(name: str, value: Any, objective: str, before: Section | None,
 def _no_section(name: str, objective: str, cls: type[TrainSettings]) -> SettingsError:
     """Return the error for a name that is neither a setting nor a section."""
     known = sections_of(objective)
+    # The chosen objective's own section first: a moved setting most likely belongs there.
     for section in sorted(known.values(), key=lambda section: section.section != objective):
         if name in _names_of(section):
             return SettingsError(f"setting {name}: is now {section.section}.{name}", setting=name)
@@ -115,6 +119,7 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
             f"setting objective = {name!r}: is for {_quote(objective.traits.commands)} only", setting="objective"
         )
     declared = objective.settings
+    # A user's objective could hide a section of the package by its name.
     taken = find_section(declared.section) not in (None, declared)
     if taken or declared.section in _names_of(type(settings)):
         why = f"its section is called {declared.section!r}, as another setting is; use another name"
@@ -135,6 +140,7 @@ def _quote(commands: Sequence[str]) -> str:
 def _unread_section(section: Section, objective: str, read: Sequence[str]) -> SettingsError:
     """Return the error for a section that the objective doesn't read."""
     defaults = type(section)()
+    # The message names a value that the user gave, if it can.
     changed = next((name for name in _names_of(type(section)) if getattr(section, name) != getattr(defaults, name)), "")
     name = section.full_name(changed) if changed else section.section
     objectives = {name: OBJECTIVES.find(name) for name in OBJECTIVES}

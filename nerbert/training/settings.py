@@ -119,10 +119,12 @@ def plain_settings(settings: TrainSettings, declared: type[Section] = Section) -
     Paths of files and models that a section reads are reduced to their last part.
     """
     values = {field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "sections"}
+    # A section that isn't given has its defaults, which belong into a card as well.
     present = declared.section in ("", *(section.section for section in settings.sections))
     sections = settings.sections if present else (*settings.sections, settings.of(declared))
     for section in sorted(sections, key=lambda section: section.section):
         plain = asdict(section)
+        # A card that is published must not show this machine's folders.
         plain |= {name: [path.name for path in plain[name]] for name in section.reads}
         values[section.section] = plain | {name: Path(plain[name]).name for name in section.models}
     return values

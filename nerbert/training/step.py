@@ -32,8 +32,10 @@ def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
     batches = _cut(run, share, max_tokens, number, shared)
     parts = objective.parts
     terms = [objective.terms(batch) for batch in batches]
+    # Divisors are those of the whole step in all processes, so how it is cut doesn't change a gradient.
     divisors = processes.totals(*(sum(shares[part] for shares in terms) for part in parts))
     while (losses := _add_gradients(run, batches, number, shared, divisors)) is None:
+        # Single windows can't be made smaller.
         sizes = [batch.ids.numel() for batch in batches if len(batch.ids) > 1]
         if not sizes:
             longest = max(batch.ids.shape[1] for batch in batches)
@@ -41,15 +43,18 @@ def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
                 f"step {number}: memory ran out with single windows of up to {longest} tokens: try "
                 "a smaller max_length, or a smaller model"
             )
+        # Half of the largest one that was tried, not of the setting, which may be far above.
         max_tokens = max(sizes) // 2
         batches = _cut(run, share, max_tokens, number, shared)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     processes.sum_gradients(parameters)
+    # Gradients are summed before they are clipped: the norm is that of the whole step.
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
     *means, length = torch.stack([*losses, norm.to(losses.device)]).tolist()
     means = processes.totals(*means)
     figures = dict(zip(parts, means, strict=True)) if len(parts) > 1 else {}
     figures |= run.step_hooks.step_figures(shared) | {"loss": sum(means), "norm": length, "rate": rate}
+    # Before the update: one step with NaN would ruin the weights, and the checkpoint after them.
     for name, value in (("loss", figures["loss"]), ("gradient's norm", length)):
         if not math.isfinite(value):
             raise SettingsError(
@@ -79,11 +84,13 @@ def _add_gradients(
     alone.
     """
     device, seed = run.processes.device, run.settings.seed
+    # Dropout depends on seed, step and rank alone, so a resumed run draws what an uninterrupted one did.
     torch.manual_seed(int(uniform(seed, "step", f"{number} {run.processes.rank}") * (1 << 53)))
     losses = torch.zeros(len(divisors), device=device)
     try:
         with (
-            torch.autocast(device.type, enabled=False),  # keeps the casts of weights between micro-batches
+            # An outer context that is off: it keeps the casts of weights from one micro-batch to the next.
+            torch.autocast(device.type, enabled=False),
             _sparse_embeddings(run.model, device.type),
             run.step_hooks.step_pass(run.model, shared),
         ):
@@ -95,8 +102,10 @@ def _add_gradients(
     else:
         return losses
     run.model.zero_grad(set_to_none=True)
-    gc.collect()  # the error is freed by now, but not yet the tensors in its frames
+    # The error is freed by now, but not yet the tensors in its frames.
+    gc.collect()
     if device.type != "cpu":
+        # Cached blocks of other sizes may make the next attempt fail as well.
         torch.get_device_module(device).empty_cache()
     return None
 
@@ -124,6 +133,7 @@ def _backward(run: Run, batch: Batch, divisors: Sequence[float]) -> torch.Tensor
     with autocast(batch.ids.device.type, run.settings.precision):
         sums = run.objective.loss(run.model, batch)
         parts = run.objective.parts
+        # A part without terms in this step is 0 ÷ 1, not 0 ÷ 0.
         means = torch.stack([sums[part] / (terms or 1.0) for part, terms in zip(parts, divisors, strict=True)])
     means.sum().backward()  # type: ignore[no-untyped-call]
     return means.detach()

@@ -119,6 +119,7 @@ class TokenClassification(TaggerObjective):
         batch = collate(windows, np.arange(len(windows)), pieces.pad_id).to(model.device)
         with torch.no_grad():
             sums = states_at(model.eval().base_model, batch).float().abs().sum(1)
+        # Rounded to two digits, since it stands in cards; never below the encoder's rate.
         return max(settings.learning_rate, float(f"{_LOGIT_STEP / float(sums.mean()):.2g}"))
 
     @property
@@ -134,6 +135,7 @@ class TokenClassification(TaggerObjective):
 
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the weighted sum of cross-entropies, computed in fp32."""
+        # bf16 would round the differences between likely tags away.
         logits = logits_at(model, batch).float()
         summed = torch.nn.functional.cross_entropy(
             logits,

@@ -102,10 +102,13 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         width, clusters = model.config.hidden_size, self._typing.num_clusters
         drawn = torch.randn((clusters, width), generator=torch.Generator().manual_seed(self._settings.seed))
         with torch.random.fork_rng(devices=[]), torch.no_grad():
+            # Drawn from the seed alone, so that the start is that of plain tagging whatever
+            # was drawn before.
             model.cluster_layer = torch.nn.Linear(width, clusters)
             model.cluster_layer.weight.copy_(drawn * float(getattr(model.config, "initializer_range", 0.02)))
             model.cluster_layer.bias.zero_()
         added = {"cluster_layer.weight", "cluster_layer.bias"}
+        # The layer serves this training only; a saved encoder has no use for it.
         model._keys_to_ignore_on_save = added | set(model._keys_to_ignore_on_save or ())
         return model
 
@@ -142,6 +145,7 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
                 clustering = processes.gather([fitted])[0]
             clusters[part] = of_all(clustering.assign(mine))
         old = before["clusters"][terms] if before else np.full(len(terms), NO_CLUSTER)
+        # K-means numbers clusters anew each time; the layer over clusters has learnt the old numbers.
         clusters = match_clusters(clusters, old, section.num_clusters)
         column = np.full(len(data.windows.labels), NO_CLUSTER, np.int32)
         column[terms] = clusters
@@ -196,7 +200,8 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
 
     def loss(self, model: Any, batch: Any) -> dict[str, torch.Tensor]:
         """Return the weighted sums of the cross-entropies of words and (times γ) of entities, computed in fp32."""
-        seen = list[torch.Tensor]()  # the last states, before any other hook changes them
+        # The last states, before any other hook (that which keeps the chosen pieces) changes them.
+        seen = list[torch.Tensor]()
         read = model.base_model.register_forward_hook(lambda _, __, output: seen.append(output[0]), prepend=True)
         with read:
             tagging = super().loss(model, batch)["loss"]
@@ -228,7 +233,8 @@ class EntityPieces:
         columns = windows.positions[terms]
         rows = np.repeat(np.arange(len(numbers)), counts)
         same = rows[1:] == rows[:-1]
-        firsts = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]  # else it is another word's
+        # A word in the piece of the word before is no word of its own here.
+        firsts = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]
         labels = labels[firsts]
         columns = columns[firsts]
         rows = rows[firsts]
@@ -236,12 +242,17 @@ class EntityPieces:
 
         spans = decode_columns(labels, np.flatnonzero(np.diff(rows, prepend=-1)))
         spans = spans.where(spans.opened)
+        # An entity ends where the next word's first piece stands, so all pieces of its last
+        # word belong to it.
         begins, nexts = spans.starts, spans.ends
+        # A window that is followed by one of the same sentence may cut an entity at its end.
         following = np.minimum(numbers + 1, len(windows) - 1)
         goes_on = (following > numbers) & (windows.sentences[following] == windows.sentences[numbers])
         text_ends = np.where(goes_on, -1, windows.lengths_of(numbers) - after)  # -1: in another window
         inside = np.r_[rows, -1][nexts] == rows[begins]
         ends = np.where(inside, np.r_[columns, 0][nexts], text_ends[rows[begins]])
+        # Of an entity that goes on in the next window, only the pieces up to its last
+        # word's first are sure.
         cut = ends < 0
         ends[cut] = columns[nexts[cut] - 1] + 1
         return cls(terms[begins], rows[begins], columns[begins], ends)
@@ -316,12 +327,15 @@ class Clustering:
         values, directions = np.linalg.eigh(covariance)
         values = values[::-1][: settings.dimensions]
         directions = directions[:, ::-1][:, : settings.dimensions]
+        # Dividing by the deviation of a flat direction would blow up rounding errors.
         kept = values > _FLAT * values[0]
         scaled = directions[:, kept] / np.sqrt(values[kept]) if values[0] > _EQUAL else np.zeros((len(mean), 1))
         clustering = cls(mean.astype(np.float32), scaled.astype(np.float32), np.zeros(0))
         clusters = min(settings.num_clusters, len(vectors))
         kmeans = KMeans(clusters, n_init=1, max_iter=settings.iterations, random_state=seed)
-        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # the order of several threads' sums varies
+        # The order of several threads' sums varies, and with it the last bits. With fewer
+        # different vectors than clusters the library warns.
+        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):
             warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
             kmeans.fit(clustering.whiten(vectors))
         return replace(clustering, centres=kmeans.cluster_centers_)
@@ -335,6 +349,7 @@ class Clustering:
 
     def assign(self, vectors: Array) -> Array:
         """Return (count,): the number of the nearest centre of each vector."""
+        # The nearest centre by the largest product less half the centre's square: no table of differences.
         return np.asarray((self.whiten(vectors) @ self.centres.T - (self.centres**2).sum(1) / 2).argmax(1), np.int32)
 
 
@@ -351,6 +366,7 @@ def weights_of(vectors: Array, clusters: Array, count: int) -> Array:
     """Return (count,): each cluster's weight, 1 ÷ its variance, of mean 1 over vectors; empty ones have the largest."""
     parts = (vectors[clusters == number] for number in range(count))
     variances = np.array([part.var(0, dtype=np.float64).mean() if len(part) else 0.0 for part in parts])
+    # A cluster of equal vectors would have an infinite weight.
     weights = 1 / np.maximum(variances, max(_EQUAL, _TIGHTEST * vectors.var(0, dtype=np.float64).mean()))
     return np.asarray(weights / weights[clusters].mean(), np.float32)
 

@@ -112,6 +112,7 @@ class Concepts(NamedTypes):
         self._types, self._finetunes = task.types, task.finetunes
         self._rows = list(table.rows)
         always = [table.number_of(self._texts[type_]) for type_ in task.types if task.finetunes]
+        # Few types of the data are all in each step, so that their absence is learnt, too.
         self._always = np.array(always if len(always) <= _ALWAYS else [], np.int64)
 
     @classmethod
@@ -119,6 +120,7 @@ class Concepts(NamedTypes):
         """Return the objective for the concepts of a task."""
         settings, backbone = task.settings, task.backbone
         section: Any = settings.of(cls.settings)
+        # A default can't be told from a setting, so only another value is refused.
         for name in _OF_FOLDER if task.finetunes else ():
             value = getattr(section, name)
             default = getattr(cls.settings(), name)
@@ -138,6 +140,7 @@ class Concepts(NamedTypes):
         """
         if self._finetunes:
             model = open_concepts(backbone.source, backbone.load_body())
+            # The two objectives train different layers; the missing ones would be random.
             if (model.boundaries is not None) != self.boundaries:
                 trained_with = "concepts" if self.boundaries else "names"
                 why = f"{backbone.source} was trained with {trained_with!r}; use that, or leave the setting out"
@@ -146,14 +149,17 @@ class Concepts(NamedTypes):
         text = backbone.load_body()
         names = text if self._section.shared else self._backbone.load_body()
         expected = min(self._table.count_expected(self._settings.batch_size), self._section.max_concepts)
-        with torch.random.fork_rng(devices=[]):  # for a projection's random weights
+        # A projection between two widths has random weights.
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._settings.seed)
             model = ConceptModel(
                 text,
                 names,
                 self._backbone.tokenizer,
                 temperature=self._section.temperature,
-                bias=-math.log(max(1.0, expected)),  # so that about one per word is expected
+                # So that about one concept a word is expected at first; most of a step's
+                # concepts are absent from a word.
+                bias=-math.log(max(1.0, expected)),
                 pooling=self._section.pooling,
                 boundaries=self.boundaries,
             )
@@ -190,6 +196,7 @@ class Concepts(NamedTypes):
         candidates = np.setdiff1d(self._table.candidates(rows), self._always)
         most = max(0, self._section.max_concepts - len(self._always))
         most = min(most, _BESIDE_DATA) if len(self._always) else most
+        # The same concepts in all processes and after a resume: coins are by step and concept.
         if left_out := max(0, len(candidates) - most):
             chances = uniforms(self._settings.seed, f"concepts of step {step}", candidates)
             candidates = candidates[np.argsort(chances, kind="stable")[:most]]
@@ -266,9 +273,11 @@ class NameVectors:
 def concept_loss(model: ConceptModel, vectors: torch.Tensor, step: StepConcepts, rows: torch.Tensor) -> torch.Tensor:
     """Return the sum of the known cross-entropies, in fp32; `rows` (vectors,) are indices of the step's rows."""
     if step.vectors is None:
+        # Zero, but connected to the model: a step without names must have a gradient.
         return vectors.float().sum() * 0
     rows = rows.to(vectors.device)
     logits = model.logits(vectors, step.vectors)
     has = step.has[rows].float()
     known = step.known[rows]
+    # Concepts of which nothing is known give no loss, whatever the model says.
     return (torch.nn.functional.binary_cross_entropy_with_logits(logits, has, reduction="none") * known).sum()

@@ -96,12 +96,15 @@ def asked_texts(
         for number, example in enumerate(examples)
     }
     prompts = maker.prompts(windows, "dev")
+    # A link of unknown type would hide entities without counting (see the module), unless
+    # there is nothing else.
     without_root = [number for number, concept in enumerate(table.concepts) if concept.name != ROOT]
     typed = np.array(without_root or range(len(table.concepts)), np.int64)
     asked = {
         number: _without_overlaps(window, prompts[number][np.isin(prompts[number], typed)])
         for number, window in windows.items()
     }
+    # F1 on types that are all present can't punish a model that finds them everywhere.
     if all(set(asked[number].tolist()) <= window.concepts for number, window in windows.items()) and is_first_process():
         tell(
             "no type is known to be absent from any validation text, so the model doesn't learn what is absent, "
@@ -127,6 +130,7 @@ def _without_overlaps(window: WindowLabels, types: Array) -> Array:
         spans.setdefault(index, []).append(slice(start, end))
     for index, number in enumerate(types.tolist()):
         covered = spans.get(index, ())
+        # A text is asked for persons or for politicians, not for both, as a user would.
         if not any(taken[span].any() for span in covered):
             kept.append(number)
             for span in covered:
@@ -157,6 +161,7 @@ class HeldOutScore:
         figures = {"f1": f1, "f1_at_half": at_half, "threshold": threshold}
         predicted = Predicted.judge(above(entities, threshold), gold, head.decoding)
         calibration = predicted.calibration_json({"name": "held-out texts"})
+        # The card's threshold holds for calibrated confidences.
         threshold = calibrate_threshold(threshold, calibration["temperature"])
         return CheckpointScore(f1, True, figures, {"threshold": threshold, "calibration": calibration})
 
@@ -171,5 +176,6 @@ def _find_entities(head: Head, texts: Sequence[AskedText]) -> Entities:
 def _drop_unknown(entities: Entities, text: AskedText) -> Entities:
     columns = {label.name: column for column, label in enumerate(text.labels)}
     spans = zip(entities.starts.tolist(), entities.ends.tolist(), entities.types, strict=True)
+    # What nobody looked for is neither right nor wrong.
     kept = [bool(text.known[start:end, columns[type_]].all()) for start, end, type_ in spans]
     return entities.where(np.array(kept, bool))

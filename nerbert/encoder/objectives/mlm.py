@@ -76,6 +76,7 @@ class Mlm(Objective, StepHooks):
         """Return the objective for a task's tokenizer and model; raise InputError without a mask token."""
         settings, tokenizer, config = task.settings, task.backbone.tokenizer, task.backbone.config
         size = int(getattr(config, "vocab_size", 0) or len(tokenizer))
+        # Some tokenizers have a mask that the model has no row for.
         if tokenizer.mask_token_id is None or tokenizer.mask_token_id >= size:
             name = tokenizer.name_or_path or "the tokenizer"
             raise InputError(
@@ -83,6 +84,7 @@ class Mlm(Objective, StepHooks):
                 "mask_token to tokenizer_config.json, or take objective = 'tagging'"
             )
         section = settings.of(MlmSettings)
+        # Random subwords must be known to both.
         vocabulary = min(len(tokenizer), size)
         return cls(
             settings.seed,
@@ -102,6 +104,7 @@ class Mlm(Objective, StepHooks):
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
         """Return the batch with this step's masks; its terms are the selected subwords, its labels their ids."""
         ids = batch.ids.numpy()
+        # A number for each place in the data: how a step is cut changes no mask.
         positions = batch.numbers.numpy()[:, None] * _LONGEST + np.arange(ids.shape[1])
         ordinary = batch.mask.numpy().astype(bool) & ~np.isin(ids, self._special)
         drawn = ordinary & (uniforms(self._seed, f"masks of step {step}", positions) < self._share)
@@ -111,6 +114,8 @@ class Mlm(Objective, StepHooks):
         actions = uniforms(self._seed, f"kinds of masks of step {step}", positions[rows, columns])
         chances = uniforms(self._seed, f"random pieces of step {step}", positions[rows, columns])
         random = self._ordinary[(chances * len(self._ordinary)).astype(np.int64)]
+        # Some selected subwords are shown: a model that only ever sees masks would not
+        # represent visible words.
         shown = np.where(actions < _MASKED + _REPLACED, random, labels)
         filled[rows, columns] = np.where(actions < _MASKED, self._mask_id, shown)
         arrays = {"ids": filled, "rows": rows, "columns": columns, "labels": labels}
@@ -174,6 +179,7 @@ def pair_masks(drawn: Array) -> Array:
     begins = drawn & ~around[:, :-2]
     alone = ~around[:, 2:]
     for row, column in np.argwhere(begins).tolist():
+        # One waits in this window already: it moves in front of this run, whatever its length.
         if waiting[0] == row:
             paired[waiting], paired[row, column - 1], waiting = False, True, (-1, 0)
         elif alone[row, column]:

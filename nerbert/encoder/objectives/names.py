@@ -50,6 +50,8 @@ class BoundaryLabels(SpanLabels):
 
     def of(self, example: Example) -> list[Label]:
         """Return the three numbers of each word; raise InputError for an entity that cuts a word."""
+        # A word outside entities is O if types were annotated, unmarked in a text of links,
+        # and unknown if nobody looked for anything.
         outside = IGNORED if example.asked == () else _UNMARKED if example.partial else _OUTSIDE
         labels = zip(super().of(example), boundary_tags(example), strict=True)
         return [(*label, tag or outside) for label, tag in labels]  # type: ignore[misc]
@@ -142,6 +144,7 @@ class Names(Concepts):
         targets = batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
         losses = torch.nn.functional.cross_entropy(tags, targets, ignore_index=IGNORED, reduction="none")
         boundaries = (losses * self._weights(batch.labels)).sum()
+        # The model's own spans, too: wrong ones must match no name.
         spans = np.concatenate([batch.gold, _find_spans(tags.detach().argmax(1).cpu().numpy(), batch)])
         types = concept_loss(model, mean_states(words, spans), batch.step, torch.from_numpy(spans[:, 2]))
         of_words = concept_loss(model, words, batch.step, torch.from_numpy(batch.words))
@@ -171,6 +174,7 @@ def _targets_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Arra
         asked = window.rows[window.indices[start]][1]
         gold.append((start, end, rows.setdefault((tuple(sorted(numbers)), asked), len(rows))))
     words = [rows.setdefault(row, len(rows)) for row in window.rows]
+    # A predicted span may lie only on words outside entities of which something is known.
     outside = [_NOWHERE if row[0] or row[1] == () else rows[row] for row in window.rows]
     of_words = np.array([words, outside], np.int64)[:, window.indices]
     return np.array(gold, np.int64).reshape(-1, 3), of_words[0], of_words[1]

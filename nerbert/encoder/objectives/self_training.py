@@ -63,6 +63,7 @@ class SelfTraining(TokenClassification, EpochHooks):
         if not epoch:
             return None
         windows = data.windows
+        # Changes are told against the last labels, not against those of the data.
         old = before.get("labels", data.windows.labels)
         new = self._relabel(model, data, np.unique(data.numbers_of(epoch)), old, processes)
         changes = Counter[str]()
@@ -100,8 +101,10 @@ class SelfTraining(TokenClassification, EpochHooks):
         rows = batch.rows.cpu().numpy()
         words = windows.words[indices]
         firsts = are_first_pieces(rows, words, windows.positions[indices])
+        # A word in the piece of an earlier word gives no loss, as with the data's labels.
         labels = np.full(len(rows), IGNORED)
         labels[firsts] = decode_spans(chances[firsts], rows[firsts], self._threshold)
+        # What nobody knows of the text stays unknown.
         return np.where(windows.labels[indices] == IGNORED, IGNORED, labels)
 
 

@@ -62,6 +62,8 @@ class SpanLabels(ConceptLabels):
         for start, end, type_ in word_spans(example):
             number = self.number_of(example, type_)
             for word, shift in ((start, 0), (end - 1, _CONCEPTS)):
+                # A word in more nested entities than there are bits: the last ones have no
+                # marks, and aren't read back.
                 if (index := rows[word][0].index(number)) < _CONCEPTS:
                     marks[word] |= 1 << (index + shift)
             if self._max_width and end - start > self._max_width and marks[start] >> _LOST < _MOST_LOST:
@@ -108,6 +110,8 @@ class WindowLabels:
 
     def absent(self, table: ConceptTable, types: Array) -> Array:
         """Return the types that are absent from all words of which more than `ROOT` is known."""
+        # A link of unknown type says nothing about other types, and must not keep them all
+        # from being absent.
         rows = [row for row in self.rows if row != UNKNOWN and (row[1] != (ROOT,) or not row[0])]
         if not rows or not len(types):
             return types[:0]
@@ -121,6 +125,7 @@ class WindowLabels:
         spans = []
         for word, (row, mark) in enumerate(zip(self.indices.tolist(), self.marks.tolist(), strict=True)):
             concepts = self.rows[row][0]
+            # An entity of which a word is missing here has its end in another window.
             open_ = {number: start for number, start in open_.items() if number in concepts}
             for bit, number in enumerate(concepts[:_CONCEPTS]):
                 if mark >> bit & 1:
@@ -151,6 +156,8 @@ class WindowLabels:
             targets = np.zeros((len(has), max_width, len(types)), bool)
             covered = np.zeros_like(has)
             for start, end, type_ in self.spans(types):
+                # A word of a type outside all entities that were read back belongs to one
+                # that isn't: nothing is known there.
                 covered[start:end, type_] = True
                 if end - start <= max_width:
                     targets[start, end - start - 1, type_] = True
@@ -231,7 +238,9 @@ class PromptMaker:
             return absent[:0]
         chances = uniforms(self.seed, f"others of {purpose}", absent * 3 + np.arange(3)[:, None])
         counts = np.array([self.table.counts[number] for number in absent.tolist()], np.float64)
-        frequent = np.argsort(-np.log(1 - chances[0]) / (counts + 1), kind="stable")  # drawn without replacement
+        # Exponential variables divided by weights, in order: a draw by frequency without replacement.
+        frequent = np.argsort(-np.log(1 - chances[0]) / (counts + 1), kind="stable")
+        # Types that share a word with one of the text's ("football club", "club") are the hard ones.
         words = frozenset[str]().union(*(self._words[number] for number in window.concepts))
         close = np.array([not words.isdisjoint(self._words[number]) for number in absent.tolist()], bool)
         similar = np.argsort(np.where(close, chances[1], np.inf), kind="stable")[: int(close.sum())]

@@ -155,6 +155,7 @@ class ZeroShot(NamedTypes):
         loaded = start_model(backbone, settings, finetunes=self._finetunes)
         self._model = model = GlinerTrainee(loaded)
         self._pieces = PromptedPieces(loaded.pieces, model.config, settings.max_length, recut=not self._finetunes)
+        # Checked before any step: a type that doesn't fit would fail in the first prompt that has it.
         self._sizes = sizes_of(self._table, loaded, self._pieces.room_for_labels)
         self._maker = self._make_prompts(None if self._finetunes else self._section.negative_ratio)
         return model
@@ -266,6 +267,7 @@ class ZeroShot(NamedTypes):
         max_width = self._model.gliner.config.max_width
         arrays = window.span_targets(self._table, asked, max_width, self._section.weights)
         targets, weights = (torch.from_numpy(array).to(scores.device) for array in arrays)
+        # −inf beyond a text's end times a weight of 0 would be NaN.
         scores = scores.masked_fill(weights == 0, 0.0)
         return torch.nn.functional.binary_cross_entropy_with_logits(scores, targets, weights, reduction="sum")
 
@@ -273,6 +275,7 @@ class ZeroShot(NamedTypes):
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return a scorer: F1 on held-out texts, for their own types and others; raise InputError without entities."""
+        # Fine-tuning keeps the words of the data, which are those that its entities are scored by.
         examples = examples if self._finetunes else list(map(with_gliner_words, examples))
         texts = asked_texts(examples, self.labels, self._table, self._make_prompts(None))
         return HeldOutScore(partial(self.open_head, pieces=pieces, settings=self._settings), texts, processes)
@@ -328,6 +331,7 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
     texts = [table.texts_of(number) for number in range(len(table.concepts))]
     flat = [text for names in texts for text in names]
     if loaded.labels_pieces is not None:
+        # Labels of their own encoder take no room before a text; each must only fit alone.
         loaded.labels_pieces.alone(flat)
         return np.zeros(len(texts), np.int64)
     starts = np.cumsum([0, *map(len, texts[:-1])])

@@ -116,6 +116,7 @@ class CdlmModel(torch.nn.Module):
             words = torch.where(known.isnan(), words, known)
         learnt = shape.words - shape.fixed_words
         self.words = torch.nn.Parameter(words[:learnt])
+        # Fixed vectors are saved with the model, so they are a parameter, without gradients.
         self.fixed = torch.nn.Parameter(words[learnt:].clone(), requires_grad=False) if shape.fixed_words else None
         bound = sqrt(3 / shape.character_width)
         characters = shape.pieces - shape.words + 1
@@ -140,6 +141,7 @@ class CdlmModel(torch.nn.Module):
 
     def read(self, ids: torch.Tensor, mask: torch.Tensor) -> BatchWords:
         """Return the words of padded pieces."""
+        # Pieces are a word's number and then its characters', so a number below `words` begins a word.
         begins = (ids < self.shape.words) & (mask > 0)
         at = begins.cumsum(1) - 1
         column = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
@@ -157,6 +159,8 @@ class CdlmModel(torch.nn.Module):
         inputs = self.dropout(torch.cat([self._of_words(words.ids), self._of_characters(words)], 2))
         packed = pack_padded_sequence(inputs, words.mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
         if self.lstm:
+            # `torch.lstm` is called below with weights from either source, so that
+            # generated ones keep their gradients.
             weights = [*self.lstm.parameters()]
         else:
             theta = (self.generator() if self.given is None else self.given)[task, domain]
@@ -178,9 +182,11 @@ class CdlmModel(torch.nn.Module):
     def _of_characters(self, words: BatchWords) -> torch.Tensor:
         """Return (windows, words, filters): the largest output of each filter over a word's characters."""
         characters = words.characters[words.mask]
-        embedded = self.dropout(self.characters[characters])  # −1, none, is the last row
+        # −1, no character, is the last row.
+        embedded = self.dropout(self.characters[characters])
         outputs = self.convolution(embedded.transpose(1, 2))
         outputs = outputs.masked_fill((characters < 0).unsqueeze(1), -torch.inf).amax(2)
+        # A word of unknown characters alone has none: its maximum would be −inf.
         filled = torch.where((characters >= 0).any(1, keepdim=True), outputs, 0.0)
         empty = torch.zeros(*words.ids.shape, self.shape.filters, device=outputs.device)
         return empty.masked_scatter(words.mask.unsqueeze(2), filled)
@@ -192,6 +198,7 @@ class CdlmModel(torch.nn.Module):
     def scores(self, batch: Batch, domain: int = TARGET) -> torch.Tensor:
         """Return (terms, tags): how good the best path through each tag of a domain is, at the batch's places."""
         with torch.autocast(batch.ids.device.type, enabled=False):
+            # Scores of whole paths add up over words: bf16 would lose the differences between tags.
             words = self.read(batch.ids, batch.mask)
             layer = self.layer(domain)
             scores = layer.crf.best_through(layer(self.states(words, TAGS, domain)), words.mask)
@@ -237,6 +244,7 @@ class Crf(torch.nn.Module):
         The likeliest tags of a row's words are Viterbi's path, and the softmax over tags says how far it is ahead.
         """
         steps, at_first = (illegal.to(emissions.device) for illegal in self._illegal)
+        # Illegal paths are barred in decoding only; training learns from all paths.
         transitions = self.transitions.masked_fill(steps, _NEVER)
         first = self.first.masked_fill(at_first, _NEVER)
         forward = self._forward(emissions, mask, torch.amax, transitions, first)
@@ -292,6 +300,7 @@ def language_loss(model: CdlmModel, words: BatchWords, domain: int, negatives: i
     forward, backward = torch.split(model.states(words, LANGUAGE, domain), model.shape.states, 2)
     known = words.ids.clamp(min=0)
     edge = torch.full_like(known[:, :1], _UNKNOWN_WORD)
+    # The word after the last one is the unknown word, also where padding follows.
     after = torch.where(words.ids >= 0, known, _UNKNOWN_WORD)
     after = torch.cat([after[:, 1:], edge], 1)
     before = torch.cat([edge, known[:, :-1]], 1)
@@ -305,6 +314,7 @@ def language_loss(model: CdlmModel, words: BatchWords, domain: int, negatives: i
         numbers = targets[words.mask]
         score = (vectors * model.next_words[numbers]).sum(1) + model.next_bias[numbers] - logs[numbers]
         others = vectors @ model.next_words[drawn].T + model.next_bias[drawn] - logs[drawn]
+        # A word drawn by chance that is the right one must not count against it.
         others = others.masked_fill(numbers[:, None] == drawn, -1e4)
         loss = torch.logsumexp(torch.cat([score[:, None], others], 1), 1) - score
         losses = losses.index_add(0, rows, 0.5 * loss)
@@ -314,11 +324,14 @@ def language_loss(model: CdlmModel, words: BatchWords, domain: int, negatives: i
 def draw_words(words: int, count: int, device: torch.device) -> tuple[torch.Tensor, int]:
     """Return so many different words, all if there are fewer, and how many draws it took."""
     if count >= words:
+        # All words: each is surely among them, as after endlessly many draws.
         return torch.arange(words, device=device), 1 << 40
     shares = torch.diff(torch.log(torch.arange(1, words + 2, dtype=torch.float64)))
     drawn = dict[int, None]()
     tries = 0
     while len(drawn) < count:
+        # Draws with replacement are counted until enough different words are there: the
+        # count gives their expectation.
         for word in torch.multinomial(shares, 2 * count, replacement=True).tolist():
             drawn[word] = None
             tries += 1
@@ -353,6 +366,7 @@ def open_cdlm(source: str, tokenizer: Any) -> CdlmModel:
         raise InputError(f"{source}: {WEIGHTS} doesn't have the tensors that {MARKER} tells of")
     with at(source):
         check_tags(shape.tags)
+        # Other heads merge types by giving two columns one name; a CRF's transitions can't be added up.
         if len(set(shape.tags)) < len(shape.tags):
             raise InputError("a label is listed twice, and a CRF has no merged types")
     model.load_state_dict({name: weight.float() for name, weight in weights.items()}, strict=False, assign=True)

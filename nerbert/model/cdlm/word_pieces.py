@@ -79,6 +79,7 @@ def make_vocabulary(examples: Iterable[Example], further: Iterable[str] = ()) ->
     for special in _SPECIALS:
         del words[special]
     by_count = [sorted(counts, key=lambda text: (-counts[text], text)) for counts in (words, characters)]
+    # Words of the file that no text is read as ("2nd" where digits are 0) would never be looked up.
     others = (word for word in further if normal(word) == word and " " not in word)
     names = dict.fromkeys([*_SPECIALS, *by_count[0], *others, *(f" {character}" for character in by_count[1])])
     model = WordLevel({name: number for number, name in enumerate(names)}, unk_token=UNKNOWN)
@@ -90,6 +91,7 @@ def count_words(tokenizer: Any) -> int:
     vocabulary = tokenizer.get_vocab()
     words = sum(not name.startswith(" ") for name in vocabulary)
     in_order = all((number < words) != name.startswith(" ") for name, number in vocabulary.items())
+    # Numbers without gaps, words before characters: the model tells them apart by the number alone.
     in_order &= set(vocabulary.values()) == set(range(len(vocabulary)))
     if words == len(vocabulary) or not in_order or [vocabulary.get(name) for name in _SPECIALS] != [0, 1]:
         raise InputError("its tokenizer isn't a vocabulary of words and characters")
@@ -153,12 +155,14 @@ def read_vectors(path: Path) -> dict[str, Array]:
         while line := stream.readline(_LONGEST):
             number += 1
             cells = line.split()
-            if number == 1 and len(cells) == 2:  # word2vec's head: how many words, and how wide
+            # word2vec's head: how many words, and how wide.
+            if number == 1 and len(cells) == 2:
                 continue
             with at(path, number):
                 width = width or len(cells) - 1
                 if not 0 < width <= _WIDEST or len(cells) <= width or len(line) == _LONGEST:
                     raise InputError(f"expected a word and {width or 'its'} numbers; the line has {len(cells)} parts")
+                # Some files have words with spaces (". . ."), so the numbers are counted from the end.
                 name = b" ".join(cells[:-width]).decode("utf-8", "replace")
                 with refused("a vector's number can't be read"):
                     vectors[name] = np.array(cells[-width:], np.float32)

@@ -175,6 +175,7 @@ def body_config(values: dict[str, Any], entry: str) -> Any:
     """Return the configuration of an encoder from what a GLiNER folder holds of it; `entry` is for errors."""
     from transformers import AutoConfig
 
+    # Read as hostile: sizes are bounded before a model of them takes memory.
     sizes = parse_json(json.dumps(values), _BodySizes, entry, remedy="the file is damaged")
     with at(entry):
         if sizes.model_type not in BODIES:

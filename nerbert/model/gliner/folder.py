@@ -54,6 +54,7 @@ class GlinerKind(ModelKind):
     def check(cls, folder: ModelFolder) -> None:
         """Raise InputError if it has no weights, or an architecture that can't be computed."""
         cls.read(folder.path)
+        # A folder with an exported model alone still tags.
         if not any((folder.path / name).is_file() for name in (WEIGHTS, PICKLED, EXPORTED[0])):
             raise InputError(
                 f"{folder}: holds {cls.config}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing"
@@ -109,6 +110,7 @@ class GlinerKind(ModelKind):
 
         from nerbert.model.gliner.weights import read_weights
 
+        # Pickled tensors may share memory, which safetensors refuses: each gets its own.
         save_file({name: data.contiguous().clone() for name, data in read_weights(source).items()}, folder / WEIGHTS)
 
 
@@ -121,6 +123,7 @@ class Gliner2Pieces(PromptTokenizer):
         super().__init__(tokenizer, config, body, **options)
         if any(len(ids) != 1 for ids in self._marks.values()):
             raise InputError(f"a mark has several pieces ({self._marks}); GLiNER2's have one each")
+        # GLiNER2 has no special pieces around a text; what closes one is a full stop.
         self._before, self._after = (), self.pieces(["."])[0]
 
     def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
@@ -138,6 +141,7 @@ class Gliner2Pieces(PromptTokenizer):
     def sizes(self, labels: Sequence[str]) -> list[int]:
         """Return how many pieces each label takes in a prompt; one with a description is counted twice."""
         sizes = super().sizes(labels)
+        # A described label stands twice in a prompt: in the descriptions, and as a label.
         return [size * (1 + (": " in label)) for size, label in zip(sizes, labels, strict=True)]
 
     def _describe_labels(self, labels: Sequence[EntityLabel]) -> list[int]:
@@ -182,6 +186,8 @@ class Gliner2Kind(GlinerKind):
     @classmethod
     def holds(cls, path: Path) -> bool:
         """Return whether its encoder's configuration is there, and its own isn't another model's."""
+        # A folder "encoder_config" may stand in other models' folders, too: their
+        # config.json names another type.
         if not super().holds(path):
             return False
         return not (path / cls.config).is_file() or read_json(path / cls.config, dict).get("model_type") == GLINER2
@@ -217,10 +223,13 @@ class Gliner2Kind(GlinerKind):
             part, _, name = path_.partition(".")
             weights[f"{PARTS.get(part, part)}.{name}"] = tensor
         tokenizer = load_tokenizer(str(path))
+        # Marks that the tokenizer has already keep their numbers.
         tokenizer.add_tokens([*MARKS], special_tokens=True)
         body = body_config(cls.encoder(path), str(path / ENCODER))
         rows = [tensor.shape[0] for name, tensor in weights.items() if name in _EMBEDDINGS and tensor.ndim]
-        body.vocab_size = rows[0] if rows else len(tokenizer)  # its file may hold that before marks were added
+        # The encoder's file may hold the size from before the marks were added; the weights
+        # have the true one.
+        body.vocab_size = rows[0] if rows else len(tokenizer)
         config = replace(config, hidden_size=body.hidden_size, encoder_config=plain_config(body))
         model_class = BoundarySpans if config.boundary else CountedSpans
         model = build(config, body, None, weights, str(path), model_class=model_class)
@@ -238,6 +247,7 @@ def gliner_kind(folder: ModelFolder) -> type[GlinerKind]:
 def load_gliner(folder: Path) -> "GlinerFolder":
     """Return the model of a folder; raise InputError for what can't be loaded or computed."""
     source = ModelFolder.open(folder, "tagger").check()
+    # A first pass shows here, not at the first text, that a model can't be computed.
     with refused(f"{source}: the model of {source.kind.config} can't be computed"):
         loaded = gliner_kind(source).load(source.path)
         loaded.try_encoders()

@@ -128,6 +128,8 @@ class CountedSpans(SpanModel):
     def prepare_labels(self, labels: torch.Tensor) -> Parts:
         """Return labels' vectors, from (1 + labels, width), as `scores` takes them: no span is any where none is."""
         vectors, added = super().prepare_labels(labels[1:])
+        # The mark's state predicts how many instances a text has. With none, −inf keeps all
+        # spans out, whatever their odds.
         none = self.count_pred(labels[0]).argmax() == 0
         return vectors, added.masked_fill(none, -torch.inf)
 
@@ -209,6 +211,7 @@ class BoundarySpans(GlinerModel):
         words = parts[0].float()
         asked = labels[0].float()
         with torch.autocast(words.device.type, enabled=False):
+            # Choices are by rank, which bf16's rounding would change.
             states = self._boundaries(words)
             head = self.boundary_head.boundary_query_head
             scale = states.shape[1] ** -0.5
@@ -219,7 +222,9 @@ class BoundarySpans(GlinerModel):
             odds = first[starts] + last[ends] + self._score_fit(words, states, asked, (starts, ends, fit))
             odds += _sums(inner, starts, ends) * (ends - starts)[:, None].float().rsqrt()
             absence = self.boundary_head.null_projection(asked)[:, 0].sigmoid()
-            odds = odds / self.settings.pair_temperature + 0 * absence  # what is no number stays none
+            # Zero times the absence keeps a NaN of damaged weights, which the comparison
+            # below would pass over.
+            odds = odds / self.settings.pair_temperature + 0 * absence
             odds = odds.masked_fill(absence > self.settings.abstention_threshold, -torch.inf)
         return starts, ends - 1, odds
 
@@ -257,13 +262,16 @@ class BoundarySpans(GlinerModel):
         tops = (first.amax(1), last.amax(1))
         starts, ends = (_rank(top)[: settings.pool_boundary_top_k].sort()[0] for top in tops)
         fit = head.start_projection(states)[starts] @ head.end_projection(states)[ends].T
+        # A pair needs at least one word between its boundaries.
         rows, columns = (ends > starts[:, None]).nonzero(as_tuple=True)
         fit = fit[rows, columns] * states.shape[1] ** -0.5
         starts = starts[rows]
         ends = ends[columns]
         order = _rank(fit[:, None] + first[starts] + last[ends])
         ranks = torch.arange(order.shape[0], device=order.device)[:, None].expand_as(order)
-        best = torch.empty_like(order).scatter(0, order, ranks).amin(1)  # the best place of a pair for any label
+        # The best place of a pair for any label.
+        best = torch.empty_like(order).scatter(0, order, ranks).amin(1)
+        # Each label's best pairs come first, in rounds: all labels' best, then all second-best ones.
         priority = (fit + tops[0][starts] + tops[1][ends]).where(best >= settings.min_pool_per_query, _RESERVED - best)
         kept = _rank(priority)[: settings.pool_size]
         return starts[kept], ends[kept], fit[kept]
@@ -285,13 +293,15 @@ class BoundarySpans(GlinerModel):
 
 def _rank(odds: torch.Tensor) -> torch.Tensor:
     """Return numbers by odds, the best first, the lower one of two equal ones."""
-    if torch.onnx.is_in_onnx_export():  # where this keeps the order of equal ones
+    # The exported operation keeps the order of equal ones.
+    if torch.onnx.is_in_onnx_export():
         return odds.topk(odds.shape[0], 0)[1]
     return odds.sort(dim=0, descending=True, stable=True)[1]
 
 
 def _sums(values: torch.Tensor, starts: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
     """Return sums over pairs' words, (pairs, …), taken from the mean, which keeps them exact."""
+    # Differences of running sums lose digits as the sums grow; around the mean they stay small.
     mean = values.mean(0)
     sums = functional.pad((values - mean).cumsum(0), (0, 0, 1, 0))
     return sums[ends] - sums[starts] + mean * (ends - starts)[:, None]

@@ -123,12 +123,15 @@ class GlinerHead(Head):
         """Return a head over the same weights that finds these labels; raise InputError if one leaves no room."""
         if self._asked and self._asked.labels == tuple(labels):
             return self._at(thresholds)
+        # Models trained on labels as open types write them read them so again
+        # ("Sports_team" as "sports team").
         read = fold_labels(labels) if self.normalises else labels
         groups = [] if self.config.two_encoders else self.pieces.groups(read)
         head = copy(self)
         vectors = None
         head._groups = ()
         if len(groups) > 1:
+            # The note is printed once, however often labels are asked for.
             if not any(self._noted):
                 count = f"{len(groups):,}"
                 note = f"{len(labels):,} labels need {count} prompts, so each text is read {count} times"
@@ -213,6 +216,7 @@ class GlinerHead(Head):
             outputs = self.scorer.scores(batch, [ask.prompt for ask in asks], [ask.vectors for ask in asks])
             for number, every in zip(group, outputs, strict=True):
                 scores = _inside(every, len(windows[number].read))
+                # No comparison with NaN is true, so a damaged model would find nothing in silence.
                 if np.isnan(scores).any():
                     raise InputError(
                         "the model's scores are no numbers: its weights are damaged, or its precision is too low"
@@ -234,12 +238,14 @@ class GlinerHead(Head):
         names = [label.name for label in self._request.labels]
         kept = chosen_candidates(candidates, len(example.words), nested=self.decoding == "nested")
         if self._single:
+            # A model of single words finds "New" and "York" apart; neighbours of one label are joined.
             return joined_words(example, kept, names, touching=self.decoding == "touching")
         return [((span.start, span.end, names[span.label]), span.odds) for span in kept]
 
 
 def _inside(scores: Array, words: int) -> Array:
     """Return the log-odds of what lies within so many words, where what closes the window is one more."""
+    # GLiNER2 scores the full stop that closes a window as a word.
     if len(scores) > words:
         scores = scores[:words, :words]
         scores[np.add.outer(np.arange(words), np.arange(scores.shape[1])) >= words] = -np.inf
@@ -268,8 +274,10 @@ def sigmoid(odds: Array) -> Array:
 
 def span_candidates(odds: Array, probabilities: Array, thresholds: Array) -> list[Candidate]:
     """Return what is above the labels' thresholds in (words, widths, labels): each span's likeliest label."""
+    # A likelier label below its own threshold must not hide another one that reaches its own.
     likely = np.where(probabilities > thresholds, probabilities, -1)
     best = likely.argmax(-1)
+    # `initial` covers a request without labels.
     starts, widths = np.nonzero(likely.max(-1, initial=-1) >= 0)
     labels = best[starts, widths]
     rows = (starts, starts + widths + 1, labels, odds[starts, widths, labels], probabilities[starts, widths, labels])
@@ -281,12 +289,14 @@ def word_candidates(odds: Array, probabilities: Array, thresholds: Array) -> lis
     above = probabilities[..., :2] > thresholds[:, None]
     inner = probabilities[..., 2] >= thresholds
     candidates = list[Candidate]()
+    # From each first word on, up to the first word that isn't inner, each last word makes a candidate.
     for start, label in np.argwhere(above[..., 0] & inner).tolist():
         out = np.flatnonzero(~inner[start:, label])
         stop = start + int(out[0]) if out.size else len(inner)
         ends = start + np.flatnonzero(above[start:stop, label, 1])
         if not ends.size:
             continue
+        # A span is as likely as its least likely part: first, last or any inner word.
         least = np.minimum.accumulate(odds[start : int(ends[-1]) + 1, label, 2])[ends - start]
         least = np.minimum(np.minimum(least, odds[start, label, 0]), odds[ends, label, 1])
         chances = np.minimum(

@@ -47,7 +47,8 @@ class GlinerModel(nn.Module):
             self.token_rep_layer["labels_encoder"] = nn.ModuleDict({"model": labels_body})
             if labels_body.config.hidden_size != width:
                 self.token_rep_layer["labels_projection"] = nn.Linear(labels_body.config.hidden_size, width)
-        elif config.num_rnn_layers > 0:  # with two encoders the package has one, and never asks it
+        # With two encoders the package has an LSTM, too, and never asks it.
+        elif config.num_rnn_layers > 0:
             layers = {"num_layers": config.num_rnn_layers, "bidirectional": True, "batch_first": True}
             self.rnn = nn.ModuleDict({"lstm": nn.LSTM(width, width // 2, **layers)})
 
@@ -125,6 +126,7 @@ class TokenModel(GlinerModel):
         token = nn.Linear(width, 2 * width)
         label = nn.Linear(width, 2 * width)
         out = _two_layers(3 * width, 4 * width, 3)
+        # Here the package has dropout before ReLU; the model is only read, so there is none.
         out[1], out[2] = nn.Identity(), nn.ReLU()
         self.scorer: Any = nn.ModuleDict({"proj_token": token, "proj_label": label, "out_mlp": out})
 
@@ -146,6 +148,7 @@ class TokenModel(GlinerModel):
     def rows(self, first: Parts, last: Parts, labels: Parts) -> torch.Tensor:
         """Return (words, labels, 3)."""
         (by_word, other), (by_label, others) = first, labels
+        # The first layer's product over (word, label, both) is split: only the third part needs each pair.
         both = other[:, None] * others
         inner = both.flatten(0, 1) @ self._weights[2].T
         inner = inner.view(both.shape[0], both.shape[1], inner.shape[-1])
@@ -192,6 +195,8 @@ class SpanModel(GlinerModel):
 
     def prepare_labels(self, labels: torch.Tensor) -> Parts:
         """Return labels' vectors with the last layer's product as part of them, and what is added."""
+        # span · W · label is (W · label) · span: with the last layer inside the labels,
+        # spans skip its product.
         vectors = self.prompt_rep_layer(labels)
         layer = self._out[-1]
         return vectors @ layer.weight, vectors @ layer.bias
@@ -202,6 +207,8 @@ class SpanModel(GlinerModel):
         last = self._spans.project_end(words).relu_()
         if not self._deep:
             return first, last
+        # The layer reads first and last word side by side, so its product is the sum of one
+        # part of each; both are computed once a word instead of once a span.
         left, right = self._out[0].weight.chunk(2, 1)
         return first @ left.T, torch.addmm(self._out[0].bias, last, right.T)
 
@@ -234,6 +241,7 @@ class SpanModel(GlinerModel):
         """Set the biases of spans' and labels' vectors so that the log-odds of spans are around those of this."""
         spans = self._out[-1].bias
         labels = self.prompt_rep_layer[-1].bias
+        # The product of both biases over the width gives the log-odds, so each is a root of its share.
         odds = math.log(probability / (1 - probability)) / len(spans)
         torch.nn.init.constant_(spans, math.sqrt(abs(odds)))
         torch.nn.init.constant_(labels, math.copysign(math.sqrt(abs(odds)), odds))
@@ -279,6 +287,8 @@ class _Remembered:
 def remember_positions(body: Any) -> None:
     """Let an encoder that is no longer trained look up what it makes of positions; others are left as they are."""
     encoder: Any = getattr(body, "encoder", None)
+    # Only DeBERTa's encoders look positions up this way; a second wrapping, or one during
+    # training, would be wrong.
     if not getattr(encoder, "relative_attention", False) or hasattr(encoder, _MARK) or body.training:
         return
     table = _Remembered(encoder)
@@ -292,10 +302,13 @@ def remember_positions(body: Any) -> None:
 
 def _looking_up(layer: nn.Linear, table: _Remembered) -> Any:
     def forward(states: torch.Tensor) -> torch.Tensor:
+        # These layers also read words' states, which differ from text to text.
         if not table.table.numel() or states.data_ptr() != table.table.data_ptr():
             return nn.functional.linear(states, layer.weight, layer.bias)
+        # In bf16 the product is another one.
         key = id(layer), torch.is_autocast_enabled(states.device.type)
-        if (product := table.known.get(key)) is None:  # another thread may empty it at any time
+        # Another thread may empty it at any time, so it is asked once.
+        if (product := table.known.get(key)) is None:
             product = table.known[key] = nn.functional.linear(states, layer.weight, layer.bias)
         return product
 
@@ -311,6 +324,7 @@ class TorchGliner:
         self.model = loaded.model.eval()
         self.name = name
         self._pad_id, self._labels, self._precision = loaded.pieces.pad_id, loaded.labels_pieces, precision
+        # A model that is trained later would go on with positions of its old weights.
         if not trains:
             remember_positions(self.model.body)
 
@@ -330,7 +344,8 @@ class TorchGliner:
         """Yield the log-odds of each window."""
         with torch.inference_mode(), autocast(self._device.type, self._precision):
             odds = [scores.cpu().numpy() for scores in self._score_windows(windows, prompts, vectors)]
-        yield from odds  # outside of the context, which is the thread's
+        # Outside of the context: it is the thread's, and a generator may wait in it while other code runs.
+        yield from odds
 
     def _score_windows(
         self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[Any]

@@ -75,7 +75,8 @@ class PromptTokenizer:
         marks: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self.tokenizer, self.config = tokenizer, config
-        for mark in () if for_labels else ("bos", "eos"):  # as the package does; some kinds lost them in transformers 5
+        # As the package does; some kinds of tokenizer lost them in transformers 5.
+        for mark in () if for_labels else ("bos", "eos"):
             if hasattr(tokenizer, f"add_{mark}_token") and getattr(tokenizer, f"{mark}_token_id") is not None:
                 setattr(tokenizer, f"add_{mark}_token", True)
         self.pad_id = int(tokenizer.pad_token_id or 0)
@@ -88,7 +89,10 @@ class PromptTokenizer:
         check_vocabulary(tokenizer, self._vocabulary)
         texts = [mark for mark in (config.ent_token, config.sep_token) if len(mark) > 1]
         cuts = "|".join(f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in texts)
-        self._in_mark = re.compile(cuts or "(?!)")  # the package's tokenizers don't know their marks as special pieces
+        # The package's tokenizers don't know their marks as special pieces. A text that
+        # holds "<<ENT>>" is cut inside it, so that it can't be read as one.
+        self._in_mark = re.compile(cuts or "(?!)")
+        # DeBERTa has no positions of its own to run out of.
         relative = getattr(body.config, "relative_attention", False) and not body.config.position_biased_input
         self.room = _UNBOUNDED if relative else room_for(tokenizer, body.config)
 
@@ -110,6 +114,7 @@ class PromptTokenizer:
             )
         ids = list(self._before)
         places = []
+        # A label is read off its mark, or off the piece after it (`embed_ent_token` = false).
         shift = ent.index(self.config.class_token_index) + (not self.config.embed_ent_token)
         for pieces in self.pieces([label.text for label in labels]):
             places.append(len(ids) + shift)
@@ -131,11 +136,13 @@ class PromptTokenizer:
     def groups(self, labels: Sequence[EntityLabel]) -> list[slice]:
         """Return which labels to ask for together, in order: as many as prompts had in training, no longer ones."""
         most = self.config.max_types
+        # A folder that doesn't say how long prompts were in training gets half of the room.
         room = self.config.max_prompt_len or self.room // 2
         cuts = [0]
         size = 0
         for number, pieces in enumerate(self.sizes([label.text for label in labels])):
             size += pieces
+            # A label that is longer than the room alone still gets a group of its own.
             if number - cuts[-1] == most or (size > room and number > cuts[-1]):
                 cuts.append(number)
                 size = pieces
@@ -145,7 +152,8 @@ class PromptTokenizer:
         """Return the pieces of each word (or label), cut by itself."""
         if len(self._known) > _CACHED:
             self._known = {}
-        known = self._known  # another thread may take a new one
+        # Another thread may put a new dict in its place; this one stays whole.
+        known = self._known
         if unknown := [word for word in dict.fromkeys(words) if word not in known]:
             known.update(zip(unknown, self._cut(unknown), strict=True))
         return [known[word] for word in words]
@@ -200,11 +208,13 @@ class PromptTokenizer:
         body = min(most or self.room, self.room) - len(prompt.before) - len(prompt.after)
         windows = list[WordWindow]()
         for number, example in enumerate(examples):
+            # A "word" of thousands of pieces (a long URL) must not fill a window alone: it is cut.
             words = [pieces[: body // 2] for pieces in self.pieces(self._words(example))]
             read = np.flatnonzero([bool(pieces) for pieces in words])
             kept = [words[word] for word in read.tolist()]
             ends = np.cumsum([len(pieces) for pieces in kept], dtype=np.int64)
             for start, end in _cuts(ends, body, self.config.max_len, self.config.max_width):
+                # In the last window a full stop after the last word counts, too.
                 last = len(example.text) if end == len(kept) else example.words[read[end - 1]][1]
                 closing = self._find_closing(prompt, example.text, last)
                 parts = [*kept[start:end], *([closing] if closing and self.reads_closing else [])]
@@ -235,6 +245,8 @@ class PromptTokenizer:
         check_pieces(ids, self._vocabulary)
         pieces: list[list[int]] = [[] for _ in words]
         for id_, number in zip(ids, places, strict=True):
+            # Parts without pieces (white space to the tokenizer) leave no trace in
+            # `places`, so they are matched by number.
             pieces[owners[number]].append(id_)
         return list(map(tuple, pieces))
 
@@ -254,9 +266,12 @@ def _cuts(ends: Array, body: int, most: int, overlap: int) -> list[tuple[int, in
     while count:
         before = ends[start - 1] if start else 0
         end = min(int(np.searchsorted(ends, before + body, side="right")), start + most)
-        if end >= count:  # the last one begins as early as it may
+        # The last window begins as early as it may, so that its first words have context.
+        if end >= count:
             start = max(int(np.searchsorted(ends, ends[-1] - body)) + 1 if ends[-1] > body else 0, count - most)
             return [*cuts, (start, count)]
         cuts.append((start, end))
+        # Windows share at least the widest span, so each span lies whole in one of them;
+        # they always move on.
         start = max(start + 1, end - max(overlap, (end - start) // _OVERLAP))
     return cuts

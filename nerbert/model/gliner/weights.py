@@ -29,6 +29,7 @@ def read_gliner(folder: Path, config: GlinerConfig) -> GlinerFolder:
     """Return the model of a folder that is checked."""
     tokenizer = load_tokenizer(_tokenizer_of(folder, folder, config.model_name, _BACKBONE))
     body = _body(folder, "encoder_config", config.encoder_config, config.model_name, _BACKBONE)
+    # The encoder's own configuration has the size from before the marks were added.
     if config.encoder_config is None and config.vocab_size > 0:
         body.vocab_size = config.vocab_size
     if not config.two_encoders and min(config.class_token_index, config.vocab_size) < 0:
@@ -89,6 +90,7 @@ def build(
 
     if weights is not None:
         with torch.device("meta"):
+            # Shapes are compared before memory is taken: a configuration may promise terabytes.
             _check_shapes(make(), weights, source)
     with torch.random.fork_rng(devices=[]):
         model = make()
@@ -105,7 +107,8 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     if path.is_file():
         with refused(f"{path}: can't be read as weights"), safe_open(path, framework="pt") as stream:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-            for name, same in (stream.metadata() or {}).items():  # where the package has names of another's weights
+            # The package lists tensors that share memory under one name and notes the others here.
+            for name, same in (stream.metadata() or {}).items():
                 if same in tensors:
                     tensors.setdefault(name, tensors[same])
             return tensors
@@ -116,6 +119,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
             "folder that it was exported from"
         )
     try:
+        # `weights_only` unpickles numbers alone; whatever else is in the file raises.
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise InputError(
@@ -140,6 +144,7 @@ def _check_shapes(model: GlinerModel, weights: Mapping[str, torch.Tensor], sourc
             "is cut off"
         )
     for name, shape in shapes.items():
+        # Complex numbers would lose their imaginary parts with a warning only.
         if tuple(weights[name].shape) != shape or weights[name].is_complex():
             raise InputError(
                 f"{source}: {model.config.file} and weights don't belong together: {name} is "
@@ -169,7 +174,9 @@ def _tokenizer_of(folder: Path, path: Path, name: str, subfolder: str) -> str:
 def _find_encoder(folder: Path, name: str, subfolder: str) -> str:
     """Return the subfolder, or that of a model on the hub by its name; raise InputError for a path elsewhere."""
     if (folder / subfolder).is_dir():
+        # nerbert's own way to hold what a folder only names: no network is needed.
         return str(folder / subfolder)
+    # Read as hostile: a folder must not choose which other folders of this machine are read.
     if not is_hub_name(name) or Path(name).exists():
         remedy = _remedy(folder, name, subfolder)
         raise InputError(f"{folder / GLINER}: {name!r:.100} must be a model on the hub; {remedy}")
@@ -210,6 +217,7 @@ def new_gliner(
             hidden_size=int(body.config.hidden_size),
             max_len=max_len,
             max_types=max_types,
+            # Not 0, which means "not known": training raises it to the longest prompt that it had.
             max_prompt_len=1,
             num_rnn_layers=int(lstm and labels is None),
             dropout=dropout,
@@ -232,7 +240,8 @@ def _with_marks(tokenizer: Any, body: Any) -> dict[str, Any]:
     """Give tokenizer and encoder the marks of a prompt, if they lack them, and return what a configuration says."""
     config = GlinerConfig()
     tokenizer.add_tokens([config.ent_token, config.sep_token], special_tokens=True)
-    if len(tokenizer) > int(body.config.vocab_size):  # some encoders have rows to spare
+    # Some encoders have rows to spare for new pieces.
+    if len(tokenizer) > int(body.config.vocab_size):
         body.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     ids = tokenizer.convert_tokens_to_ids([config.ent_token])
     return {"class_token_index": ids[0], "vocab_size": len(tokenizer)}
@@ -249,6 +258,8 @@ def _whole_body(backbone: Backbone) -> Any:
     if strange:
         raise InputError(f"{backbone.source}: {len(strange)} weights have no place in an encoder, say {strange[0]}")
     for name, parameter in whole.named_parameters():
+        # A part that the encoder lacks (a pooling layer) has random weights and gives no
+        # output that is used.
         parameter.requires_grad_(name not in missing)
     return whole.float()
 
