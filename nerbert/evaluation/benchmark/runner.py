@@ -60,6 +60,7 @@ def run_suite(
     Missing cells run if `only` selects them, by default one process per GPU or core; `retry` reruns failures.
     """
     stop: _Stop = None
+    # All refusals come before the first cell is planned, which may hash gigabytes.
     check_alone("a benchmark")
     check_root(data)
     check_folder(output)
@@ -72,10 +73,12 @@ def run_suite(
             tell(f"cells to run: {len(plan.missing)}, {opened.workers} at once; done already: {len(plan.done)}")
         try:
             _run(plan, opened)
+        # The error is returned, not raised, so that the caller can still show the table so far.
         except (KeyboardInterrupt, SystemExit, WriteError) as error:
             stop = error
             stop.add_note("rerun the command to resume")
-        if stop:  # cells that finished meanwhile
+        # Cells that finished in other processes meanwhile are on disk, but were not reported.
+        if stop:
             plan.read(plan.missing, retry=False)
     return [plan.outcome(key) for key in plan.cells], stop
 
@@ -96,6 +99,7 @@ class SuitePlan:
         self.scored_again = set[str]()
         """Outcomes by key of the scores; notes on damaged files; cells of which only the scores are missing."""
         self.read(self._jobs(self.cells).values(), retry=retry)
+        # Only selected cells run, but all that are done are in the table.
         self.missing = [job for key, job in self._jobs(self.selected).items() if key not in self.done]
 
     def _jobs(self, cell_keys: Iterable[CellKey]) -> dict[str, Job]:
@@ -107,14 +111,17 @@ class SuitePlan:
         for job in jobs:
             try:
                 file = read_cell(cell_path(self.output, job.key))
+            # A damaged file costs its cell, not the whole run.
             except InputError as error:
                 self.notes.append(f"{error}; so its cell is run again")
                 continue
             if file is None:
                 continue
+            # A full disk or a killed process isn't the cell's fault, so such failures run again without --retry.
             again = file.state is State.FAILED and (retry or file.facts.get(TRY_AGAIN) is True)
             if file.scored == job.score_key and not again:
                 self.done[job.score_key] = file.cell(job.place)
+            # The rules of scoring changed, but the predictions are still valid.
             elif file.predictions:
                 self.scored_again.add(job.score_key)
 
@@ -124,6 +131,7 @@ class SuitePlan:
         if isinstance(job, Cell):
             return job
         why = STOPPED if key in self.selected else NOT_SELECTED
+        # The shared outcome has the key of the first cell with that job.
         return replace(self.done.get(job.score_key, Cell(key, State.NOT_RUN, why)), place=key)
 
 
@@ -132,6 +140,7 @@ def _run(plan: SuitePlan, executor: Executor) -> None:
     waiting = deque(plan.missing)
     needs = Resources(gpus=float(bool(plan.gpus)), isolated=True)
 
+    # The queue is of jobs still without an outcome, so a dead worker leaves exactly these.
     def end(job: Job, cell: Cell) -> None:
         waiting.remove(job)
         plan.done[job.score_key] = cell
@@ -140,6 +149,7 @@ def _run(plan: SuitePlan, executor: Executor) -> None:
 
     alone = False
     while waiting:
+        # A dead worker doesn't say which cell it ran. The first one left, run alone, shows whether it is the cause.
         batch = [waiting[0]] if alone else list(waiting)
         try:
             cells = executor.map_ordered(partial(run_cell, plan.output, plan.gpus), batch, needs)
@@ -148,6 +158,7 @@ def _run(plan: SuitePlan, executor: Executor) -> None:
             alone = False
         except WorkerDied as error:
             if alone:
+                # It died alone, so the cell is the cause; without this record the run would never end.
                 facts = {TRY_AGAIN: True} if may_try_again(error) else {}
                 cell = Cell(batch[0].place, State.FAILED, f"{error}; the next run tries again", facts=facts)
                 write_cell(cell_path(plan.output, batch[0].key), batch[0].score_key, cell)
@@ -159,29 +170,36 @@ def _run(plan: SuitePlan, executor: Executor) -> None:
 
 def run_cell(output: Path, gpus: tuple[str, ...], job: Job) -> Cell:
     """Run a cell, store it, and return it; raise WriteError for a full disk, since no other cell could be stored."""
+    # An executor may run the cell in the command's own process, whose output must stay visible.
     if parent_process() is not None:
         _settle(gpus)
     path = cell_path(output, job.key)
     try:
         with writing(path):
+            # The files may have changed since the plan, and the key would be wrong.
             job = job.read_digests()
             stored: CellFile | None = None
-            with suppress(InputError):  # a damaged file is replaced
+            # A damaged file is replaced.
+            with suppress(InputError):
                 stored = read_cell(path)
-            if stored and stored.state is State.DONE and stored.scored == job.score_key:  # by a run that died later
+            # A run that died later may have finished this cell.
+            if stored and stored.state is State.DONE and stored.scored == job.score_key:
                 return stored.cell(job.place)
             try:
                 cell, predictions = job.run(output / SOURCES, stored.tagged if stored else None)
-            finally:  # changed files explain any other error
+            # Files that changed while the cell ran explain any other error, so this one is raised instead.
+            finally:
                 job.read_digests()
             write_cell(path, job.score_key, cell, predictions)
+    # Without disk space the failure itself couldn't be stored either.
     except WriteError:
         raise
     except Exception as error:
         cell = failure(error, job.place, job.data.folder)
         write_cell(path, job.score_key, cell)
     finally:
-        gc.collect()  # models are in reference cycles, and this process loads more
+        # Models are in reference cycles, and this process loads more.
+        gc.collect()
         if gpus:
             _free_gpu()
     return cell
@@ -193,6 +211,7 @@ def failure(error: Exception, key: CellKey, folder: Path) -> Cell:
     """
     line = " ".join(str(error).split())
     why = line if isinstance(error, NerbertError) else f"{type(error).__name__}: {line}"
+    # Folders differ by target; without them, "no dev split" is one reason for all targets.
     why = why.replace(f"{folder}/", "").replace(f"{folder}: ", "")[:_LONGEST_WHY]
     return Cell(key, State.FAILED, why, facts={TRY_AGAIN: True} if may_try_again(error) else {})
 
@@ -200,17 +219,21 @@ def failure(error: Exception, key: CellKey, folder: Path) -> Cell:
 def _free_gpu() -> None:
     """Free cached memory; end a worker process whose GPU refuses all further work."""
     try:
+        # Errors of kernels are reported late: this call raises them here, where they are expected.
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
     except RuntimeError:
+        # A CUDA context stays broken after such an error; a new process gets a new one.
         if in_worker():
             os._exit(1)
 
 
 def _settle(gpus: tuple[str, ...]) -> None:
     """Silence a worker process, so that bars and warnings don't mix on one terminal; give it one of several GPUs."""
+    # Before CUDA starts in this process: afterwards the variable has no effect.
     if len(gpus) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(current_process().name, gpus)
+    # File descriptors, not `sys.stdout`: libraries in C write to them directly.
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
@@ -225,6 +248,7 @@ def _gpus(machine: Machine) -> tuple[str, ...]:
     """Return the names of the GPUs, to give each process one."""
     if machine.device != "cuda":
         return ()
+    # A scheduler such as Slurm assigns GPUs by this variable; the others belong to other jobs.
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return tuple(named or map(str, range(torch.cuda.device_count())))
 
@@ -240,6 +264,7 @@ def select_cells(cell_keys: Sequence[CellKey], only: Iterable[str]) -> list[Cell
         if not mark or name not in CellKey._fields:
             raise SettingsError(f"--only {option}{unknown(name, [f'{part}=…' for part in CellKey._fields])}")
         allowed = {str(getattr(key, name)) for key in cell_keys}
+        # A whole value is tried first: "NER-BERT, large" may be the name of one system.
         asked_values = {values} if values in allowed else {value.strip() for value in values.split(",")}
         for value in sorted(asked_values - allowed):
             raise SettingsError(f"--only {option}: the suite has no {name} {value!r}{unknown(value, sorted(allowed))}")
@@ -280,6 +305,7 @@ def _trainings(plan: SuitePlan) -> str:
     """Return the number of trainings to run, their steps, and trainings on source data; "" if nothing is trained."""
     systems = (job.system for job in plan.missing if job.score_key not in plan.scored_again)
     tuned = [system for system in systems if isinstance(system, FineTuned)]
+    # Several cells share one training on source data, so distinct keys are counted.
     sources = {source for system in tuned if (source := system.facts["source"])}
     first = sum(not (plan.output / SOURCES / source).is_dir() for source in sources)
     before = f", after {first:,} on source data" if first else ""
