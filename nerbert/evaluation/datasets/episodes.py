@@ -6,7 +6,8 @@ A tag is a type, without B- or I-: neighbours of one type are one entity, as in 
 from itertools import islice
 from pathlib import Path
 
-from typing_extensions import TypedDict  # Python 3.11's TypedDict lacks features that pydantic needs
+# Python 3.11's TypedDict lacks features that pydantic needs.
+from typing_extensions import TypedDict
 
 from nerbert.errors import InputError, SettingsError, at, refused
 from nerbert.finetuning.sampling import Size, SizeUnit, usual_queries
@@ -30,6 +31,7 @@ class _Line(TypedDict):
 
 def episodes_name(split: str, size: Size) -> str:
     """Return the name of Few-NERD's file of episodes of a size; raise SettingsError for a size that has none."""
+    # The published files have one number of queries for each number of shots.
     if size.unit is not SizeUnit.EPISODE or size.queries != usual_queries(size.ways, size.shots):
         raise SettingsError(f"size {size}: no file of episodes is published; leave `episodes` out")
     return f"{split}_{size.ways}_{size.shots}.jsonl"
@@ -38,6 +40,7 @@ def episodes_name(split: str, size: Size) -> str:
 def read_episode(path: Path, number: int) -> tuple[list[Example], list[Example], list[str]]:
     """Return an episode's sentences to train on, those to tag, and its types; it is a line, numbered from 1."""
     with refused(f"{path}: can't be read", of=OSError), path.open("rb") as stream:
+        # A file holds 5,000 episodes or more, of which one is needed: only its line is parsed.
         line = next(islice(stream, number - 1, None), b"")
     if not line:
         raise InputError(f"{path}: has no episode {number}; ask for fewer draws")
@@ -47,6 +50,7 @@ def read_episode(path: Path, number: int) -> tuple[list[Example], list[Example],
 
 
 def _examples(part: _Sentences) -> list[Example]:
+    # Else `zip` below would raise an error that names no line.
     if [*map(len, part["word"])] != [*map(len, part["label"])]:
         raise InputError("each word must have one label")
     scheme = Scheme("IO", 0, 0)

@@ -132,6 +132,7 @@ def make_report(
 
     Other parameters are as in `evaluate`, for both taggers; `command` is shown. Raise InputError for several seeds.
     """
+    # Before any tagger is loaded.
     for source in (tagger, against):
         if isinstance(source, str | Path) and (seeds := seed_folders(str(source))):
             raise InputError(
@@ -144,9 +145,11 @@ def make_report(
     answers = ScoredAnswers.of(scored)
     opened = scored.tagger
     types = by_type(answers.pair)
+    # Before the second tagger is run, whose memory would count as the first one's.
     speed = _measure_speed(scored)
     comparison = None
     if against is not None:
+        # An error of the second tagger must not seem to be the first one's.
         with at(second):
             other, other_scored = _evaluate(against, data, reading=reading, **options)
         comparison = compare(answers, ScoredAnswers.of(other_scored), second, other)
@@ -175,6 +178,7 @@ def make_report(
 
 def learning_curve(card: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
     """Return step and dev F1 (0–1) of each evaluation in a card's log; empty if there are none."""
+    # The card may be of a tagger that another program made, so its log can hold anything.
     log = card.get("log")
     entries = [entry for entry in log if isinstance(entry, dict)] if isinstance(log, list) else []
     pairs = [(entry.get("step"), entry.get("dev_f1")) for entry in entries]
@@ -191,6 +195,7 @@ def _names(tagger: str | Path | Tagger, against: str | Path | Tagger | None) -> 
         (source.origin.folder if source.origin else "") if isinstance(source, Tagger) else str(source)
         for source in (tagger, against or "")
     )
+    # Two taggers in folders `a/seed-1` and `b/seed-1` would have the same short name.
     for names in ((Path(first).name, Path(second).name), (first, second)):
         if all(names[: 1 if against is None else 2]) and names[0] != names[1]:
             return names
@@ -209,6 +214,7 @@ def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThreshol
     of_entity = [pair.types[number] for number in pair.predicted.types.tolist()]
     lowest = [
         {
+            # Once for all entities together, under the name "".
             **lowest_thresholds([""] * len(of_entity), sure, answers.right, precision),
             **lowest_thresholds(of_entity, sure, answers.right, precision),
         }
@@ -227,15 +233,18 @@ def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThreshol
 
 def _measure_speed(scored: Scored) -> TaggingSpeed:
     examples = scored.gold.examples
+    # An exported tagger runs without torch; importing it only to ask would take seconds.
     torch = sys.modules.get("torch")
     gpu = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_initialized() else None
     machine = f"{platform.system()} {platform.machine()}, {cores()} cores"
     words = sum(len(example.words) for example in examples)
+    # A clock that didn't tick must not make the speed infinite.
     return TaggingSpeed(max(scored.seconds, 1e-9), len(examples), words, peak_memory(), gpu, machine)
 
 
 def _source(scored: Scored) -> ReportSource:
     gold = scored.gold
+    # By content, not by name: a renamed file of a known set keeps its licence.
     known = next(
         (
             known

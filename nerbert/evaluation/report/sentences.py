@@ -52,6 +52,7 @@ class ScoredAnswers:
         """Return the mistakes in a sentence, the most confident wrong entity first, missed entities last."""
 
         def doubt(mistake: Mistake) -> float:
+            # Confident mistakes mislead most; a missed entity has no confidence.
             return -self.confidence(number, mistake.predicted) if mistake.predicted else 1.0
 
         return sorted(find_mistakes(*self.spans(number)), key=doubt)
@@ -102,6 +103,7 @@ def worst_sentences(answers: ScoredAnswers, most: int = WORST) -> SentenceList:
     wrong = answers.pair.predicted.where(~answers.right)
     sentences = answers.pair.sentence_of(wrong)
     sure = np.asarray(answers.confidences, float)[~answers.right]
+    # A sentence with several wrong entities is listed once, at its most confident one.
     ordered = list(dict.fromkeys(sentences[np.lexsort((sentences, -sure))].tolist()))
     return SentenceList(tuple(cut_sentence(answers, number) for number in ordered[:most]), len(ordered))
 
@@ -111,6 +113,7 @@ def missed_sentences(answers: ScoredAnswers) -> SentenceList:
     pair = answers.pair
     missed = pair.sentence_of(pair.gold.where(~pair.gold.within(pair.predicted)))
     numbers, counts = np.unique(missed, return_counts=True)
+    # Sentences with wrong entities are in the other list already.
     only = ~np.isin(numbers, pair.sentence_of(pair.predicted.where(~answers.right)))
     numbers = numbers[only][np.argsort(-counts[only], kind="stable")]
     return SentenceList(tuple(cut_sentence(answers, number) for number in numbers[:MISSED].tolist()), len(numbers))
@@ -122,6 +125,7 @@ def cut_sentence(
     """Return a sentence around a span (default: its first mistake), with the answers of one or two taggers."""
     example = answers.examples[number]
     mistakes = answers.mistakes(number)
+    # A sentence without a mistake is shown from its first word.
     focus = focus or next((mistake.predicted or mistake.gold for mistake in mistakes), None) or (0, 1, "")
     begin, end = part = _window(example, focus)
     return ShownSentence(
@@ -141,6 +145,7 @@ def _entities_in(answers: ScoredAnswers, number: int, part: tuple[int, int], *, 
     kinds = {mistake.gold if gold else mistake.predicted: mistake.kind for mistake in answers.mistakes(number)}
     for span in answers.spans(number)[0 if gold else 1]:
         first, last = _characters(example, span)
+        # An entity across the cut is shown as far as it is visible.
         if first < end and last > begin:
             confidence = None if gold else answers.confidence(number, span)
             start = max(first, begin) - begin
@@ -156,10 +161,13 @@ def _characters(example: Example, span: WordSpan) -> tuple[int, int]:
 def _window(example: Example, focus: WordSpan) -> tuple[int, int]:
     """Return begin and end of the shown part: the whole text, or whole words around the start of a span."""
     text = example.text
+    # A text of control characters has no words.
     start = _characters(example, focus)[0] if example.words else 0
     if len(text) <= ROOM:
         return 0, len(text)
+    # Near the end of the text, the window moves left rather than shrinking.
     begin = max(0, min(start - _BEFORE, len(text) - ROOM))
+    # At the beginning of a word, but never behind the mistake.
     begin = next((first for first, _ in example.words if begin <= first <= start), start) if begin else 0
     end = min(len(text), begin + ROOM)
     last = max((stop for _, stop in example.words if start < stop <= end), default=end) if end < len(text) else end
