@@ -42,6 +42,7 @@ class Plot:
         """Return the x coordinate of a number."""
         first = self._xs[0]
         last = self._xs[-1]
+        # A single point is drawn in the middle.
         across = (value - first) / (last - first) if last > first else 0.5
         return round(self.left + 12 + across * (self.right - self.left - 24), 1)
 
@@ -57,6 +58,7 @@ class Plot:
         """Percents labelled on the y axis, from its lower to its upper end."""
         shares = [share for _, _, points in self.lines for _, share in points]
         low = max(0, math.floor(10 * min(shares)) * 10)
+        # At least one step of ten, even if all values are equal.
         return range(low, max(low + 10, min(100, math.ceil(10 * max(shares)) * 10)) + 1, 10)
 
     @property
@@ -66,6 +68,7 @@ class Plot:
         free = 0.0
         for value in self._xs:
             x = self.x(value)
+            # A label is left out if it would touch the previous one.
             labels.append((x, f"{value:,.0f}" if x >= free else ""))
             free = x + _APART if x >= free else free
         return labels
@@ -93,6 +96,7 @@ def report_page(report: Report) -> str:
             notes=notes(report),
             views=lambda sentence: _views(sentence, colours),
             direction=direction,
+            # Templates are strict: a plot without figures must be None rather than missing.
             **dict.fromkeys(("curve", "reliable", "learning")) | dict(_plots(report)),
         )
 
@@ -102,6 +106,7 @@ def notes(report: Report) -> list[str]:
     lines = render("terminal/evaluation.txt.j2", evaluation=report.evaluation).splitlines()
     if report.comparison:
         lines += render("terminal/evaluation.txt.j2", evaluation=report.comparison.evaluation).splitlines()
+    # Most notes apply to both taggers, and are shown once.
     return [*dict.fromkeys(lines)]
 
 
@@ -123,7 +128,9 @@ def _mark(entity: ShownEntity, colours: Mapping[str, str]) -> Mark:
 
 def _plots(report: Report) -> Iterator[tuple[str, Plot]]:
     """Yield the plots that have figures: by threshold (from the one in force), by confidence, by training step."""
+    # Where nothing is kept, precision is 0 by convention and would draw a cliff.
     rows = [(100 * at, counts) for at, counts in report.thresholds[0].curve if counts.predicted]
+    # One point is no curve.
     if len(rows) > 1:
         title = "Precision, recall and F1 in percent, by the lowest confidence of entities that are kept"
         lines: list[PlotLine] = [
