@@ -49,6 +49,7 @@ def _machine() -> Iterator[Finding]:
 
 def memory_limit() -> int:
     """Return the memory that this process may use, in bytes: the machine's, or less in a container; 0 if unknown."""
+    # A container's limit is lower than the machine's memory, which it sees.
     limits = []
     for path, pattern in (
         (Path("/proc/meminfo"), r"MemTotal:\s+(\d+) kB"),
@@ -56,8 +57,10 @@ def memory_limit() -> int:
     ):
         try:
             match = re.match(pattern, path.read_text(encoding="ascii"))
+        # Neither file exists outside Linux, and the second only with cgroups of version 2.
         except OSError:
             continue
+        # Without a limit, the file holds "max".
         if match:
             limits.append(int(match[1]) * (1024 if "kB" in pattern else 1))
     return min(limits, default=0)
@@ -74,6 +77,7 @@ def _check_folders(folder: Path) -> Iterator[Finding]:
     except (RuntimeError, ValueError):
         yield Finding("cache", "wrong", "there is no home folder for it", elsewhere)
     for what, path, advice in folders:
+        # The folder may not exist yet: it will be made on the disk of its first existing parent.
         existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
         free = shutil.disk_usage(existing).free
         if not os.access(existing, os.W_OK):
@@ -88,6 +92,7 @@ def _check_folders(folder: Path) -> Iterator[Finding]:
 def _packages() -> Iterator[Finding]:
     """Yield a finding for the packages of the core, and one for those of each extra."""
     extras: dict[str, list[tuple[str, str]]] = {}
+    # From the package's own metadata, so that the list can't be outdated.
     for match in map(_REQUIREMENT.fullmatch, metadata.requires("nerbert") or ()):
         if match:
             extras.setdefault(match[3] or "", []).append((match[1], match[2] or ""))
@@ -112,6 +117,7 @@ def _examine_extra(extra: str, needs: Sequence[tuple[str, str]]) -> Finding:
 
 
 def _numbers(version: str) -> list[int]:
+    # "2.11.0+cu128": the local part isn't compared.
     return [int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:3]]
 
 
@@ -125,6 +131,7 @@ def _torch() -> Iterator[Finding]:
             facts = torch.cuda.get_device_properties(number)
             exact = "bf16" if torch.cuda.is_bf16_supported() else "no bf16: --set precision=fp32"
             yield Finding(f"GPU {number}", "ok", f"{facts.name}, {facts.total_memory / _GB:.0f} GB, {exact}")
+    # A driver without a usable torch: trainings would silently run on the processor.
     elif Path("/proc/driver/nvidia/version").exists():
         yield Finding(
             "GPU",

@@ -103,7 +103,7 @@ def shown_percent(value: Any) -> str:
 
 def log_figure(name: str, value: Any) -> str:
     """Return a figure of a training's log: a step, an epoch, a loss, or a share in percent."""
-    # Names of losses are the objective's own, such as "loss" and those of its parts.
+    # Names of losses are the objective's own, such as "mlm_loss" and "type_loss".
     digits = {"step": 0, "epoch": 2}.get(name, 4 if "loss" in name else None)
     return shown_percent(value) if digits is None else decimals(value, digits)
 
