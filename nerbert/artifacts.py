@@ -140,7 +140,6 @@ def publish_job(
     with refused(f"{target}: can't be made", of=OSError), writing(target):
         # Before anything is written: a planted link would lead it elsewhere.
         check_own(*draft)
-        # A file of this name would be in the way.
         if not draft.work.is_dir():
             _remove(draft.work)
         draft.work.mkdir(parents=True, exist_ok=True)
@@ -152,7 +151,6 @@ def publish_job(
             if not _has_work(draft.work):
                 shutil.rmtree(draft.work, ignore_errors=True)
             raise
-        # Only under the lock: another run may be at work in the folder.
         _restore(draft, target, key, overwrite=overwrite)
         try:
             # Inside, so that the note below is added to the converted error.
@@ -160,12 +158,10 @@ def publish_job(
                 # Before the work itself: after a kill, the next run compares its key with this one.
                 if key is not None:
                     write_json(draft.work / PLAN, key)
-                # A killed run's draft is unfinished; its finished parts are in the work folder.
                 _remove(draft.path)
                 draft.path.touch() if file else draft.path.mkdir()
                 yield draft
                 _complete(draft.path)
-        # Ctrl-C, too, must leave either resumable work or nothing.
         except BaseException as error:
             if key is not None and _has_work(draft.work):
                 error.add_note(f"{draft.path} and {draft.work} stay: rerun the command to resume, or delete both")
@@ -201,7 +197,6 @@ def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) ->
     """
     from filelock import FileLock, Timeout
 
-    # The system can't lock a folder itself.
     inside = path / ".lock" if path.is_dir() else None
     # `thread_local=False`: another thread may release it.
     lock = FileLock(inside or path, thread_local=False)
@@ -240,7 +235,6 @@ def artifact(
 
     `mark` is a JSON file that is written last: the fingerprint, checksums, and the result, which is a `kind`.
     """
-    # A mark that is damaged, or of another version, counts as no mark.
     with suppress(InputError, OSError):
         earlier = read_json(mark, _Mark, limit=_LARGEST_MARK)
         if earlier.fingerprint == fingerprint and earlier.checksums == _checksums(files, earlier.result):
@@ -334,7 +328,6 @@ def _write_error(target: Path, error: BaseException) -> WriteError | None:
 
 def _belongs(path: Path, target: Path) -> bool:
     """Return whether `path` is a folder above the target, is the target or its draft, or is inside one of these."""
-    # A folder above that can't be made is the output's fault, too.
     if path in target.parents:
         return True
     inside = path.relative_to(target.parent).parts if path.is_relative_to(target.parent) else ("",)
@@ -368,7 +361,6 @@ def check_own(*paths: Path) -> None:
     """Raise OutputExists for a link or another user's file, which could redirect writing and deleting elsewhere."""
     for path in paths:
         if os.path.lexists(path):
-            # Not `stat`, which would follow the link.
             state = path.lstat()
             if S_ISLNK(state.st_mode) or (hasattr(os, "geteuid") and state.st_uid != os.geteuid()):
                 raise OutputExists(
@@ -382,7 +374,6 @@ def _restore(draft: Draft, target: Path, key: Any, *, overwrite: bool) -> None:
     changed = ""
     if _has_work(draft.work):
         try:
-            # Compared as JSON values, since the stored key was written as JSON.
             changed = difference(read_json(draft.work / PLAN, object, limit=_LARGEST_MARK), json.loads(json.dumps(key)))
         except InputError:
             changed = f"{PLAN} can't be read"
@@ -391,7 +382,6 @@ def _restore(draft: Draft, target: Path, key: Any, *, overwrite: bool) -> None:
             f"{target}: half made already, but from something else ({changed}); run as before, or "
             "pass --overwrite to start again"
         )
-    # Parts that were being written are worthless; whole ones are reused.
     drafts = [*draft.work.rglob(".*.partial"), *draft.work.rglob(".*.work")]
     for path in draft.work.iterdir() if changed else drafts:
         # The lock is held by this run.

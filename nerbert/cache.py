@@ -28,7 +28,6 @@ def load_cached(cache: str, kind: str, origin: Any, make: Callable[[Path], None]
     `make` fills the folder first if it is missing, a file is damaged, or `read` raises InputError; a failure leaves
     nothing behind. `cache` is the setting. Safe to call from several processes at once.
     """
-    # Sorted keys: equal inputs have the same folder.
     target = cache_place(cache, kind, sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest())
     lock = target.with_name(f".{target.name}.lock")
     # Without the lock first: most calls find the folder, which is never changed in place.
@@ -61,7 +60,6 @@ def load_cached(cache: str, kind: str, origin: Any, make: Callable[[Path], None]
         if target.is_dir():
             tell(f"{target}: damaged, or made by an older version; it is made again")
             shutil.rmtree(target)
-        # A file in place of the folder.
         target.unlink(missing_ok=True)
         with publish_folder(target) as folder:
             make(folder)
@@ -78,7 +76,6 @@ def _read_whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
     if not target.is_dir():
         return None
     with suppress(InputError, OSError):
-        # Compared first, so that `read` never sees a damaged file.
         if read_json(target / _CHECKSUMS, dict[str, int]) == _checksums(target):
             return read(target)
     return None

@@ -47,10 +47,8 @@ class Settings:
         cls: type = type(self)
         for field in fields(self):
             value = getattr(self, field.name)
-            # Defaults need no check, so that commands with defaults don't load pydantic.
             if value is not field.default:
                 checked = check(_name_in(cls, field.name), value, hints_of(cls)[field.name])
-                # The class is frozen; the checked value may be converted (a list to a tuple).
                 object.__setattr__(self, field.name, checked)
 
     @classmethod
@@ -132,7 +130,6 @@ def make_settings(cls: type[_Any], values: Mapping[str, Any], before: _Any | Non
     if before is not None:
         return replace(before, **checked)  # type: ignore[type-var]
     for field in fields(cls):  # type: ignore[arg-type]
-        # Else Python's own error would name an argument, not a setting.
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
             name = _name_in(cls, field.name)
             raise SettingsError(f"setting {name} is missing: it has no default", setting=name)
@@ -143,7 +140,6 @@ def check_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values, converted to the types of `cls`; fields may be missing. Errors are as in `make_settings`."""
     hints = hints_of(cls)
     removed: Mapping[str, str] = getattr(cls, "removed", {})
-    # Before unknown names: an old file should say why the setting is gone.
     if gone := next((name for name in values if name in removed), ""):
         name = _name_in(cls, gone)
         raise SettingsError(f"setting {name}: was removed; leave it out: {removed[gone]}", setting=name)
@@ -216,7 +212,6 @@ def _describe_bound(bound: Any) -> str:
     """Describe the bounds of a number, or the names in a registry."""
     values = {words: getattr(bound, name, None) for name, words in _BOUNDS.items()}
     given = ", ".join(f"{words} {value}" for words, value in values.items() if value is not None)
-    # A registry as annotation lists its names.
     return str(bound) if isinstance(bound, Registry) else given
 
 

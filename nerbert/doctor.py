@@ -57,7 +57,6 @@ def memory_limit() -> int:
     ):
         try:
             match = re.match(pattern, path.read_text(encoding="ascii"))
-        # Neither file exists outside Linux, and the second only with cgroups of version 2.
         except OSError:
             continue
         # Without a limit, the file holds "max".
@@ -92,7 +91,6 @@ def _check_folders(folder: Path) -> Iterator[Finding]:
 def _packages() -> Iterator[Finding]:
     """Yield a finding for the packages of the core, and one for those of each extra."""
     extras: dict[str, list[tuple[str, str]]] = {}
-    # From the package's own metadata, so that the list can't be outdated.
     for match in map(_REQUIREMENT.fullmatch, metadata.requires("nerbert") or ()):
         if match:
             extras.setdefault(match[3] or "", []).append((match[1], match[2] or ""))

@@ -49,7 +49,6 @@ def entity_labels(requested: Iterable[str | EntityLabel]) -> tuple[EntityLabel, 
         # "Ship" and "ship" would find the same entities, and only one of them would get each.
         if (other := first.setdefault(label.name.casefold(), label.name)) != label.name:
             raise InputError(f"labels {other!r:.80} and {label.name!r:.80} differ only in case; leave one out")
-    # Names that differ in case are refused above, so these are equal.
     if len(first) < len(labels):
         twice = Counter(label.name for label in labels).most_common(1)[0][0]
         raise InputError(f"label {twice!r:.80} is given twice; leave one out")

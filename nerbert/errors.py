@@ -128,7 +128,6 @@ def may_try_again(error: BaseException) -> bool:
     # The cause may be several errors deep: InputError from a parser's error from OSError.
     while cause is not None and not isinstance(cause, OSError | MemoryError):
         cause = cause.__cause__
-    # "No such file" stays final, since the path itself is at fault.
     by_machine = cause is not None and not isinstance(cause, _FINAL)
     return getattr(error, "try_again", True) or by_machine
 
@@ -148,7 +147,6 @@ def at(path: Path | str = "", line: int | None = None, *, part: str = "", settin
         # A line belongs to its path: an outer line must not be joined to an inner path.
         own_line = error.line if error.path or error.line is not None else line
         fields = {"path": error.path or str(path), "setting": error.setting or setting}
-        # The class stays, and with it the exit code and the HTTP status.
         raise type(error)(message, line=own_line, **fields) from error
 
 
@@ -168,7 +166,6 @@ def refused(
     """
     try:
         yield
-    # Already meant for people, with a better reason than a library's.
     except NerbertError:
         raise
     # A panic of a library in Rust doesn't derive from Exception.
@@ -181,10 +178,8 @@ def refused(
 
 def _refusal(error: BaseException, what: str, kind: type[NerbertError], of: Any, remedy: str) -> NerbertError | None:
     """Return the error that replaces one of the class `of`, or a panic; a path that is too long has its own remedy."""
-    # Errors that weren't foreseen keep their traceback.
     if not isinstance(error, of) and type(error).__module__ != _PANICS:
         return None
-    # Some libraries raise errors without a message: then the class must do.
     reason = next(iter(str(error).strip().rstrip(".").splitlines()), "") or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         # A user who passes a text in place of a file gets this error from the system.
@@ -221,7 +216,6 @@ def _too_long(error: Any) -> InputError:
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return `: did you mean 'x'?` with the known name that is most similar to `name`, ignoring case; "" for none."""
-    # Imported here, since only mistakes need it.
     from difflib import get_close_matches
 
     by_folded = {candidate.casefold(): candidate for candidate in known}

@@ -96,7 +96,6 @@ class LocalExecutor(AbstractContextManager["LocalExecutor"]):
         return self._pool.map_ordered(task, items)
 
     def __exit__(self, *_: object) -> None:
-        # Forgotten first: the executor can be used again, even if ending fails.
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.end()
@@ -128,7 +127,6 @@ def open_executor(name: str = "local", workers: int | None = None) -> Iterator[E
                 raise SettingsError(f"executor {name!r:.80}: {why}")
         except NerbertError:
             raise
-        # An executor of another distribution may raise anything.
         except Exception as error:
             why = f"can't be started: {type(error).__name__}: {error}"
             raise SettingsError(f"executor {name!r:.80}: {why:.300}; fix it, or use local") from error

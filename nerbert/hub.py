@@ -35,7 +35,6 @@ def download(name: str, files: Iterable[str], **options: Any) -> Path:
 
     `options` go to `huggingface_hub.snapshot_download`, which uses an earlier download if the hub can't be reached.
     """
-    # Before the import, so that the error names the extra to install.
     need("train", "huggingface_hub")
     from huggingface_hub import snapshot_download
 

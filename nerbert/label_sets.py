@@ -116,7 +116,6 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
             folded = class_name(name).casefold()
             if listed and folded not in listed:
                 raise InputError(f"class {name[:80]!r} is not in the ontology{nearest(name[:80], classes)}")
-            # The same line twice does no harm.
             if labels.setdefault(folded, label) != label:
                 raise InputError(f"class {name[:80]!r} has two labels, {labels[folded]!r} and {label!r}")
     # Such a corpus would teach no types: `1type` is for that.

@@ -47,7 +47,6 @@ def spans_from_bio(tags: Sequence[str]) -> list[WordSpan]:
     start, current = 0, ""
     for index, tag in enumerate(tags):
         prefix, type_ = split_tag(tag)
-        # An I- of the same type continues the entity; a B- or another type begins one.
         if current and (prefix != "I" or type_ != current):
             spans.append((start, index, current))
             current = ""
@@ -128,7 +127,6 @@ def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:
     # Reversed, so that of `PER` and `person` in one list the first wins.
     common = {(prefix, common_name(type_)): tag for (prefix, type_), tag in reversed(by_parts.items())}
     shared = {
-        # The exact name comes before the common one.
         tag: by_parts.get((prefix, type_)) or common.get((prefix, common_name(type_)))
         for tag, (prefix, type_) in zip(tags, map(split_tag, tags), strict=True)
     }

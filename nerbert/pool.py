@@ -95,7 +95,6 @@ class Pool:
 
     def _end(self, *, at_once: bool) -> None:
         if self._started is not None:
-            # Forgotten first, so that an error while ending leaves no dead pool.
             (pool, ours), self._started = self._started, None
             # Closing the pipe ends the workers in the middle of their tasks.
             if at_once:
@@ -169,7 +168,6 @@ def _begin(end: Connection) -> None:
     def wait_for_end() -> None:
         # Nothing is ever sent: the call returns when the other end closes, even by SIGKILL.
         end.poll(None)
-        # At once: clean-up could wait for the task.
         os._exit(1)
 
     threading.Thread(target=wait_for_end, daemon=True).start()

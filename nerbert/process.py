@@ -34,7 +34,6 @@ def is_first_process() -> bool:
 
 def in_worker() -> bool:
     """Return whether this is a worker of `multiprocessing`, of its fork that `datasets` uses, or of Ray."""
-    # Looked up, not imported: a process without the module is no worker of it.
     modules = (sys.modules.get(f"{name}.process") for name in ("multiprocessing", "multiprocess"))
     ray: Any = sys.modules.get("ray._private.worker")
     of_ray = ray is not None and ray.global_worker.mode == ray.WORKER_MODE

@@ -40,7 +40,6 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
 
     def __init__(self, workers: int = 0) -> None:
         ray = _ray()
-        # A program that has connected itself goes on with its connection.
         self._owned = not ray.is_initialized()
         if self._owned:
             _connect()
@@ -49,7 +48,6 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
             self.workers = workers or cores or 1
             machines = sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes())
             tell(f"Ray: machines: {machines}, cores: {cores}")
-        # Else the connection would stay open without an executor to close it.
         except BaseException:
             self.__exit__()
             raise
@@ -75,7 +73,6 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
             try:
                 for item in items:
                     futures.append(run.remote(shared, item))
-                    # As in the local pool: no worker is idle, and results don't pile up.
                     if len(futures) > 2 * self.workers:
                         yield ray.get(futures.popleft())
                 while futures:
@@ -179,7 +176,6 @@ def _translate_errors() -> Iterator[None]:
         if isinstance(error.cause, ModuleNotFoundError):
             why = f"{error.cause!s:.200} on a machine of the cluster; install the same nerbert on each"
             raise SettingsError(f"executor 'ray': {why}") from None
-        # The original error keeps its class, and with it the message and exit code.
         known = isinstance(error.cause, Exception) and not isinstance(error.cause, faults.RayError)
         raise (error.cause if known else NerbertError(f"a task failed in Ray: {error}")) from None
     except (faults.ObjectStoreFullError, faults.OutOfDiskError) as error:

@@ -58,7 +58,6 @@ class Registry(Generic[Entry]):
         for name in self._entry_points:
             try:
                 self.find(name)
-            # One broken distribution must not hide the other entries.
             except NerbertError as error:
                 _tell_once(f"{error}; it is left out")
             else:
@@ -84,7 +83,6 @@ class Registry(Generic[Entry]):
 
         `module:name` is imported, so names from untrusted files must be checked first: only known ones are safe.
         """
-        # Built-in names first, without searching all installed distributions.
         if name in self._known:
             entry = self._known[name]
             return self._import_entry(entry, entry) if isinstance(entry, str) else entry

@@ -73,7 +73,6 @@ def _validate(type_: Any, validate: Callable[[], Any], content: bytes | str, sou
             raise
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        # A syntax error has a line; other faults have a path inside the value.
         if faults[0]["type"] == "json_invalid":
             reason, line = _syntax_error(faults[0]["ctx"]["error"], content)
         else:
@@ -122,7 +121,6 @@ def _describe(faults: Sequence[Any], fields: Collection[str]) -> str:
     if fault == "extra_forbidden":
         return f"{path:.200}: is no field{nearest(path[:_COMPARED], fields)}"
     messages = dict.fromkeys(fault["msg"] for index, fault in enumerate(faults) if paths[index] == location)
-    # pydantic's words are for programmers: "Input should be" becomes "must be".
     plain = re.sub(r" after validation, not \d+|, unable to parse .*", "", " or ".join(messages))
     plain = re.sub(r"\b(Input|String|List|Dictionary) should", "must", plain).replace(" or must be", " or")
     return f"{path:.200}{path and ' = '}{value!r:.80}: {plain}"

@@ -153,7 +153,6 @@ class RuleSplitter:
                 house = bool(self._streets) and close == mark + 1 and _HOUSE.match(text, first)
                 street = house and word.lower().endswith(self._streets)
                 ends = not small and not street and (plain or self._ends(text, word, mark, close, first, start))
-                # Last, since it searches the text around the mark.
                 ends = ends and not _in_parenthesis(text, start, mark, close, end)
             # An end mark of another script, such as "。", which needs no space after it.
             elif wide >= 0:
@@ -256,7 +255,6 @@ def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[i
     link = 0
     links = len(starts)
     for span in spans:
-        # Sentences and links are both in order, so each link is looked at once.
         while link < links and ends[link] <= span[0]:
             link += 1
         # A link such as "Yes! No? Maybe." is one name, and must not be cut.
@@ -316,7 +314,6 @@ def is_foreign(text: str, language: str) -> bool:
         return False
     text = text[:_READ]
     letters = len(_LETTER.findall(text))
-    # A text mostly in another script is foreign, whatever its words.
     if letters - len(_LATIN.findall(text)) >= max(letters / 2, _LEAST_LETTERS):
         return True
     counts = _count_known(text)
@@ -394,7 +391,6 @@ def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:
     if is_small(text[end]):
         return False
     low = max(start, mark - _PARENTHESIS)
-    # A cheap test first: most sentences have no brackets.
     if _OPENS.search(text, low, mark) and (inside := _INSIDE.match(text, close, close + _PARENTHESIS)):
         opened = text.rfind(_PAIRS[inside[1]], low, mark)
         if opened >= 0 and text.find(inside[1], opened, close) < 0:

@@ -59,7 +59,6 @@ class _StepLog(Progress):
         self._begin = time.monotonic()
 
     def advance(self, items: int = 1, note: str = "", *, size: int = 0, before: bool = False) -> None:
-        # Before counting, to see whether this step completes another tenth.
         tenths = 10 * self.items // self._total
         super().advance(items, note, size=size, before=before)
         if not before and 10 * self.items // self._total > tenths:

@@ -200,7 +200,6 @@ def whole_words(example: Example) -> Example:
     edges = [0, *chain.from_iterable(example.words), len(text)]
     gaps = zip(edges[::2], edges[1::2], strict=True)
     loose = [part.span() for start, end in gaps for part in _NO_SPACE.finditer(text, start, end)]
-    # Most sentences are whole already.
     if not loose:
         return example
     pieces.update((gap + start, gap + stop) for gap, end in loose for start, stop in split_words(text[gap:end]))
@@ -210,7 +209,6 @@ def whole_words(example: Example) -> Example:
     borders = {offset for span in example.spans for offset in (span.start, span.end)}
     for piece in pairwise(sorted(set(chain(*pieces, *loose)))):
         start, end = piece
-        # Between words there is only white space: no word.
         if piece not in pieces and not _NO_SPACE.match(text, start, end):
             continue
         if words and words[-1][1] == start and start not in borders and (joins or piece not in pieces):

@@ -255,7 +255,6 @@ def evaluate(
     folders: Mapping[str, str | Tagger] = (
         {"tagger": tagger} if isinstance(tagger, Tagger) else tagger_folders(str(tagger))
     )
-    # All taggers are scored on the same words, so the gold file is read only once.
     reading = reading_for(reading_card(next(iter(folders.values()))), reading)
     gold = read_gold(data, "test", reading)
     learnt = None if train is None else read_data(train, reading=reading)
@@ -280,7 +279,6 @@ def _find_similar(gold: Iterable[str], predicted: Iterable[str]) -> dict[str, st
 
 def reading_card(tagger: str | Path | Tagger) -> Mapping[str, Any]:
     """Return a tagger's card, which has its settings for reading data."""
-    # Settings of the loaded tagger may differ from those in its folder.
     if isinstance(tagger, Tagger):
         return {**tagger.card, "language": tagger.language, "word_splitter": tagger.splitter}
     return {} if holds_predictions(tagger) else read_card(str(tagger))
@@ -352,7 +350,6 @@ class PredictionFile(Head):
         """Return the entities of all examples; raise InputError if the file's texts or their order differ."""
         gold = "".join(chain.from_iterable(example.text.split() for example in examples))
         if gold != self._letters:
-            # The first difference shows the user which text is missing or moved.
             same = [*starmap(ne, zip_longest(gold, self._letters))].index(True)
             here, there = (text[max(0, same - 20) : same + 20] for text in (self._letters, gold))
             raise InputError(
@@ -363,7 +360,6 @@ class PredictionFile(Head):
         begin = 0
         by_example = list[Example]()
         for number, example in enumerate(examples, 1):
-            # The other way: from visible characters back to offsets in the gold text.
             indices = [index for index, char in enumerate(example.text) if not char.isspace()]
             spans = list[Span]()
             end = begin + len(indices)
@@ -410,7 +406,6 @@ def _ask_for(
                 f"{asked[type_].name!r:.80} is; leave {type_!r:.80} out"
             )
         return tagger
-    # Only now the labels are known that thresholds may name.
     check_thresholds(thresholds, (label.name for label in asked.values()))
     return tagger.with_labels(asked.values()) if asked else tagger
 
@@ -496,7 +491,6 @@ def evaluate_open(
     if loaded.types and not loaded.labels:
         raise InputError(f"{path}: asks for its own types, but this tagger finds only the types that it was trained on")
     texts = list(read_open_types(path))
-    # Labels are encoded once for all passages that ask for the same.
     by_types = _group_by_asked(texts)
     names = labels_asked(
         {type_ for types in by_types for type_ in types},

@@ -43,7 +43,6 @@ class ModelScores:
     @property
     def sd(self) -> float:
         """Sample standard deviation over seeds; 0 for one seed."""
-        # `stdev` needs two values.
         return stdev(self.f1) if len(self.f1) > 1 else 0.0
 
     @property

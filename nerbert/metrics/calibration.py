@@ -92,7 +92,6 @@ def entity_confidences(pair: Pair, confidences: Sequence[Sequence[float]]) -> li
         sentence = int(np.searchsorted(pair.offsets, bad[0], side="right")) - 1
         raise InputError(f"sentence {sentence}: confidence {words[bad[0]]}: must lie between 0 and 1")
     starts, ends = pair.predicted.starts, pair.predicted.ends
-    # `reduceat` needs at least one index.
     if not starts.size:
         return []
     # Every second sum is of an entity; the others are of the words between entities.

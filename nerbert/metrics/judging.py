@@ -167,12 +167,10 @@ class Mistake(NamedTuple):
 
 def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -> list[Mistake]:
     """Return the mistakes in one sentence (or in all, with positions over all sentences); entities are in any order."""
-    # Exact matches go first, so that each entity counts once.
     gold_left = set(gold) - set(predicted)
     predicted_left = set(predicted) - set(gold)
     mistakes: list[Mistake] = []
     for pair in sorted(_overlaps(sorted(gold_left), sorted(predicted_left)), key=_worth):
-        # A better pair may have taken one of the two already.
         if pair[0] in gold_left and pair[1] in predicted_left:
             mistakes.append(Mistake(_classify(*pair), *pair))
             gold_left.remove(pair[0])
@@ -183,7 +181,6 @@ def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -
 
 def kinds_of(pair: Pair) -> dict[str, int]:
     """Return the number of mistakes of every kind, by the CoNLL script's rules."""
-    # Right entities, the most, are removed by array operations first.
     gold = pair.gold.where(~pair.gold.within(pair.predicted))
     wrong = pair.predicted.where(~pair.predicted.within(pair.gold))
     counts = Counter(mistake.kind for mistake in find_mistakes(pair.spans(gold), pair.spans(wrong)))
@@ -249,7 +246,6 @@ def bootstrap_difference(
 
 def _f1(sums: Numbers) -> Array:
     right, predicted, gold = sums.T
-    # A sample without entities is 0, not NaN.
     f1: Array = 2 * right / np.maximum(1, predicted + gold)
     return f1
 
@@ -262,7 +258,6 @@ _FIGURES: dict[Figure, Callable[[Numbers], Array]] = {
 
 
 def _interval(counts: Numbers, score: Callable[[Numbers], Array], samples: int, level: float, seed: int) -> Interval:
-    # Nothing can be drawn from no sentence.
     if not len(counts):
         return Interval(0.0, 0.0, level, samples)
     # Most sentences have the same few counts, so drawing how often each occurs is much faster.

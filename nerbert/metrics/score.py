@@ -31,7 +31,6 @@ class Columns:
 
     def within(self, other: "Columns", *, typed: bool = True) -> Mask:
         """Return for each entity whether the other tagging contains it too; unless `typed`, its type may differ."""
-        # `searchsorted` returns 0, which is no index of an empty array.
         if not other.starts.size:
             return np.zeros(self.starts.size, bool)
         # Entities of one tagging never overlap, so a start occurs once and the nearest is the only candidate.
@@ -95,7 +94,6 @@ class Pair:
 
 def pair_of(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]) -> Pair:
     """Decode two taggings; raise InputError for an invalid tag, or if the numbers of sentences or words differ."""
-    # Generators are read once, but the lengths are needed, too.
     gold = _sentences("gold", gold)
     predicted = _sentences("predicted", predicted)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(_lengths(gold))])
@@ -112,7 +110,6 @@ def check_lengths(offsets: Numbers, noun: str, other: Sequence[Sequence[object]]
     if gold.size != len(other):
         raise InputError(f"{gold.size} gold sentences, {len(other)} {noun}: score the same sentences")
     lengths = _lengths(other)
-    # Numbers are compared by sentence: equal sums could hide two differences.
     if (wrong := np.flatnonzero(gold != lengths)).size:
         index = int(wrong[0])
         raise InputError(f"sentence {index}: {gold[index]} gold tags, {lengths[index]} {noun}: score the same words")
@@ -137,7 +134,6 @@ class _Codes(dict[str, int]):
     def __missing__(self, tag: str) -> int:
         prefix, type_ = split_tag(tag)
         number = 0 if prefix == OUTSIDE else self.types.setdefault(type_, len(self.types) + 1)
-        # A corpus has few different tags, so each is parsed once.
         return self.setdefault(tag, 2 * number - (prefix == "B"))
 
 
@@ -168,7 +164,6 @@ def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
     goes_on = (tags % 2 == 0) & ~first[words]
     # By the CoNLL script, an I- of another type, or after an O, begins an entity.
     goes_on[1:] &= (types[1:] == types[:-1]) & (words[1:] == words[:-1] + 1)
-    # The first tagged word continues nothing.
     goes_on[:1] = False
     begin = np.flatnonzero(~goes_on)
     # Without any entity, both parts must be empty.
@@ -306,7 +301,6 @@ def score_spans(gold: Iterable[Iterable[WordSpan]], predicted: Iterable[Iterable
     tagged = Counter[str]()
     expected = Counter[str]()
     for gold_spans, predicted_spans in zip(gold, predicted, strict=True):
-        # A span given twice counts once.
         gold_set = set(gold_spans)
         predicted_set = set(predicted_spans)
         right.update(type_ for _, _, type_ in gold_set & predicted_set)

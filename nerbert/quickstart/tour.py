@@ -61,7 +61,6 @@ class Tour(NamedTuple):
 
 def run_quickstart(text: str, keep: Path | None, tour: Tour | None = None) -> QuickstartResult:
     """Run the quickstart in `keep`, or a scratch folder, and print its results."""
-    # Refused before the first stage, which takes a while.
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
     if keep:
@@ -86,7 +85,6 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
     subset = write_sample(data, str(tour.sentences), 1, folder / "data")
     model, missing = "", ""
     try:
-        # Without the good model's package the toy alone still shows every step.
         model = find_named(tour.model)
     except InputError as error:
         missing = str(error)
@@ -105,7 +103,6 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
             reporter.say("scores", models=scores)
             models += scores
     best = models[-1]
-    # The last model is the good one, or the toy if it ran alone.
     spans = Tagger.load(folder / best.key / f"seed-{tour.seeds[0]}").tag(text)
     mentions = sum(len(example.spans) for example in data.test)
     seconds = time.monotonic() - begin

@@ -135,7 +135,6 @@ def _page_value(value: Any) -> Any:
     """Return a value as pages show it: whole numbers with thousands separators, nothing for None."""
     if value is None:
         return ""
-    # Text that is safe already, such as the style sheet, must not be changed.
     if isinstance(value, Markup):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -195,7 +194,6 @@ def pieces_of(
     for start, stop, mark in marks:
         first = max(begin, start)
         last = min(end, stop)
-        # Marks outside the shown part are left out; those across its ends are cut.
         if first < last:
             yield text[begin:first], None
             yield text[first:last], mark
@@ -269,7 +267,6 @@ def latex(value: object) -> str:
 def quote(text: object) -> Markdown:
     """Return a text as a double-quote YAML scalar in ASCII."""
     chars = (
-        # YAML allows more, but ASCII with escapes is read the same by every parser.
         f"\\{char}" if char in '"\\' else char if " " <= char <= "~" else f"\\U{ord(char):08x}"
         for char in visible(str(text))
     )

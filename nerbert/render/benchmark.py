@@ -106,17 +106,14 @@ def print_table(table: BenchmarkTable, console: Console | None = None) -> None:
     console.print(plain(table.title), style="bold")
     for grid in table.grids:
         if grid.key == "scores":
-            # Systems that haven't run yet would only take up width.
             columns = [
                 column
                 for column in range(grid.names, len(grid.heads))
                 if any(row[column].text != "–" for row in grid.rows)
             ]
             most = max(1, (console.width - _NAMES_WIDTH) // _FIGURE_WIDTH)
-            # At least one table, to show the rows before anything has run.
             for first in range(0, max(1, len(columns)), most):
                 _print_grid(table, grid, columns[first : first + most], console)
-        # The other grids are on the page and in Markdown.
         elif grid.key in ("tests", "zero_shot", "zero_shot_spans"):
             _print_grid(table, grid, range(grid.names, len(grid.heads)), console)
     console.print()

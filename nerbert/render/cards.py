@@ -118,7 +118,6 @@ def _data_files(card: Facts) -> Iterator[tuple[Any, ...]]:
     """Yield each file that a tagger was trained or scored on: data, file, purpose, sentences, SHA-256."""
     when = "together with the others" if card["joins_source"] else "before"
     before = f"{'silver sentences' if card['distilled'] else 'source domain'}, {when}"
-    # In the order of training.
     for key, use in (("source_data", before), ("data", "training")):
         data = card[key]
         for file, digest in data["sha256"].items():

@@ -104,7 +104,6 @@ def _shared_facts(overview: Manifest) -> dict[str, Any]:
                 file["file"],
                 dump_date(str(file["file"])),
                 file["bytes"],
-                # A dump in parts has no digest of its own.
                 file["sha256"] or f"of parts: {file['sha256_of_parts']}",
             )
             for file in facts["inputs"]
@@ -141,7 +140,6 @@ def concentration(manifest: Manifest) -> dict[str, Any]:
     mentions = sum(counts.values())
     held = 0
     half = 0
-    # The largest first: the fewest categories that hold half.
     for count in counts.values():
         if 2 * held >= mentions:
             break
@@ -216,7 +214,6 @@ def marked_pieces(text: str, mentions: Sequence[Mapping[str, Any]], category: st
     end = len(text)
     if end > _LONGEST_TEXT:
         first = min((mention["start"] for mention in mentions if mention["category"] == category), default=0)
-        # Near the end of a sentence, the window moves left rather than shrinking.
         begin = max(0, min(first - _BEFORE, end - _LONGEST_TEXT))
         end = begin + _LONGEST_TEXT
     marks = []
@@ -238,7 +235,6 @@ def colour_of(category: str) -> str:
 def _mention_title(mention: Mapping[str, Any]) -> str:
     path = " › ".join(mention["class_path"]) or "class unknown"
     source = f"; by {mention['source']}" if mention["source"] else ""
-    # Nearly all mentions are links, so only others say so.
     origin = f"; found as {mention['origin']}" if mention["origin"] != LINK else ""
     return f"{mention['resolved_target']}: {path}{source}{origin}"
 

@@ -42,7 +42,6 @@ class Plot:
         """Return the x coordinate of a number."""
         first = self._xs[0]
         last = self._xs[-1]
-        # A single point is drawn in the middle.
         across = (value - first) / (last - first) if last > first else 0.5
         return round(self.left + 12 + across * (self.right - self.left - 24), 1)
 
@@ -68,7 +67,6 @@ class Plot:
         free = 0.0
         for value in self._xs:
             x = self.x(value)
-            # A label is left out if it would touch the previous one.
             labels.append((x, f"{value:,.0f}" if x >= free else ""))
             free = x + _APART if x >= free else free
         return labels
@@ -130,7 +128,6 @@ def _plots(report: Report) -> Iterator[tuple[str, Plot]]:
     """Yield the plots that have figures: by threshold (from the one in force), by confidence, by training step."""
     # Where nothing is kept, precision is 0 by convention and would draw a cliff.
     rows = [(100 * at, counts) for at, counts in report.thresholds[0].curve if counts.predicted]
-    # One point is no curve.
     if len(rows) > 1:
         title = "Precision, recall and F1 in percent, by the lowest confidence of entities that are kept"
         lines: list[PlotLine] = [

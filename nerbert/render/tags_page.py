@@ -71,7 +71,6 @@ def cut_to_fit(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequen
     if cost <= room:
         return text, spans
     end = room * len(text) // cost
-    # Before an entity that the cut would divide.
     end = next((span.start for span in spans if span.start < end < span.end), end)
     return text[:end], [span for span in spans if span.end <= end]
 

@@ -99,10 +99,8 @@ def print_dry_run(run: "DryRun", output: Path) -> None:
 
 def print_log(log: "TrainLog", output: Path) -> None:
     """Print the loss and the figures of each evaluation, then the speed and the folder."""
-    # Under torchrun, every process would print the same table.
     if not is_first_process():
         return
-    # Objectives log figures of their own, which not every evaluation has.
     names = [*LOG_NAMES, *sorted({name for entry in log.entries for name in entry} - {*LOG_NAMES})]
     rows = [[log_figure(name, entry[name]) if name in entry else None for name in names] for entry in log.entries]
     console = Console()
@@ -361,6 +359,5 @@ def print_sample(subset: Subset, output: Path) -> None:
     rows = [(name, count, subset.there[name]) for name, count in subset.reached.items()]
     title = f"size {subset.size}, draw {subset.draw}: {plural(len(subset.places), 'sentence')}"
     console.print(table(("type", "drawn", "there"), rows, numbers=(1, 2), title=title))
-    # Only a size of k per type can fall short of k.
     shots = subset.size.shots if subset.size.unit is SizeUnit.EACH else 0
     say(console, "sample", subset=subset, output=output, asked=shots, plural=plural)

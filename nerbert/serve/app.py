@@ -111,7 +111,6 @@ class _Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        # The lifespan's messages aren't requests.
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -138,7 +137,6 @@ class _Gate:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", call.id.encode())]
                 # A client that is still sending may not read the answer: closing now would reset its connection.
                 left = _DROPPED if call.status >= 400 else 0
-                # A slow sender is cut off: its body isn't worth more time.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_DROPPING):
                         while is_sending and left > 0:
@@ -147,13 +145,11 @@ class _Gate:
 
         try:
             self._check(scope, headers)
-            # After the checks, so that refused requests don't count as in progress.
             self._busy += 1
             try:
                 await self._app(scope, receive_part, reply)
             finally:
                 self._busy -= 1
-        # Nobody reads an answer any more.
         except (Gone, ClientDisconnect):
             call.status = _GONE
         except Exception as error:
@@ -165,7 +161,6 @@ class _Gate:
             if not call.status:
                 await _make_refusal(fault, call)(scope, receive_part, reply)
         finally:
-            # Whatever happened, the bytes of this request are free again.
             self._service.held -= call.held
             took = time.perf_counter() - call.started
             model = call.served.name if call.served else ""
@@ -239,13 +234,11 @@ async def _run_operation(operation: Operation, request: Request, call: Call) -> 
     if request.headers.get("content-encoding", "identity") != "identity":
         raise HTTPException(415, "the body is packed; send it as it is")
     call.query = parse_strings(dict(request.query_params), operation.query, "address")
-    # Its body is read by the operation itself, while it answers.
     if operation.streams:
         return _Lines(await operation.run(call), media_type="application/x-ndjson")
     if operation.body is not None:
         call.body = parse_json(await _read_body(call, request), operation.body, "body")
     answer = await operation.run(call)
-    # Files and plain texts aren't JSON.
     if isinstance(answer, Response):
         return answer
     return Response(await call.make_answer(partial(to_json, answer)), media_type="application/json")

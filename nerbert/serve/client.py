@@ -247,7 +247,6 @@ class Client(AbstractContextManager["Client"]):
         """Return a response and its body; raise InputError if the body is too long."""
         content = bytearray()
         with self._http.stream(method, path, content=body) as response:
-            # In blocks, since what answers may be anything at that address.
             for block in response.iter_bytes():
                 content += block
                 if len(content) > LARGEST_FILE:
@@ -311,7 +310,6 @@ def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
     if not fits or result.characters != len(text) or not 0 <= result.read <= len(text):
         raise InputError(_UNFIT)
     pairs = zip(spans, in_characters, strict=True)
-    # The user gets pieces of the original text.
     return Spans(text, (replace(span, text=text[part.start : part.end]) for span, part in pairs), offsets, result.read)
 
 

@@ -86,7 +86,6 @@ class Queue(Generic[Work]):
             reason = f"a text would wait {wait / 1000:.1f} s here, longer than {self._deadline / 1000:g} s"
         if reason:
             error = Overloaded(f"{reason}; try again later")
-            # After this time, the wait has fallen to the limit.
             error.retry_after = max(1, ceil((wait - self._deadline) / 1000))
             raise error
 
@@ -101,7 +100,6 @@ class Queue(Generic[Work]):
     def next_batch(self, now: float) -> QueuedBatch[Work] | None:
         """Return the oldest text with those after it that fit, or None; drop cancelled texts."""
         chosen = list(self._choose_tickets([ticket for ticket in self._waiting if not ticket.cancelled()]))
-        # A set: looking each waiting text up in a list would take quadratic time.
         in_batch = {*chosen}
         waiting = deque[Ticket[Work]]()
         for ticket in self._waiting:
@@ -138,5 +136,4 @@ class Queue(Generic[Work]):
         # A batch that failed early would make the model look fast.
         if learn:
             pace = (now - batch.started) / max(1, batch.cost)
-            # The first batch sets the pace; later ones move it by `_NEWEST`.
             self._pace[batch.group] = pace + (1 - _NEWEST) * (self._pace.get(batch.group, pace) - pace)

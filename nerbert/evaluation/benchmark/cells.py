@@ -154,7 +154,6 @@ class CellFile:
     @property
     def tagged(self) -> Predictions | None:
         """Return its predictions with their facts, to be scored again."""
-        # The file holds the facts once, with the cell, so they are put back here.
         return self.predictions and replace(self.predictions, facts=self.facts)
 
     def cell(self, key: CellKey) -> Cell:
@@ -183,10 +182,8 @@ def write_cell(path: Path, scored: str, cell: Cell, predictions: Predictions | N
         cell.why,
         cell.scores,
         cell.facts,
-        # The facts are written above already.
         predictions and replace(predictions, facts={}),
     )
-    # Whole or not at all: a run that is killed while writing leaves no half cell.
     with publish(path) as draft:
         draft.write_text(json_line(to_plain(content)), encoding="utf-8")
 

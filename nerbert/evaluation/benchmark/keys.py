@@ -65,7 +65,6 @@ class DataFiles:
     def find(cls, folder: Path, format_: str, splits: Iterable[str], episodes: str = "") -> "DataFiles":
         """Return the current files of some splits, and of published episodes; these must be there."""
         paths = [
-            # A missing split gets its usual name, so that its reader reports it when the cell runs.
             find_splits(folder, Reading(from_=format_), (split,)).get(split, folder / f"{split}.conll")
             for split in dict.fromkeys(splits)
         ]

@@ -84,7 +84,6 @@ class Job:
 
     def read_digests(self) -> "Job":
         """Return the job for the current files; raise NerbertError if they differ from those in its key."""
-        # A file that is gone, or can't be read now, has changed as well.
         with suppress(NerbertError):
             system = self.system.read_digests()
             data = self.data.read_digests()
@@ -134,7 +133,6 @@ class Job:
             raise InputError(f"holds no {self.split} split, so nothing can be scored on it; add one")
         part = draw_part(data.train, scored, self.place.size, self.place.draw, episodes)
         episode = parse_size(self.place.size).unit is SizeUnit.EPISODE
-        # An episode trains on its own few sentences, not on train.
         duplicates = () if episode else find_duplicates(data.train, scored)
         return replace(part, dev=dev, duplicates=duplicates, name=str(self.data.folder))
 
@@ -247,7 +245,6 @@ class Planner:
 
 def _startable(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
     """Return the settings with the encoder's objective; raise SettingsError for settings that don't fit it."""
-    # Checked while planning: a missing file would fail each cell after its data are read.
     for section in settings.sections:
         for name in section.reads:
             for path in getattr(section, name):
@@ -296,7 +293,6 @@ def draw_part(
         drawn = {"reached": subset.reached, "short": subset.short}
         # The indices of a whole split would say nothing, and fill a large cell file.
         drawn |= {} if drawn_size.unit is SizeUnit.ALL else {"places": list(subset.places)}
-    # Types that test has and train lacks can't be found: the table notes them.
     unknown = sorted(set(types_of_examples(tested)) - set(types_of_examples(chosen)))
     facts = {"sentences": len(chosen), "test_sentences": len(tested), "unknown_types": unknown}
     return CellSentences(chosen, tested, facts | drawn)

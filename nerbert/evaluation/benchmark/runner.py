@@ -60,7 +60,6 @@ def run_suite(
     Missing cells run if `only` selects them, by default one process per GPU or core; `retry` reruns failures.
     """
     stop: _Stop = None
-    # All refusals come before the first cell is planned, which may hash gigabytes.
     check_alone("a benchmark")
     check_root(data)
     check_folder(output)
@@ -99,7 +98,6 @@ class SuitePlan:
         self.scored_again = set[str]()
         """Outcomes by key of the scores; notes on damaged files; cells of which only the scores are missing."""
         self.read(self._jobs(self.cells).values(), retry=retry)
-        # Only selected cells run, but all that are done are in the table.
         self.missing = [job for key, job in self._jobs(self.selected).items() if key not in self.done]
 
     def _jobs(self, cell_keys: Iterable[CellKey]) -> dict[str, Job]:
@@ -131,7 +129,6 @@ class SuitePlan:
         if isinstance(job, Cell):
             return job
         why = STOPPED if key in self.selected else NOT_SELECTED
-        # The shared outcome has the key of the first cell with that job.
         return replace(self.done.get(job.score_key, Cell(key, State.NOT_RUN, why)), place=key)
 
 
@@ -140,7 +137,6 @@ def _run(plan: SuitePlan, executor: Executor) -> None:
     waiting = deque(plan.missing)
     needs = Resources(gpus=float(bool(plan.gpus)), isolated=True)
 
-    # The queue is of jobs still without an outcome, so a dead worker leaves exactly these.
     def end(job: Job, cell: Cell) -> None:
         waiting.remove(job)
         plan.done[job.score_key] = cell
@@ -305,7 +301,6 @@ def _trainings(plan: SuitePlan) -> str:
     """Return the number of trainings to run, their steps, and trainings on source data; "" if nothing is trained."""
     systems = (job.system for job in plan.missing if job.score_key not in plan.scored_again)
     tuned = [system for system in systems if isinstance(system, FineTuned)]
-    # Several cells share one training on source data, so distinct keys are counted.
     sources = {source for system in tuned if (source := system.facts["source"])}
     first = sum(not (plan.output / SOURCES / source).is_dir() for source in sources)
     before = f", after {first:,} on source data" if first else ""

@@ -207,9 +207,7 @@ class Suite(_SuiteTable):
     def encoder_of(self, key: CellKey) -> str:
         """Return the encoder of a cell: of several encoders, the one at its seed's position, for its target."""
         encoders = self.systems[key.system].encoders
-        # A data set may be in several targets, with other seeds at each size.
         target = next(target for target in self.targets if target.data == key.target and key.size in target.sizes)
-        # By the seed's position, not its value: the i-th encoder goes with the i-th seed.
         encoder = encoders[(target.seeds or self.seeds).index(key.seed) % len(encoders)]
         return encoder.replace("{target}", key.target)
 
@@ -290,7 +288,6 @@ def _with_encoders(suite: Suite, encoders: Mapping[str, str | tuple[str, ...]]) 
     for name in encoders:
         if fault := _unknown("system", name, suite.systems):
             raise SettingsError(f"--encoder {name}: {fault}")
-    # The command line wins over the file, before references are followed.
     folders = {name: encoders.get(name, system.encoder) for name, system in suite.systems.items()}
     for name, system in suite.systems.items():
         if other := system.same_encoder_as:
@@ -316,7 +313,6 @@ def _faults(suite: Suite) -> Iterator[tuple[str, str]]:
         yield f"protocols.{DEFAULT_PROTOCOL}", "is the name that suites without protocols use; rename it"
     for name, system in suite.systems.items():
         yield from ((f"systems.{name}", fault) for fault in _system_faults(suite, system))
-    # Settings may clash only in combination: `settings_of` raises for these.
     for name, protocol in product(suite.systems, suite.protocols):
         with at(setting=f"systems.{name} under protocols.{protocol}"):
             if suite.settings_of(name, protocol).select == "dev" and suite.split == "dev":
@@ -354,7 +350,6 @@ def _paper_faults(suite: Suite, paper: Published, targets: Iterable[str]) -> Ite
 
 def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
     """Yield faults of targets: repeated cells, a data set under two names, too few draws."""
-    # The first target of each data set, to compare the later ones with.
     first = dict[str, Target]()
     cells = Counter((target.data, size) for target in suite.targets for size in target.sizes)
     for (data, size), count in cells.items():

@@ -19,11 +19,9 @@ from nerbert.labels import word_spans
 from nerbert.records import Example, Repairs
 from nerbert.rng import hash64
 
-# Training first: a sentence of train in test distorts scores most.
 _PAIRS = (("train", "test"), ("train", "dev"), ("dev", "test"))
 _SHOWN = 20
 _NO_LETTER = re.compile(r"[\W_]+")
-# Files with character spans have no tags, and so no scheme.
 _NO_SCHEME = Scheme("spans", 0, 0)
 
 
@@ -81,7 +79,6 @@ class Repeats:
     def count(self, split: str, example: Example) -> None:
         """Count a sentence of a split."""
         words = _digest(example)
-        # Digests instead of texts, so that a data set of any size can be checked.
         entities = hash64(repr(word_spans(example))) if example.spans else 0
         self._counts[split][words] += 1
         if len(example.words) >= AT_LEAST:
@@ -257,6 +254,5 @@ def _group_similar(types: Iterable[str]) -> tuple[tuple[str, ...], ...]:
         name = _NO_LETTER.sub("", type_.casefold())
         # "companies" and "Company" are one type; "parties" ends in "ies", "cars" only in "s".
         name = f"{name[:-3]}y" if name.endswith("ies") else name[:-1] if name.endswith("s") else name
-        # A type of signs alone has nothing left to compare: it stays itself.
         groups.setdefault(name or type_, []).append(type_)
     return tuple(tuple(names) for names in groups.values() if len(names) > 1)

@@ -50,7 +50,6 @@ def read_episode(path: Path, number: int) -> tuple[list[Example], list[Example],
 
 
 def _examples(part: _Sentences) -> list[Example]:
-    # Else `zip` below would raise an error that names no line.
     if [*map(len, part["word"])] != [*map(len, part["label"])]:
         raise InputError("each word must have one label")
     scheme = Scheme("IO", 0, 0)

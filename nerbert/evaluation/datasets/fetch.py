@@ -44,7 +44,6 @@ def fetch_data(
         raise SettingsError("name the data sets to fetch; --list names them")
     failed: list[NerbertError] = []
     with open_output(output, mirror) as folder:
-        # One data set that can't be fetched must not keep the others from it.
         for name in dict.fromkeys(names):
             try:
                 with at(part=name):
@@ -95,7 +94,6 @@ def own_script(data: KnownData, mirror: str) -> Path | None:
 
 def convert_data(raw: Mapping[str, bytes], recipe: Recipe) -> dict[str, bytes]:
     """Convert a publisher's files, by split, to the splits of a data set in nerbert's form."""
-    # A release is in nerbert's form already.
     if recipe.release:
         return dict(raw)
     splits = {}
@@ -145,7 +143,6 @@ def conll_text(sentences: Iterable[Sentence]) -> str:
 
 def _read_columns(lines: Iterable[str]) -> Iterator[Sentence]:
     """Yield sentences of lines with the token first and the tag last, separated by tabs or else spaces."""
-    # `groupby` joins any number of blank lines into one boundary.
     for blank, group in groupby(lines, lambda line: not line.strip()):
         rows = [] if blank else [(line, split_columns(line)) for line in group]
         if broken := next((line for line, cells in rows if len(cells) < 2), ""):
@@ -196,7 +193,6 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
     origins = _origins(data, mirror)
     raw = _build(script, data.recipe) if script else _download(origins, data.recipe, policy)
     try:
-        # Everything is compared with the known digests before the folder is made.
         splits = convert_data(raw, data.recipe)
         for split, facts in data.splits.items():
             digest = hashlib.sha256(splits[split]).hexdigest()
@@ -258,7 +254,6 @@ def _download(addresses: Mapping[str, str], recipe: Recipe, policy: RetryPolicy 
     except Missing as error:
         advice = "the publisher may have removed it: try a --mirror"
         if recipe.script:
-            # The project's own sets can be built from their sources.
             advice = f"clone {HOMEPAGE} and run nerbert there: a clone builds this data set; or try a --mirror"
         raise InputError(f"{error}; {advice}") from error
 
@@ -277,7 +272,6 @@ def _build(script: Path, recipe: Recipe) -> dict[str, bytes]:
             text=True,
             check=False,
         )
-        # The last line of a traceback is the error itself.
         if ran.returncode:
             last = (ran.stderr.splitlines() or [f"status {ran.returncode}"])[-1]
             raise InputError(f"{script} failed: {last}; nothing was kept")

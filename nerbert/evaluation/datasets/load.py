@@ -109,7 +109,6 @@ class KnownData:
 @cache
 def known_data() -> Mapping[str, KnownData]:
     """Return all known data sets by the name of their folder, in the table's order."""
-    # Importing pydantic is slow, and most commands read no table of data sets.
     from pydantic import TypeAdapter
 
     table = tomllib.loads(files("nerbert.tables").joinpath(TABLE).read_text(encoding="utf-8"))
@@ -303,7 +302,6 @@ def check_root(root: Path) -> None:
     """Raise InputError if there is no folder of data sets, or no permission to list it."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; name the folder of the data sets (--data)")
-    # Raises the error for a folder without permission now, before a benchmark plans its cells.
     entries_of(root)
 
 

@@ -79,13 +79,11 @@ class Mentions:
                 continue
             while free[-1] < number:
                 free.pop()
-            # Most words begin no mention, so nothing is built for them.
             longest = self._longest.get(example.text[slice(*words[number])], 0)
             # The longest mention first: "New York City" rather than "New York".
             for last in range(min(free[-1], number + longest), number, -1):
                 if (text := _words(example, number, last)) in types:
                     self._unlabelled[text] += 1
-                    # All are counted, but a few places are enough to look at.
                     if self._unlabelled[text] <= _PLACES:
                         self._places.setdefault(text, []).append(position)
                     number = last - 1
@@ -137,5 +135,4 @@ class Mentions:
 def _words(example: Example, first: int, last: int) -> str:
     """Return the text of some words, on one line."""
     text = example.text[example.words[first][0] : example.words[last - 1][1]]
-    # Between words there may be a line break; inside one word there is none.
     return text if last == first + 1 else " ".join(text.split())

@@ -59,7 +59,6 @@ def compare(first: ScoredAnswers, second: ScoredAnswers, name: str, evaluation: 
 def _changes(first: ScoredAnswers, second: ScoredAnswers) -> Iterator[tuple[int, dict[Effect, list[WordSpan]], float]]:
     """Yield sentences with different mistakes: number, entities by effect, the highest confidence of a mistake."""
     for number, (answer, other) in enumerate(zip(first.answers, second.answers, strict=True)):
-        # Most sentences have equal answers, and so no changed mistake.
         if answer.tags == other.tags:
             continue
         mistakes = first.mistakes(number)

@@ -132,7 +132,6 @@ def make_report(
 
     Other parameters are as in `evaluate`, for both taggers; `command` is shown. Raise InputError for several seeds.
     """
-    # Before any tagger is loaded.
     for source in (tagger, against):
         if isinstance(source, str | Path) and (seeds := seed_folders(str(source))):
             raise InputError(
@@ -149,7 +148,6 @@ def make_report(
     speed = _measure_speed(scored)
     comparison = None
     if against is not None:
-        # An error of the second tagger must not seem to be the first one's.
         with at(second):
             other, other_scored = _evaluate(against, data, reading=reading, **options)
         comparison = compare(answers, ScoredAnswers.of(other_scored), second, other)
@@ -238,7 +236,6 @@ def _measure_speed(scored: Scored) -> TaggingSpeed:
     gpu = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_initialized() else None
     machine = f"{platform.system()} {platform.machine()}, {cores()} cores"
     words = sum(len(example.words) for example in examples)
-    # A clock that didn't tick must not make the speed infinite.
     return TaggingSpeed(max(scored.seconds, 1e-9), len(examples), words, peak_memory(), gpu, machine)
 
 

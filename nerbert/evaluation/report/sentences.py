@@ -52,7 +52,6 @@ class ScoredAnswers:
         """Return the mistakes in a sentence, the most confident wrong entity first, missed entities last."""
 
         def doubt(mistake: Mistake) -> float:
-            # Confident mistakes mislead most; a missed entity has no confidence.
             return -self.confidence(number, mistake.predicted) if mistake.predicted else 1.0
 
         return sorted(find_mistakes(*self.spans(number)), key=doubt)
@@ -145,7 +144,6 @@ def _entities_in(answers: ScoredAnswers, number: int, part: tuple[int, int], *, 
     kinds = {mistake.gold if gold else mistake.predicted: mistake.kind for mistake in answers.mistakes(number)}
     for span in answers.spans(number)[0 if gold else 1]:
         first, last = _characters(example, span)
-        # An entity across the cut is shown as far as it is visible.
         if first < end and last > begin:
             confidence = None if gold else answers.confidence(number, span)
             start = max(first, begin) - begin
@@ -161,11 +159,9 @@ def _characters(example: Example, span: WordSpan) -> tuple[int, int]:
 def _window(example: Example, focus: WordSpan) -> tuple[int, int]:
     """Return begin and end of the shown part: the whole text, or whole words around the start of a span."""
     text = example.text
-    # A text of control characters has no words.
     start = _characters(example, focus)[0] if example.words else 0
     if len(text) <= ROOM:
         return 0, len(text)
-    # Near the end of the text, the window moves left rather than shrinking.
     begin = max(0, min(start - _BEFORE, len(text) - ROOM))
     # At the beginning of a word, but never behind the mistake.
     begin = next((first for first, _ in example.words if begin <= first <= start), start) if begin else 0

@@ -89,7 +89,6 @@ def pool(parts: Sequence[Figures]) -> Figures:
     by_type = []
     for metric, type_ in [key for key in sorted(pooled) if key[0].endswith(".gold")]:
         group = metric.removesuffix(".gold")
-        # Sums are floats here, since `Figures` holds any number.
         counts = Counts(*(int(pooled[f"{group}.{key}", type_]) for key in COUNTS))
         by_type += [counts] if group == "by_type" else []
         pooled |= {(f"{group}.{key}", type_): value for key, value in counts.as_json().items()}
@@ -220,7 +219,6 @@ class Layout:
         sizes = dict.fromkeys(row_key.size for row_key in row_keys)
         means = {
             RowKey(name, size): [row_key for row_key in row_keys if size in ("", row_key.size)]
-            # A mean over all sizes says nothing new if there is only one.
             for size in (*sizes, *([""] if len(sizes) > 1 else []))
         }
         # A mean of one target would repeat its row.
@@ -235,7 +233,6 @@ def _files_used(done: Iterable[Cell]) -> dict[str, list[Mapping[str, Any]]]:
     """Return the different digests of each target's files."""
     digests: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for cell in done:
-        # A list, since dictionaries of digests can't be in a set.
         if (files := cell.facts.get("data", {})) not in digests[cell.place.target]:
             digests[cell.place.target].append(files)
     return digests

@@ -174,7 +174,6 @@ def _compare_rows(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bo
 def tests_grid(layout: Layout, tests: Tests) -> Grid:
     """Return each system's difference from the baseline, with its interval and p: on single targets, then over all."""
     heads = entries("target", "trained on", "system", "difference", "95 % interval", "n", "ahead on", "p", "Holm p")
-    # `sorted` is stable, so single rows keep the suite's order and the whole comes last.
     rows = (_test_row(layout, key, tests[key]) for key in sorted(tests, key=lambda key: key[1].target == WHOLE))
     return Grid("tests", f"Differences from {layout.baseline}, in points of F1", heads, tuple(rows))
 
@@ -213,7 +212,6 @@ def scores_grid(layout: Layout, protocol: str, tests: Tests) -> Grid:
     papers = [
         paper
         for paper in layout.suite.published
-        # A paper with figures at other sizes only would be an empty column.
         if any(RowKey(target, paper.size) in layout.row_groups for target in paper.f1)
     ]
     few = {column: count for column in columns if 0 < (count := len(layout.encoders[column])) < FEWEST}
@@ -372,7 +370,6 @@ def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "f
         target = f"{at.target}, mean of {len(row_keys)} targets" if at in layout.group_means else at.target
         names = (target,) if zero_shot else (target, at.trained_on)
         for column in layout.columns:
-            # Rows without any finished run would be dashes only.
             groups = [layout.groups[row_key, column] for row_key in row_keys]
             if any(group.done for group in groups):
                 figures = (_figure(groups, metric) for metric in metrics.values())

@@ -109,7 +109,6 @@ class Learner:
         if self.running:
             raise SettingsError("a tagger is in training already; wait for it, or cancel it")
         accepted = self._project.with_answer("accept")
-        # Fine-tuning needs an entity.
         if not any(item.state.entities for item in accepted if not item.test):
             raise SettingsError("no accepted sentence outside the test has an entity; label some first")
         self._project.write_labels()
@@ -148,7 +147,6 @@ class Learner:
     def enough(self) -> dict[str, str]:
         """Return whether more labels would help (`answer`), if that is known, and the reason (`why`)."""
         scored = [round_ for round_ in self.rounds if round_.f1 is not None]
-        # One point is no curve.
         if len(scored) <= 1:
             why = f"Taggers are compared by F1; the next one is trained after {self.next_round} sentences."
             return {"answer": "keep labelling", "why": why}

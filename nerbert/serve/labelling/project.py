@@ -90,7 +90,6 @@ class Project:
             # A folder of other files could be data that labelling would mix with its own.
             if any(folder.iterdir()) and not (folder / "journal.jsonl").exists():
                 raise OutputExists(f"{folder}: holds other files; name another folder with -o")
-            # Two processes would write the same journal.
             self._held.enter_context(held(folder, f"{folder}: another nerbert label has it open; stop that one first"))
         self.types: tuple[LabelType, ...] = ()
         self._sentences = folder / "sentences.jsonl"
@@ -146,7 +145,6 @@ class Project:
         for sentence in read_sentences(path, self._reading):
             if len(sentence.text) > LONGEST:
                 long += 1
-            # Repetitions would be labelled twice, or land in training and test.
             elif sentence.text not in texts:
                 texts.add(sentence.text)
                 added.append(replace(sentence, spans=()) if bare else sentence)
@@ -164,7 +162,6 @@ class Project:
     def add(self, sentences: Iterable[Example]) -> None:
         """Add sentences returned by `read`; if there are no types yet, use those of the sentences."""
         self.items += [LabelItem(id_, sentence) for id_, sentence in enumerate(sentences, len(self.items))]
-        # The user's own types are never replaced by a file's.
         if self.types:
             return
         if types := dict.fromkeys(span.type for item in self.items for span in item.sentence.spans):
@@ -302,7 +299,6 @@ class Project:
                 item.states.append(Saved(spans, entry["answer"], tab))
                 self._saves[tab].append(item)
             else:
-                # Undoing removes the state from the list of the tab that saved it.
                 self._saves[item.states.pop().tab].pop()
             item.revision += 1
             self._done[tab] = entry["request"], item

@@ -43,7 +43,6 @@ def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
         with at(path, document.line or None):
             for sentence in sentences_of(document, reading):
                 spans = (replace(span, type=type_name(span.type)) for span in sentence.spans if type_name(span.type))
-                # Without a word there is nothing to label.
                 if sentence.words:
                     yield replace(clean_example(sentence), spans=tuple(spans))
 

@@ -35,7 +35,6 @@ async def classify(call: Call) -> list[Any]:
     parameters = body.parameters or Parameters()
     texts = body.inputs
     several = texts if isinstance(texts, list) else [texts]
-    # `/models/NAME`; the path `/` names none.
     call.query.model = call.path.get("model", call.query.model)
     results = [list(_list_elements(spans, parameters)) for spans in await call.tag(several, call.query.ask())]
     return results if isinstance(texts, list) else results[0]
@@ -49,7 +48,6 @@ def _list_elements(spans: Spans, parameters: Parameters) -> Iterator[dict[str, A
             words = enumerate(split_words(span.text))
             parts = [("entity", f"{'I' if number else 'B'}-{span.type}", *word) for number, word in words]
         for key, name, start, end in parts:
-            # Names are compared as they are sent, with B- and I- if words are.
             if name not in (parameters.ignore_labels or ()):
                 yield {
                     key: name,

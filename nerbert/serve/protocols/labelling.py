@@ -199,7 +199,6 @@ class Labelling:
         entities = [(entity.start, entity.end, entity.type) for entity in body.entities]
         self.project.save(item, body.revision, entities, body.answer, body.tab, body.request)
         self._open[body.tab] = (item.id, time.monotonic())
-        # Training runs beside labelling, so the answer doesn't wait for it.
         self._learner.start_if_due(call.service)
         return {"revision": item.revision, "state": await self.describe_state(call)}
 
@@ -293,7 +292,6 @@ class Labelling:
     async def load(self, call: Call) -> AsyncIterator[bytes]:
         """Add the sentences of an uploaded file, which is first written to disk in parts."""
         with TemporaryDirectory() as folder:
-            # The name comes from a browser; its suffix shows the format.
             name = re.sub(r"[^\w.-]", "_", PurePath(call.query.name).name).lstrip(".")[-80:]
             path = Path(folder) / (name or "pasted.txt")
             size = 0
@@ -307,7 +305,6 @@ class Labelling:
                             "the command: nerbert label FILE"
                         )
                     stream.write(part)
-                    # On disk, a part takes no memory any more.
                     call.hold(-len(part))
             await self._read(path)
         return _yield_line(to_json({"state": await self.describe_state(call)}) + b"\n")
@@ -359,7 +356,6 @@ def _export(labels: Path, name: str) -> Response:
     with TemporaryDirectory() as folder:
         target = Path(folder) / f"labels{suffixes[0] if suffixes else ''}"
         convert_data(labels, target, to=name)
-        # A browser downloads one file.
         if target.is_dir():
             target = Path(shutil.make_archive(str(Path(folder) / "labels"), "zip", target))
         headers: Mapping[str, str] = {"Content-Disposition": f'attachment; filename="{target.name}"'}

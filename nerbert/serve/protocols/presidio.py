@@ -94,7 +94,6 @@ def _reads_all(tagger: Tagger) -> bool:
 
 def asked_labels(served: Served, names: Iterable[str]) -> dict[str, str]:
     """Return the labels to find by a client's names of types; fixed types that the model lacks are left out."""
-    # A model with labels at run time finds anything, so no name is left out.
     return {label_of(name): name for name in names} if served.takes_labels else asked_types(served.tagger.types, names)
 
 

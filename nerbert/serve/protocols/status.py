@@ -21,7 +21,6 @@ from nerbert.serve.protocol import Call
 from nerbert.serve.queue import Queue, QueuedBatch
 from nerbert.serve.service import model_of
 
-# A short text takes a few milliseconds, the longest request up to the limit of 60 s.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _FILES = Path(__file__).parent.parent / "page"

@@ -68,7 +68,6 @@ async def tag(call: Call) -> dict[str, Any]:
     """Tag a text, or a list of texts."""
     body: TagBody = call.body
     texts = [body.text] if isinstance(body.text, str) else body.text
-    # They may differ, and either choice would surprise.
     if call.query.model and body.model:
         raise SettingsError("model: is named in the address and in the body; leave one out", setting="model")
     body.model = body.model or call.query.model
@@ -98,7 +97,6 @@ async def _answer_lines(call: Call) -> AsyncGenerator[bytes, None]:
             task, size = read
             # The reader ends early only if the client has hung up.
             await asyncio.wait({task, reader}, return_when=asyncio.FIRST_COMPLETED)
-            # So nobody waits for the answer to this line.
             if not task.done():
                 task.cancel()
                 raise Gone
@@ -162,7 +160,6 @@ async def _answer_line(call: Call, content: bytes, number: int) -> bytes:
         return b""
     try:
         line = parse_json(content, StreamLine, "line")
-        # Without fields of its own, a line is named by its number.
         kept = {name: value for name, value in (line.model_extra or {}).items() if name not in _OWN} or kept
         query = call.query.ask()
         # null counts as not given: the address applies then.

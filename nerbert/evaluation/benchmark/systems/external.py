@@ -125,7 +125,6 @@ class Command:
         _run(fill_command(self.words, values), self.minutes, folder / "errors")
         if not output.is_file() or not output.stat().st_size:
             raise InputError("the command wrote no {output}")
-        # The file is read whole, and a runaway command may fill the disk.
         if output.stat().st_size > _LARGEST:
             raise InputError(f"{output}: more than {_LARGEST >> 20} MB can't be the entities of these sentences")
         return list(_entities(list(read_documents(output)), part.test))
@@ -164,7 +163,6 @@ def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
 def _last_line(errors: Path) -> str:
     """Return the last line that a command wrote to standard error."""
     with errors.open("rb") as file:
-        # Only the end is read: a training may log gigabytes.
         file.seek(max(0, errors.stat().st_size - 4096))
         lines = file.read().decode("utf-8", "replace").split("\n")
     return next((visible(line.strip()) for line in reversed(lines) if line.strip()), "it printed nothing")

@@ -106,7 +106,6 @@ class FineTuned:
         Confidences have the temperature that `finetune` fits on the dev split, 1 without a dev split. A tagger that
         takes labels at run time has its own threshold, and gets the labels of the target's types.
         """
-        # Refused before training: the epoch couldn't be chosen at its end.
         if self.settings.select == "dev" and not part.dev:
             why = "setting select = 'dev': there is no dev split; add one or use select = 'last'"
             raise SettingsError(why, setting="select")
