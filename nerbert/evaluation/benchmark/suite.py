@@ -358,7 +358,7 @@ def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
     for target in sorted(suite.targets, key=lambda target: target.data):
         yield from (("targets", fault) for name in target.systems if (fault := _unknown("system", name, suite.systems)))
         path = PurePosixPath(target.data).as_posix()
-        # Under two names, "pol" and "Pol", one data set would count as two targets in every mean.
+        # Under two names, "crossner_politics" and "Pol", one data set would count as two targets in every mean.
         known = find_known(path)
         other = first.setdefault(known.name if known else path, target)
         if other.data != target.data:

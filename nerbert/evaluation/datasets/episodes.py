@@ -31,7 +31,7 @@ class _Line(TypedDict):
 
 def episodes_name(split: str, size: Size) -> str:
     """Return the name of Few-NERD's file of episodes of a size; raise SettingsError for a size that has none."""
-    # The published files have one number of queries for each number of shots.
+    # Each published file has one number of queries, which its name leaves out.
     if size.unit is not SizeUnit.EPISODE or size.queries != usual_queries(size.ways, size.shots):
         raise SettingsError(f"size {size}: no file of episodes is published; leave `episodes` out")
     return f"{split}_{size.ways}_{size.shots}.jsonl"

@@ -139,7 +139,7 @@ def compare(layout: Layout) -> dict[Key, Compared]:
         differences = {row_key: _differences(layout, column, base, row_key) for row_key in layout.row_keys}
         for at, row_keys in layout.row_groups.items():
             rows = {row_key: differences[row_key] for row_key in row_keys if differences[row_key]}
-            # Means of groups overlap with the mean of all, so testing them would test twice.
+            # Means of groups aren't tested: their targets are in the mean of all already.
             if at not in layout.group_means and len(by_target(rows)) > (at.target == WHOLE):
                 comparison = comparisons[column, at] = _compare_rows(rows, by_encoder=by_encoder)
                 if comparison.test.p is not None:
