@@ -8,6 +8,7 @@ def run() -> None:
     try:
         from nerbert.cli import main
     except KeyboardInterrupt:
+        # Raised again with one line instead of a traceback, so that the shell sees the interruption.
         sys.excepthook = lambda *_: sys.stderr.write("nerbert: stopped\n")
         raise
     main()

@@ -83,8 +83,10 @@ class _Mark:
 
 def check_free(target: Path, *, overwrite: bool, file: bool = False) -> None:
     """Raise OutputExists or InputError if a folder (or file) can't become `target`; call it before long work."""
+    # "." and "/" have no name to rename a draft to.
     if not target.name and not file:
         raise InputError(f"{target}: can't be the output itself; name a folder in it")
+    # First, since a killed run may have left the old output under another name.
     finish(target)
     _check(target, overwrite=overwrite, file=file)
     if file and not target.parent.is_dir():
@@ -93,12 +95,14 @@ def check_free(target: Path, *, overwrite: bool, file: bool = False) -> None:
 
 def _check(target: Path, *, overwrite: bool, file: bool) -> None:
     with writing(target):
+        # An empty folder may be filled: users make one before they start.
         if not target.exists() or (not file and target.is_dir() and not any(target.iterdir())):
             return
         if file and not target.is_file():
             raise OutputExists(f"{target}: is no file; name one")
     if not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite (overwrite=True)")
+    # A mistyped `-o ~` must not delete a home folder, even with --overwrite.
     if not file and not any((target / name).is_file() for name in MARKERS):
         raise OutputExists(
             f"{target}: not a folder that nerbert made, so --overwrite leaves it alone; delete it by hand"
@@ -124,6 +128,7 @@ def publish_job(
 
     With `keep`, names of folders in it, the target itself is the draft: a run's additions stay, however it ends.
     """
+    # The draft must be on the disk of the real target, or renaming would fail.
     target = _follow_links(target)
     message = f"{target}: another run is making it; wait for its end or choose another place"
     if keep:
@@ -133,20 +138,24 @@ def publish_job(
     check_free(target, overwrite=overwrite, file=file)
     draft = draft_of(target)
     with refused(f"{target}: can't be made", of=OSError), writing(target):
+        # Before anything is written: a planted link would lead it elsewhere.
         check_own(*draft)
         if not draft.work.is_dir():
             _remove(draft.work)
         draft.work.mkdir(parents=True, exist_ok=True)
     with writing(target), held(draft.work / LOCK, message):
         try:
-            _check(target, overwrite=overwrite, file=file)  # another run may have made it just now
+            # Another run may have made it just now, before this one had the lock.
+            _check(target, overwrite=overwrite, file=file)
         except OutputExists:
             if not _has_work(draft.work):
                 shutil.rmtree(draft.work, ignore_errors=True)
             raise
         _restore(draft, target, key, overwrite=overwrite)
         try:
-            with writing(target):  # so that the note below is added to the converted error
+            # Inside, so that the note below is added to the converted error.
+            with writing(target):
+                # Before the work itself: after a kill, the next run compares its key with this one.
                 if key is not None:
                     write_json(draft.work / PLAN, key)
                 _remove(draft.path)
@@ -160,10 +169,12 @@ def publish_job(
                 _remove(draft.path)
                 _remove(draft.work)
             raise
+        # A folder can't be replaced by one rename; `finish` repairs a kill between the two.
         if target.is_dir():
             _remove(draft.work / _OLD)
             target.replace(draft.work / _OLD)
         os.replace(draft.path, target)  # noqa: PTH105
+        # The output is whole by now, so a file that can't be deleted is no failure.
         shutil.rmtree(draft.work, ignore_errors=True)
 
 
@@ -187,6 +198,7 @@ def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) ->
     from filelock import FileLock, Timeout
 
     inside = path / ".lock" if path.is_dir() else None
+    # `thread_local=False`: another thread may release it.
     lock = FileLock(inside or path, thread_local=False)
     try:
         lock.acquire(blocking=False)
@@ -196,13 +208,16 @@ def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) ->
         wait()
         lock.acquire(poll_interval=0.2)
     except OSError as error:
+        # Some network file systems have no locks: working without is better than not at all.
         if error.errno not in _LOCKLESS:
             raise
     try:
         yield
     finally:
         if inside is not None:
-            with suppress(OSError):  # Windows can't remove an open file; filelock removes it there
+            # Windows can't remove an open file; filelock removes it there.
+            with suppress(OSError):
+                # Before the release: afterwards it could be the lock of another process.
                 inside.unlink()
         lock.release()
 
@@ -224,6 +239,7 @@ def artifact(
         earlier = read_json(mark, _Mark, limit=_LARGEST_MARK)
         if earlier.fingerprint == fingerprint and earlier.checksums == _checksums(files, earlier.result):
             return Made(parse_json(earlier.result, kind, mark), before=True)
+    # A kill during `make` must not leave the old mark beside new files.
     mark.unlink(missing_ok=True)
     result = make()
     with publish(mark) as draft:
@@ -240,15 +256,19 @@ def publish(target: Path) -> Iterator[Path]:
     """
     draft = target.with_name(f".{target.name}.{os.getpid()}-{token_hex(4)}.partial")
     with writing(target):
+        # In a job's own folders, workers write at the same time; there, `_complete` cleans up.
         if not any(part.endswith((".partial", ".work")) for part in target.parts):
-            for left in target.parent.glob(f".{glob.escape(target.name)}.*-*.partial"):  # left by a killed run
+            # A killed run has left it.
+            for left in target.parent.glob(f".{glob.escape(target.name)}.*-*.partial"):
                 left.unlink(missing_ok=True)
         try:
             yield draft
             try:
+                # Before the rename: after a power cut, the new name could hold an empty file.
                 to_disk(draft)
                 draft.replace(target)
-            except FileNotFoundError as error:  # another run has removed the draft as that of a killed run
+            # Another run has removed the draft as that of a killed run.
+            except FileNotFoundError as error:
                 raise OutputExists(f"{target}: another run is making it; choose another place") from error
         except BaseException:
             draft.unlink(missing_ok=True)
@@ -278,6 +298,7 @@ def sha256_of(path: Path) -> str:
 
 def sha256_once(path: Path) -> str:
     """Return the SHA-256 of a file; an unchanged one is read once per process."""
+    # Inode and times, too: a replaced file may have the same size.
     state = path.stat()
     return _sha256_of_state(path.resolve(), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
@@ -296,9 +317,11 @@ def _write_error(target: Path, error: BaseException) -> WriteError | None:
     if isinstance(error, OSError):
         path = error.filename
         ours = not isinstance(path, str) or _belongs(Path(path).absolute(), target.absolute())
+        # Reading raises some of these as well, so the path must be one of the output's.
         if error.errno in _WRITING or (error.errno in _ANY_USE and ours):
             return unwritable(target if ours else str(path), error)
-    elif "(os error " in str(error):  # from safetensors or tokenizers, which don't raise OSError
+    # From safetensors or tokenizers, which don't raise OSError.
+    elif "(os error " in str(error):
         return unwritable(target, error)
     return None
 
@@ -329,7 +352,8 @@ def to_disk(path: Path) -> None:
         try:
             os.fsync(stream.fileno())
         except OSError as error:
-            if error.errno in _WRITING or error.errno == errno.EIO:  # other errors: the file doesn't support fsync
+            # Other errors say that the file (a pipe, a mount) doesn't support fsync.
+            if error.errno in _WRITING or error.errno == errno.EIO:
                 raise
 
 
@@ -360,6 +384,7 @@ def _restore(draft: Draft, target: Path, key: Any, *, overwrite: bool) -> None:
         )
     drafts = [*draft.work.rglob(".*.partial"), *draft.work.rglob(".*.work")]
     for path in draft.work.iterdir() if changed else drafts:
+        # The lock is held by this run.
         if path.name != LOCK:
             _remove(path)
 
@@ -369,10 +394,12 @@ def _complete(draft: Path) -> None:
     if draft.is_file():
         to_disk(draft)
         return
-    for left in draft.rglob(".*.partial"):  # left by a worker that died; its task was run again
+    # A worker that died has left it; its task was run again.
+    for left in draft.rglob(".*.partial"):
         _remove(left)
     for path in draft.rglob("*"):
         mode = path.lstat().st_mode
+        # They get the readers of the folder, whose mode follows the umask.
         if S_ISREG(mode) and not mode & 0o077:
             path.chmod(S_IMODE(mode) | draft.stat().st_mode & 0o444)
 
@@ -390,9 +417,12 @@ def finish(target: Path) -> None:
         check_own(*draft)
         if not draft.work.is_dir():
             return
-        with suppress(OutputExists), held(draft.work / LOCK, ""):  # OutputExists: another run is active
+        # OutputExists: another run is active.
+        with suppress(OutputExists), held(draft.work / LOCK, ""):
+            # Killed between the two renames: the old output comes back.
             if (draft.work / _OLD).exists() and not target.exists():
                 (draft.work / _OLD).replace(target)
+            # Killed after the last rename: the output is whole, and the work isn't needed.
             if target.exists() and not draft.path.exists():
                 shutil.rmtree(draft.work)
 
@@ -411,6 +441,7 @@ def checksum_of(path: Path) -> int:
 
 
 def _remove(path: Path) -> None:
+    # Of a link to a folder only the link is removed.
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -30,15 +30,19 @@ def load_cached(cache: str, kind: str, origin: Any, make: Callable[[Path], None]
     """
     target = cache_place(cache, kind, sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest())
     lock = target.with_name(f".{target.name}.lock")
+    # Without the lock first: most calls find the folder, which is never changed in place.
     if (content := _read_whole(target, read)) is not None:
-        if lock.exists():  # left by a run that was killed after it renamed the folder
+        # A run that was killed after it renamed the folder has left it.
+        if lock.exists():
             with suppress(OSError, OutputExists), held(lock, ""):
                 finish(target)
                 lock.unlink()
         return content
-    from multiprocessing import current_process  # takes 10 ms, which an exported tagger saves at its start
+    # Importing it takes 10 ms, which an exported tagger saves at its start.
+    from multiprocessing import current_process
 
-    if getattr(current_process(), "_inheriting", False):  # a worker that runs the script of its parent, which waits
+    # A worker runs the script of its parent, which waits for it while holding the lock.
+    if getattr(current_process(), "_inheriting", False):
         raise NerbertError(
             "a script that trains is run by its own workers too: put its work under `if __name__ == '__main__':`"
         )
@@ -50,6 +54,7 @@ def load_cached(cache: str, kind: str, origin: Any, make: Callable[[Path], None]
         except OSError as error:
             raise unwritable(target.parent, error, "name another folder as cache") from error
         stack.callback(lock.unlink, missing_ok=True)
+        # Another process may have made it while this one waited.
         if (content := _read_whole(target, read)) is not None:
             return content
         if target.is_dir():
@@ -60,6 +65,7 @@ def load_cached(cache: str, kind: str, origin: Any, make: Callable[[Path], None]
             make(folder)
             write_json(folder / "made_from.json", origin)
             write_json(folder / _CHECKSUMS, _checksums(folder))
+            # Checksums on disk must not describe files that a power cut has emptied.
             for path in filter(Path.is_file, folder.rglob("*")):
                 to_disk(path)
     return read(target)
@@ -91,12 +97,15 @@ def cache_place(cache: str, kind: str, name: str) -> Path:
     try:
         home = user_cache()
         path, parts = (Path(cache).expanduser(), (kind, name)) if cache else (home, ("nerbert", kind, name))
-    except (RuntimeError, ValueError) as error:  # ValueError: a lone surrogate in the path
+    # ValueError: the path has a lone surrogate.
+    except (RuntimeError, ValueError) as error:
         raise SettingsError(f"cache = {cache!r:.80}: there is no home folder for it; name a folder") from error
     try:
+        # Each folder on the way: on a shared machine, another user could have planted one.
         for part in parts:
             path /= part
             check_own(path)
+            # What doesn't exist yet is made later; only names that no system takes are refused here.
             with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
                 path.lstat()
     except OutputExists as error:

@@ -71,6 +71,7 @@ def merge_values(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
     """Return `values` overridden by changes, tables key by key; `NAME.key` is a key of the table NAME."""
     merged = dict(values)
     for name, value in changes.items():
+        # `--set section.key=value` must not replace the whole table of the file.
         table, dot, key = name.partition(".")
         inner = {key: value} if dot else value
         before = merged.get(table)
@@ -90,6 +91,7 @@ def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
         try:
             values[key.strip()] = _parse_toml(f"value = {value.strip()}")["value"]
         except (ValueError, RecursionError):
+            # `corpus=my/folder` isn't TOML without quotes, and shells remove these.
             values[key.strip()] = value.strip()
     return values
 
@@ -99,6 +101,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     `configs/NAME.toml` and `suites/NAME.toml` that don't exist are read from the package.
     """
+    # The documentation names them so; a user's file of that path comes first.
     if path.parts[:-1] in (("configs",), ("suites",)) and not path.exists() and (_PACKAGE / path).is_file():
         path = _PACKAGE / path
     not_toml = refused(f"{path}: not TOML", SettingsError, (ValueError, RecursionError))
@@ -113,7 +116,8 @@ def _parse_toml(text: str) -> dict[str, Any]:
     import tomllib
 
     values = tomllib.loads(text)
-    repr(values)  # Python parses hexadecimal numbers of any length, but refuses to print long ones
+    # Python parses hexadecimal numbers of any length, but refuses to print long ones.
+    repr(values)
     return values
 
 
@@ -155,6 +159,7 @@ def check(name: str, value: Any, hint: Any) -> Any:
     try:
         checked = _adapter(hint).validate_python(_as_hinted(value, hint))
         numbers = checked if isinstance(checked, tuple) else (checked,)
+        # Larger numbers would fail later, since readers of files have 64 bits.
         if all(abs(number) < LARGEST for number in numbers if isinstance(number, int | float)):
             return checked
         raise ValueError
@@ -193,7 +198,8 @@ def describe_hint(hint: Any) -> str:
         *others, last = map(repr, args)
         return f"{', '.join(others)} or {last}" if others else last
     if kind is Annotated:
-        bounds = [bound for given in args[1:] for bound in getattr(given, "metadata", [given])]  # Field has several
+        # pydantic's `Field` has several bounds in one.
+        bounds = [bound for given in args[1:] for bound in getattr(given, "metadata", [given])]
         return ", ".join([describe_hint(args[0]), *map(_describe_bound, bounds)])
     if kind is tuple:
         return f"a list of {describe_hint(args[0]).removeprefix('a ')}"
@@ -236,6 +242,7 @@ def _adapter(hint: Any) -> Any:
 def _as_hinted(value: Any, hint: Any) -> Any:
     """Convert lists to tuples, and text to paths if the annotation has paths; a single path becomes a tuple of one."""
     if Path in (hint, *get_args(hint)):
+        # `corpus = "folder"` means one path; with a comma it is likely a list in the wrong form.
         if get_origin(hint) is tuple and isinstance(value, str | Path) and f"{value}" and "," not in f"{value}":
             return (Path(value),)
         if isinstance(value, list | tuple):

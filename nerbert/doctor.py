@@ -49,6 +49,7 @@ def _machine() -> Iterator[Finding]:
 
 def memory_limit() -> int:
     """Return the memory that this process may use, in bytes: the machine's, or less in a container; 0 if unknown."""
+    # A container's limit is lower than the machine's memory, which it sees.
     limits = []
     for path, pattern in (
         (Path("/proc/meminfo"), r"MemTotal:\s+(\d+) kB"),
@@ -58,6 +59,7 @@ def memory_limit() -> int:
             match = re.match(pattern, path.read_text(encoding="ascii"))
         except OSError:
             continue
+        # Without a limit, the file holds "max".
         if match:
             limits.append(int(match[1]) * (1024 if "kB" in pattern else 1))
     return min(limits, default=0)
@@ -74,6 +76,7 @@ def _check_folders(folder: Path) -> Iterator[Finding]:
     except (RuntimeError, ValueError):
         yield Finding("cache", "wrong", "there is no home folder for it", elsewhere)
     for what, path, advice in folders:
+        # The folder may not exist yet: it will be made on the disk of its first existing parent.
         existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
         free = shutil.disk_usage(existing).free
         if not os.access(existing, os.W_OK):
@@ -112,6 +115,7 @@ def _examine_extra(extra: str, needs: Sequence[tuple[str, str]]) -> Finding:
 
 
 def _numbers(version: str) -> list[int]:
+    # "2.11.0+cu128": the local part isn't compared.
     return [int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:3]]
 
 
@@ -125,6 +129,7 @@ def _torch() -> Iterator[Finding]:
             facts = torch.cuda.get_device_properties(number)
             exact = "bf16" if torch.cuda.is_bf16_supported() else "no bf16: --set precision=fp32"
             yield Finding(f"GPU {number}", "ok", f"{facts.name}, {facts.total_memory / _GB:.0f} GB, {exact}")
+    # A driver without a usable torch: trainings would silently run on the processor.
     elif Path("/proc/driver/nvidia/version").exists():
         yield Finding(
             "GPU",

@@ -38,6 +38,7 @@ def entity_labels(requested: Iterable[str | EntityLabel]) -> tuple[EntityLabel, 
     """
     if isinstance(requested, CheckedLabels):
         return requested
+    # A string is iterable, too: "ship" would become four labels.
     if isinstance(requested, str) or not isinstance(requested, Iterable):
         raise InputError(f"labels {requested!r:.80}: must be a list of texts; for one label, a list of one")
     labels = CheckedLabels(map(_label, requested))
@@ -45,6 +46,7 @@ def entity_labels(requested: Iterable[str | EntityLabel]) -> tuple[EntityLabel, 
         raise InputError("labels: none given; give at least one")
     first: dict[str, str] = {}
     for label in labels:
+        # "Ship" and "ship" would find the same entities, and only one of them would get each.
         if (other := first.setdefault(label.name.casefold(), label.name)) != label.name:
             raise InputError(f"labels {other!r:.80} and {label.name!r:.80} differ only in case; leave one out")
     if len(first) < len(labels):
@@ -62,6 +64,7 @@ def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> t
     learnt = learnt_words(card)
     checked = entity_labels(labels)
     words = {label.name: "" if label.description else words_of_code(label.name) for label in checked}
+    # With labels `PER` and `person`, both would read "person": then the code stays as it is.
     meanings = Counter(word or fold_type(name) for name, word in words.items())
     return tuple(
         replace(label, reads=word)
@@ -78,6 +81,7 @@ def words_of_code(name: str) -> str:
     The words of any other label are its own, so for these return "".
     """
     folded = class_words(name)
+    # Only with an underscore is an unlisted name surely a code: "WORK_OF_ART", not "Rolls-Royce".
     return _familiar_labels().get(folded.replace(" ", "").replace("-", ""), folded if "_" in name else "")
 
 
@@ -97,12 +101,15 @@ def parse_labels(text: str) -> tuple[EntityLabel, ...]:
     A line is `name`, `name: description`, or name and description separated by a tab; empty lines and comments (`#`)
     are skipped. Raise InputError for a comma that may be part of a description.
     """
+    # A name with a comma is a list of labels, even if such a file exists.
     is_file = "," not in text and "\n" not in text and os.path.isfile(text)  # noqa: PTH113  (accepts strings that can't be paths)
     if not is_file and "\n" not in text:
+        # A mistyped file name would be a label.
         if text.endswith((".txt", ".tsv")) and "," not in text:
             raise InputError(f"{text}: no such file of labels")
         labels = [part.strip() for part in text.replace("\t", ": ").split(",") if part.strip()]
         for label, other in pairwise(labels):
+            # "city: a town, large or small" would give a label "large or small".
             if ": " in label and ": " not in other:
                 raise InputError(
                     f"labels {f'{label}, {other}'!r:.160}: the comma may be part of the description, or "
@@ -154,11 +161,13 @@ def _lines(text: str, *, is_file: bool = True) -> list[str]:
 
 def _label(label: str | EntityLabel) -> EntityLabel:
     if isinstance(label, str):
+        # A colon without a space is a part of the name: "dbo:Person".
         label = EntityLabel(*label.removesuffix(":").split(": ", 1))
     if not isinstance(label, EntityLabel):
         raise InputError(f"label {label!r:.80}: must be a text")
     name, description = (" ".join(text.translate(_WITHOUT_WIDTH).split()) for text in (label.name, label.description))
     label = EntityLabel(name, description, label.reads)
+    # A name of joiners and blanks would be an invisible label.
     has_ink = any(unicodedata.category(char)[0] not in "CMZ" and char not in _BLANK for char in name)
     if not has_ink or any(
         not part.isprintable() and visible(part) != part for part in (name, description, label.reads)

@@ -41,6 +41,7 @@ class NerbertError(Exception):
     """True if the same work may succeed on another try, because the fault isn't in the input."""
 
     def __init__(self, message: str, *, path: str = "", line: int | None = None, setting: str = "") -> None:
+        # Cut before escaping, which is slow for a megabyte of input, and after it, since it lengthens the text.
         super().__init__(shorten(visible(shorten(" ".join(message.split()), _LONGEST)), _LONGEST))
         self.path, self.line, self.setting = path, line, setting
 
@@ -124,6 +125,7 @@ def may_try_again(error: BaseException) -> bool:
     Only errors of input, settings and paths are final, unless the machine or a lack of memory caused them.
     """
     cause = error.__cause__
+    # The cause may be several errors deep: InputError from a parser's error from OSError.
     while cause is not None and not isinstance(cause, OSError | MemoryError):
         cause = cause.__cause__
     by_machine = cause is not None and not isinstance(cause, _FINAL)
@@ -142,6 +144,7 @@ def at(path: Path | str = "", line: int | None = None, *, part: str = "", settin
     except NerbertError as error:
         location = f"{path}:{line}" if path and line is not None else f"{path}"
         message = ": ".join(filter(None, (location, part, setting, str(error))))
+        # A line belongs to its path: an outer line must not be joined to an inner path.
         own_line = error.line if error.path or error.line is not None else line
         fields = {"path": error.path or str(path), "setting": error.setting or setting}
         raise type(error)(message, line=own_line, **fields) from error
@@ -165,6 +168,7 @@ def refused(
         yield
     except NerbertError:
         raise
+    # A panic of a library in Rust doesn't derive from Exception.
     except BaseException as error:
         raised = what(error) if callable(what) else _refusal(error, what, kind, of, remedy)
         if raised is None:
@@ -178,8 +182,10 @@ def _refusal(error: BaseException, what: str, kind: type[NerbertError], of: Any,
         return None
     reason = next(iter(str(error).strip().rstrip(".").splitlines()), "") or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
+        # A user who passes a text in place of a file gets this error from the system.
         if error.errno == errno.ENAMETOOLONG and not remedy:
             return _too_long(error)
+        # Else the path would be in the message twice.
         reason = error.strerror if str(error.filename or "") in what else f"{error.strerror}: {error.filename!r}"
     return kind(f"{what}: {reason:.300}{remedy and '; '}{remedy}")
 
@@ -195,6 +201,7 @@ def bad_path(error: BaseException) -> NerbertError | None:
         return InputError("a path contains the character NUL; give another path")
     else:
         return None
+    # How to resume is in a note, which the new error must keep.
     for note in getattr(error, "__notes__", ()):
         refusal.add_note(note)
     return refusal
@@ -239,15 +246,18 @@ def few(names: Iterable[str]) -> str:
 
 def visible(text: str) -> str:
     """Return `text` with control characters escaped, so that input can't control the terminal."""
+    # Nearly all texts: the loop below is slow for long ones.
     if text.isprintable():
         return text
-    acting = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # changes of direction
+    # Changes of direction can reorder what a terminal shows.
+    acting = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     acts = (char in acting or unicodedata.category(char) in ("Cc", "Cs") for char in text)
     return "".join(ascii(char)[1:-1] if act else char for act, char in zip(acts, text, strict=True))
 
 
 def shorten(text: str, longest: int) -> str:
     """Return a text of at most `longest` characters; a longer one is cut to its beginning and end, joined by `…`."""
+    # More of the beginning, which has the place; the end has the remedy.
     end = longest * 2 // 5
     return text if len(text) <= longest else f"{text[: longest - end - 3]} … {text[-end:]}"
 
@@ -269,6 +279,7 @@ def need(extra: str, *modules: str) -> None:
     """Raise MissingExtra unless all `modules` can be imported; call it where an optional library is first used."""
     from importlib.util import find_spec
 
+    # `find_spec` doesn't import, which may take seconds.
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise MissingExtra(f"{', '.join(missing)} not installed: pip install 'nerbert[{extra}]'")

@@ -85,10 +85,12 @@ class LocalExecutor(AbstractContextManager["LocalExecutor"]):
         self, task: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CORE
     ) -> Iterator[Result]:
         """Yield `task(item)` for each item, in order; an error of a task ends the run, and the processes stay."""
+        # A process for one worker would cost its start, and a copy of the model.
         if self.workers == 1 and not needs.isolated:
             return map(task, items)
         if self._pool is None:
-            from nerbert.pool import Pool  # loading multiprocessing takes longer than tagging a line
+            # Loading multiprocessing takes longer than tagging a line.
+            from nerbert.pool import Pool
 
             self._pool = Pool(self.workers)
         return self._pool.map_ordered(task, items)
@@ -114,10 +116,12 @@ def open_executor(name: str = "local", workers: int | None = None) -> Iterator[E
         try:
             kind = EXECUTORS.find(name)
             made = kind(getattr(kind, "default_workers", 1) if workers is None else workers)
+            # Found at the start, not after hours by the first stage that needs it.
             if lacking := [name for name in _MEMBERS if not hasattr(made, name)]:
                 raise SettingsError(f"executor {name!r:.80}: has no {', '.join(lacking)}, which every executor needs")
             executor = made.__enter__()
-            stack.push(lambda *error: made.__exit__(*error) and False)  # an executor never hides a command's error
+            # An executor never hides a command's error: a true result would.
+            stack.push(lambda *error: made.__exit__(*error) and False)
             if not (isinstance(executor.workers, int) and executor.workers > 0):
                 why = f"workers = {executor.workers!r:.80}: must be a number of at least 1"
                 raise SettingsError(f"executor {name!r:.80}: {why}")

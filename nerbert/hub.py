@@ -23,6 +23,7 @@ def is_hub_name(name: str) -> bool:
 def check_hub_name(name: str, built_in: Iterable[str]) -> None:
     """Raise InputError for an invalid name, or for one without an owner that resembles a name in `built_in`."""
     built_in = list(built_in)
+    # "minlm" is a mistyped built-in name, which the hub might answer with a stranger's model.
     like = "" if "/" in name else nearest(name[:96], built_in, _CUTOFF)
     if like or not is_hub_name(name):
         remedy = f"; give a model's folder or its name on the hub, or one of {', '.join(built_in)}"
@@ -68,5 +69,6 @@ def push_folder(
 
     with refused(f"{repo_id}: can't be pushed to the hub"):
         api = HfApi(token=token)
+        # The hub completes a name without an owner, and the upload needs the whole one.
         name = api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True).repo_id
         return str(api.upload_folder(repo_id=name, repo_type=repo_type, folder_path=folder, revision=branch, **options))

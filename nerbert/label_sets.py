@@ -34,6 +34,7 @@ class LabelSet:
     @property
     def digest(self) -> str:
         """SHA-256 of the set's classes and labels, to distinguish two maps of the same name."""
+        # An open set gets a row of its own: without rows it would have the digest of `1type`.
         rows = sorted((self.of_class or {}).items()) if self.of_class is not None else [("", "")]
         return sha256("".join(f"{name}\t{label}\n" for name, label in rows).encode()).hexdigest()
 
@@ -48,6 +49,7 @@ class LabelSet:
 
     def label(self, path: Sequence[str]) -> str:
         """Return the label of the deepest listed class of a path from the root down; ENTITY if none is listed."""
+        # The deepest class is the most exact: "Cardinal" before "Person".
         listed = next((name for name in reversed(path) if self.lists(name)), "")
         return (listed if self.of_class is None else self.of_class.get(listed.casefold())) or ENTITY
 
@@ -93,12 +95,14 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
     if not path.is_file():
         must = f"a file, or one of {', '.join(_BUILT_IN)}"
         raise SettingsError(f"label_set = {str(path)!r}{unknown(path, _BUILT_IN, allowed=must)}")
+    # In a manifest, the set's name would look like the built-in one.
     if path.name in _BUILT_IN:
         raise SettingsError(f"label_set = {str(path)!r}: has the name of a built-in set; rename the file")
     listed = {name.casefold() for name in classes}
     labels: dict[str, str] = {}
     for number, line in enumerate(_text(path).splitlines(), 1):
         cells = [cell.strip() for cell in line.split("\t")]
+        # Only before the first label: later, "class" may be a class.
         header = not labels and [cell.lower() for cell in cells] == ["class", "label"]
         if not line.strip() or line.lstrip().startswith("#") or header:
             continue
@@ -106,6 +110,7 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
             if len(cells) != 2 or not all(cells):
                 raise InputError(f"{line[:80]!r}: must be class<TAB>label")
             name, label = cells
+            # A label becomes a part of a tag (`B-label`) in files of columns, which a space would break.
             if len(label) > _LONGEST or not label.isprintable() or " " in label:
                 raise InputError(f"label {label[:80]!r}: must be one word")
             folded = class_name(name).casefold()
@@ -113,6 +118,7 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
                 raise InputError(f"class {name[:80]!r} is not in the ontology{nearest(name[:80], classes)}")
             if labels.setdefault(folded, label) != label:
                 raise InputError(f"class {name[:80]!r} has two labels, {labels[folded]!r} and {label!r}")
+    # Such a corpus would teach no types: `1type` is for that.
     if not set(labels.values()) - {ENTITY}:
         raise InputError(f"{path}: gives no class a label; write class<TAB>label on each line")
     return LabelSet(path.name, labels)
@@ -122,6 +128,7 @@ def _text(path: Path) -> str:
     with refused(f"{path}: can't be read as text in UTF-8"):
         if path.stat().st_size > _LARGEST:
             raise InputError(f"{path}: larger than {_LARGEST:,} bytes; a label map has one line per class")
+        # Spreadsheets write a byte order mark, which would be a part of the first class.
         return path.read_text(encoding="utf-8-sig")
 
 

@@ -35,6 +35,7 @@ def split_tag(tag: str) -> tuple[str, str]:
     prefix, dash, type_ = tag.partition("-")
     if prefix not in ("B", "I") or not dash or not type_:
         remedy = "; the file seems to be BIOES or BILOU: write S- and U- as B-, and E-, L- and M- as I-, in all of it"
+        # "S-PER" in a file is BIOES: the remedy is to convert it, not to correct one tag.
         is_other_scheme = type_ and prefix in ("S", "E", "L", "U", "M")
         raise InputError(f"tag {tag!r}: must be O, B-TYPE or I-TYPE{remedy if is_other_scheme else ''}")
     return prefix, type_
@@ -49,6 +50,7 @@ def spans_from_bio(tags: Sequence[str]) -> list[WordSpan]:
         if current and (prefix != "I" or type_ != current):
             spans.append((start, index, current))
             current = ""
+        # An I- after O begins an entity, by the CoNLL script.
         if prefix != OUTSIDE and not current:
             start, current = index, type_
     if current:
@@ -109,6 +111,7 @@ def common_name(type_: str) -> str:
 @lru_cache(1 << 16)
 def fold_type(type_: str) -> str:
     """Return a type's name, normalised for case, width and underscores."""
+    # Twice: folding case may yield characters that NFKC changes again.
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", type_).casefold())
     return " ".join(folded.replace("_", " ").split())
 
@@ -121,6 +124,7 @@ def class_words(name: str) -> str:
 def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:
     """Return tag → equivalent tag in `others`, for O and each tag whose type (by common name) both lists have."""
     by_parts = {split_tag(tag): tag for tag in others}
+    # Reversed, so that of `PER` and `person` in one list the first wins.
     common = {(prefix, common_name(type_)): tag for (prefix, type_), tag in reversed(by_parts.items())}
     shared = {
         tag: by_parts.get((prefix, type_)) or common.get((prefix, common_name(type_)))
@@ -138,6 +142,7 @@ def sentence_example(sentence: Sentence) -> Example:
 
 def word_spans(example: Example) -> list[WordSpan]:
     """Return the entities of an example in words; raise InputError for one that cuts a word."""
+    # Entities that cut a word have no BIO tags: a missing key finds them.
     first = {start: index for index, (start, _) in enumerate(example.words)}
     last = {end: index + 1 for index, (_, end) in enumerate(example.words)}
     try:

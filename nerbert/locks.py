@@ -5,6 +5,7 @@ from contextlib import suppress
 from threading import Lock
 from weakref import WeakSet
 
+# Weak, so that locks of deleted objects don't add up.
 _thread_locks = WeakSet["ThreadLock"]()
 
 
@@ -23,7 +24,8 @@ class ThreadLock:
         self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
-        with suppress(RuntimeError):  # renewed meanwhile, in a process forked by the block
+        # A process forked inside the block has a renewed lock, which isn't held.
+        with suppress(RuntimeError):
             self._lock.release()
 
 
@@ -32,5 +34,6 @@ def _renew_locks() -> None:
         lock.renew()
 
 
+# Windows doesn't fork.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)

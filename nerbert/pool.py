@@ -43,19 +43,23 @@ class Pool:
             for item in items:
                 with without_ctrl_c():
                     futures.append(self._start().submit(_run, path, item))
+                # Twice the workers: enough that none is idle, few enough that memory stays flat.
                 if len(futures) > 2 * self._workers:
                     yield futures.popleft().result()
             while futures:
                 yield futures.popleft().result()
+        # The pool can't be used any more; the next task starts a new one.
         except BrokenProcessPool as error:
             self._end(at_once=True)
             raise WorkerDied("a worker process died (out of memory?): try fewer --workers") from error
         except (KeyboardInterrupt, SystemExit, GeneratorExit) as stop:
-            if self._under_way == 1 or not isinstance(stop, GeneratorExit):  # else other runs need the processes
+            # A caller that stops early ends the processes, unless other runs need them.
+            if self._under_way == 1 or not isinstance(stop, GeneratorExit):
                 self._end(at_once=True)
             raise
         finally:
             self._under_way -= 1
+            # After an error of one task, the others would run on for nothing.
             for future in futures:
                 future.cancel()
             wait(futures)
@@ -68,10 +72,12 @@ class Pool:
     def _share_task(self, task: Callable[[Any], Any]) -> str:
         """Return the path of the pickled task, which each worker reads once; items are sent without it."""
         pickled = pickle.dumps(task)
+        # Named by its content: the same task in a later stage isn't loaded again.
         path = Path(self._tasks.name, sha256(pickled).hexdigest())
         if not path.exists():
             with _catch_write_errors():
                 path.parent.mkdir(exist_ok=True)
+                # Renamed when whole, since a worker may read it at once.
                 draft = path.with_suffix(".part")
                 draft.write_bytes(pickled)
                 draft.replace(path)
@@ -80,6 +86,7 @@ class Pool:
     def _start(self) -> ProcessPoolExecutor:
         """Return the pool of processes; start it if there is none."""
         if self._started is None:
+            # Not fork: a copy of a process with threads (torch, tokenizers) may hold their locks forever.
             context = get_context("forkserver")
             end, ours = context.Pipe(duplex=False)
             pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_begin, initargs=(end,))
@@ -89,6 +96,7 @@ class Pool:
     def _end(self, *, at_once: bool) -> None:
         if self._started is not None:
             (pool, ours), self._started = self._started, None
+            # Closing the pipe ends the workers in the middle of their tasks.
             if at_once:
                 ours.close()
             pool.shutdown()
@@ -124,17 +132,20 @@ def without_ctrl_c() -> Iterator[None]:
         try:
             with _own_path():
                 forkserver.ensure_running()
-        except OSError as error:  # Python's error about the path of a socket has no errno
+        # Python's error about the path of a socket has no errno.
+        except OSError as error:
             remedy = "" if error.errno else "; set TMPDIR to a folder with a short path"
             raise InputError(f"workers can't be started: {error.strerror or error}{remedy}") from error
         yield
     finally:
+        # The earlier mask, not "unblocked": blocks may be nested.
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager
 def _own_path() -> Iterator[None]:
     """Make Python's helpers, started as `python -c`, use this process's import path, not the current folder."""
+    # A folder with a colon in its name can't be a part of the variable.
     path = os.pathsep.join(str(Path(folder or ".").absolute()) for folder in sys.path if os.pathsep not in folder)
     ours = {"PYTHONSAFEPATH": "1", "PYTHONPATH": path}
     saved = {name: os.environ.get(name) for name in ours}
@@ -151,9 +162,11 @@ def _own_path() -> Iterator[None]:
 
 def _begin(end: Connection) -> None:
     """Set up a worker: one core for tokenizers; it ends once the main process closes its end of the pipe or dies."""
+    # One process per core already, so threads of tokenizers would only compete.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
     def wait_for_end() -> None:
+        # Nothing is ever sent: the call returns when the other end closes, even by SIGKILL.
         end.poll(None)
         os._exit(1)
 

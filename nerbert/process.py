@@ -15,6 +15,7 @@ from nerbert.errors import SettingsError
 
 def cores() -> int:
     """Return the number of cores that this process may use."""
+    # A container or a batch system may allow fewer cores than the machine has.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -22,6 +23,7 @@ def peak_memory() -> int:
     """Return the peak memory of this process, in bytes."""
     import resource  # not on Windows
 
+    # macOS counts bytes, Linux kilobytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -56,15 +58,18 @@ def stop_asked() -> Iterator[Callable[[], int]]:
 
     def note(number: int, _: object) -> None:
         came.append(number)
+        # A user who presses it again doesn't want to wait.
         if number == signal.SIGINT:
             signal.signal(number, handlers[number])
 
+    # Python allows handlers only there; other threads leave signals alone.
     if threading.current_thread() is threading.main_thread():
         handlers |= {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: came[0] if came else 0
     finally:
         for number, handler in handlers.items():
+            # None: a handler in C, which Python can't install again.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 

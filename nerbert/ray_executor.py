@@ -59,13 +59,16 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
         ray = _ray()
         futures = deque[Any]()
         with _translate_errors():
+            # Ray would wait for such a machine forever.
             _check_room(needs)
             pickled = pickle.dumps(task)
             digest = sha256(pickled).hexdigest()
+            # Once per machine in Ray's store; as an argument, it would be sent with each item.
             shared = ray.put(_Task(digest, __version__, str(Path.cwd()), needs.gpus > 0, pickled))
             how = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "memory": needs.memory or None}
             if needs.gpus and not needs.isolated:
-                how["max_calls"] = 0  # else Ray ends a process, and its model, with each task
+                # Else Ray ends a process, and its model, with each task.
+                how["max_calls"] = 0
             run = ray.remote(**how)(_run)
             try:
                 for item in items:
@@ -75,9 +78,11 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
                 while futures:
                     yield ray.get(futures.popleft())
             finally:
-                for future in futures if ray.is_initialized() else ():  # the caller may fail after Ray's shutdown
+                # The caller may fail after Ray's shutdown.
+                for future in futures if ray.is_initialized() else ():
                     ray.cancel(future)
                 if futures and ray.is_initialized():
+                    # Cancelled tasks may still write into a folder that the caller deletes next.
                     ray.wait([*futures], num_returns=len(futures), timeout=_PATIENCE)
 
     def __exit__(self, *_: object) -> None:
@@ -99,7 +104,8 @@ class _Task:
 def _ray() -> Any:
     """Return the module `ray`, whose functions are only partly typed."""
     need("ray", "ray")
-    os.environ.setdefault("RAY_task_oom_retries", "3")  # Ray's default, -1, retries a task that is too large forever
+    # Ray's default, -1, retries a task that is too large for memory forever.
+    os.environ.setdefault("RAY_task_oom_retries", "3")
     return import_module("ray")
 
 
@@ -110,13 +116,15 @@ def _run(task: _Task, item: Any) -> Any:
 @lru_cache(maxsize=2)
 def _load_task(task: _Task) -> Callable[[Any], Any]:
     """Return a task in a worker's process; two are cached, as in the local executor."""
+    # Another version may give other results, which would then differ by machine.
     if task.made_by != __version__:
         raise SettingsError(
             f"nerbert {__version__} on one machine, {task.made_by} on another; install the same on each"
         )
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not task.on_gpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else a model would use a GPU that isn't assigned to it
+        # Else a model would use a GPU that isn't assigned to it.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     fault = f"{task.folder}: isn't on every machine of the cluster"
     with refused(fault, SettingsError, OSError, remedy="run in a shared folder"):
         os.chdir(task.folder)
@@ -127,13 +135,15 @@ def _load_task(task: _Task) -> Callable[[Any], Any]:
 def _connect() -> None:
     """Connect to the cluster that RAY_ADDRESS names, or else to the one that runs on this machine."""
     server = os.environ.get("RAY_ADDRESS", "auto")
+    # `ray://…` is Ray's client, which runs outside the cluster.
     if "://" in server:
         raise SettingsError(
             f"RAY_ADDRESS {server!r:.80}: must be host:port of the cluster's head, and the command "
             "must run on one of its machines"
         )
     try:
-        if server != "auto":  # Ray itself tries for minutes
+        # Ray itself tries for minutes.
+        if server != "auto":
             host, _, port = server.rpartition(":")
             create_connection((host.strip("[]"), int(port)), _REACHED).close()
         _ray().init(address=server, logging_level=logging.ERROR)
@@ -161,6 +171,7 @@ def _translate_errors() -> Iterator[None]:
     faults = _ray().exceptions
     try:
         yield
+    # Before RayError, its base class.
     except faults.RayTaskError as error:
         if isinstance(error.cause, ModuleNotFoundError):
             why = f"{error.cause!s:.200} on a machine of the cluster; install the same nerbert on each"

@@ -85,6 +85,7 @@ def span_json(span: Span) -> dict[str, Any]:
 
 
 def _offset_error(noun: str, start: int, end: int, type_: str) -> InputError:
+    # Printing such a number raises an error of its own, or fills the screen.
     if max(abs(start), abs(end)) >= _BEYOND:
         return InputError(f"{noun} of type {type_!r:.80} has an offset of more than 18 digits, and no text is so long")
     return InputError(f"{noun} [{start}, {end}) of type {type_!r:.80} is empty or negative")

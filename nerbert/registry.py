@@ -92,6 +92,7 @@ class Registry(Generic[Entry]):
         if not offers:
             names = [*self._known, *self._entry_points]
             raise SettingsError(f"{self._noun} {name!r:.80}{unknown(name, names, allowed=str(self))}")
+        # Which one is installed first isn't the user's choice.
         if len(offers) > 1:
             distributions = " and ".join(map(_distribution, offers))
             why = f"{distributions} offer it; uninstall one, or write module:name"
@@ -106,14 +107,17 @@ class Registry(Generic[Entry]):
             entry: Entry = attrgetter(reference.partition(":")[2])(import_module(module))
         except NerbertError:
             raise
+        # A user's module may raise anything while it is imported, even call `sys.exit`.
         except (Exception, SystemExit) as error:
             if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
                 raise missing from error
             reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+            # Only then a path is the remedy; an installed module that fails is broken.
             isnt_there = isinstance(error, ModuleNotFoundError | AttributeError) and not origin
             remedy = "install its module, or put its folder into PYTHONPATH"
             remedy = remedy if isnt_there else f"importing {module} failed"
             raise SettingsError(f"{title}: {reason:.300}; {remedy}") from error
+        # `__mro__` instead of `issubclass`, which raises an error for a function.
         if self._base and self._base not in getattr(entry, "__mro__", ()):
             raise SettingsError(f"{title}: must be a subclass of {self._base.__module__}.{self._base.__name__}")
         lacking = [member for member in ("__call__", *self._members) if not hasattr(entry, member)]
@@ -128,6 +132,7 @@ class Registry(Generic[Entry]):
 
         offered: dict[str, list[EntryPoint]] = {}
         for point in entry_points(group=self._group):
+            # A distribution must not replace a built-in entry in silence.
             if point.name in self._known:
                 title = f"{self._noun} {point.name!r:.80} of {_distribution(point)}"
                 _tell_once(f"{title}: nerbert has one of this name; write it as {point.value}; it is left out")

@@ -67,7 +67,8 @@ def _validate(type_: Any, validate: Callable[[], Any], content: bytes | str, sou
 
     try:
         return validate()
-    except NerbertError:  # raised by a record's own checks
+    # A record's own checks have raised it.
+    except NerbertError:
         with at(source):
             raise
     except ValidationError as error:
@@ -92,6 +93,7 @@ def to_plain(value: object) -> Any:
 def read_content(path: Path, limit: int) -> bytes:
     """Return the bytes of a file; raise InputError if it can't be read, or is longer than `limit` bytes."""
     with refused(f"{path}: can't be read", of=OSError):
+        # Before reading: a file of gigabytes must not fill the memory.
         if (size := path.stat().st_size) > limit:
             raise InputError(f"{path}: {size} bytes of JSON are more than the {limit} allowed")
         return path.read_bytes()
@@ -107,10 +109,12 @@ def _adapter(type_: Any) -> Any:
 def _describe(faults: Sequence[Any], fields: Collection[str]) -> str:
     """Return `a.b[0] = 'x': must be a valid integer` for pydantic's first error; `fields` are those of the root."""
     paths = [tuple(part for part in fault["loc"] if not _BRANCH.fullmatch(str(part))) for fault in faults]
+    # Of a union's branches, the one that fits deepest is the one that was meant.
     location = max((path for path in paths if path[: len(paths[0])] == paths[0]), key=len)
     fault, value = (faults[paths.index(location)][name] for name in ("type", "input"))
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     if fault == "missing":
+        # A misspelt name explains a missing one. Bounded, since a file may hold a million keys.
         names = [name for name in islice(value, _COMPARED) if name not in fields and len(name) < _COMPARED]
         hints = (f"; there is {name!r}{hint}" for name in names if (hint := nearest(name, [str(location[-1])], 0.75)))
         return f"{path:.200} is missing{next(hints, '')}"
@@ -129,6 +133,7 @@ def _syntax_error(message: str, content: bytes | str) -> tuple[str, int | None]:
     except UnicodeDecodeError:
         return "not JSON in UTF-8", None
     line = re.search(r" at line ([0-9]+) ", message)
+    # A text that ends early was cut off, rather than written wrongly.
     cut = message.startswith("EOF") or not text.strip()
     for words, plain in _PLAIN:
         message = message.replace(words, plain)
@@ -137,6 +142,7 @@ def _syntax_error(message: str, content: bytes | str) -> tuple[str, int | None]:
 
 def json_line(value: Any) -> str:
     """Return readable JSON on one line, with control characters and lone surrogates escaped."""
+    # U+2028 would break the line in some readers; a lone surrogate can't be written.
     return _RAW_CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", _JSON.encode(value))
 
 
@@ -145,6 +151,7 @@ def difference(old: Any, new: Any, name: str = "") -> str:
     if old == new:
         return ""
     if isinstance(old, dict) and isinstance(new, dict):
+        # `get`: a key that one version lacks equals null in the other.
         pairs = [(f"{name}.{key}".strip("."), old.get(key), new.get(key)) for key in {**old, **new}]
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = [(f"{name}[{index}]", *pair) for index, pair in enumerate(zip(old, new, strict=True))]

@@ -142,14 +142,19 @@ class RuleSplitter:
         start = seen = 0
         for match in self._candidates.finditer(text):
             (mark, end), (close, _), (first, _), (wide, _) = match.regs
+            # An end mark before white space: words decide, such as "Dr." or "p.m.".
             if first >= 0:
                 word = text[text.rfind(" ", seen, mark) + 1 or seen : mark]
+                # A fast path: a long ordinary word ends a sentence, without the rules for abbreviations.
                 plain = len(word) >= _PLAIN and word.isalpha() and word not in self._listed and text[mark] not in "…:"
+                # `_candidates` excludes a–z; "é" and "и" are looked at here: "It went, émile came. émile left."
                 small = text[first] > "z" and is_small(text[first])
+                # "Bahnhofstr. 5": a street's abbreviation before a house number.
                 house = bool(self._streets) and close == mark + 1 and _HOUSE.match(text, first)
                 street = house and word.lower().endswith(self._streets)
                 ends = not small and not street and (plain or self._ends(text, word, mark, close, first, start))
                 ends = ends and not _in_parenthesis(text, start, mark, close, end)
+            # An end mark of another script, such as "。", which needs no space after it.
             elif wide >= 0:
                 close = wide
                 ends = _ends_wide(text, start, mark, wide, end)
@@ -166,8 +171,10 @@ class RuleSplitter:
 
     def _tidy(self, text: str, spans: list[Span]) -> list[Span]:
         """Return sentences without white space around them; in a script without marks, long ones are cut."""
+        # Thai and Khmer write few or no marks at the ends of sentences.
         if self._long:
             spans = [piece for span in spans for piece in self._cut_at_spaces(text, *span)]
+        # Trimming each sentence is slow, and most texts need none.
         is_tidy = text == text.strip() and text and not _UNTIDY.search(text)
         return spans if is_tidy else trim_spans(text, spans)
 
@@ -175,6 +182,7 @@ class RuleSplitter:
         """Yield the parts of a sentence; a part ends at a space between two long runs of the script."""
         for match in _SPACE.finditer(text, start, end) if end - start > self._long else ():
             cut = match.start(1)
+            # A joiner ("ซึ่ง", which) after the space continues the sentence.
             if cut - start >= self._long and end - cut >= _PART and not text.startswith(self._joiners, match.end()):
                 yield start, cut
                 start = match.end()
@@ -182,16 +190,22 @@ class RuleSplitter:
 
     def _ends(self, text: str, word: str, mark: int, close: int, first: int, start: int) -> bool:
         """Return whether a sentence ends after `word` and the mark at `mark`, before a capital or a caseless letter."""
+        # Only a full stop may belong to an abbreviation; "?" and "…" have rules of their own.
         if text[mark] not in ".۔" or text.startswith("..", mark):
             return _ends_without_stop(text, word, mark, close, first, start)
+        # "(dell'ing" is listed as "ing"; most words need no search for their core.
         core = word if word.isalnum() or word in self._listed else _core(word)
+        # Headings: "MRS. DALLOWAY" has the abbreviation "Mrs".
         if core.isupper() and len(core) > 1:
             core = self._without_capitals(core, text[first : first + 2])
+        # "No. 5" goes on, "He said no." doesn't.
         numbered = core in self._numbered and (text[first].isdigit() or _ROMAN.match(text, first))
         if numbered or core in self._never or self._is_pair(text, core, mark):
             return False
+        # A unit may end a sentence ("It is 5 km. Buses run.") although it has no vowels.
         if core in self._units and core == word:
             return True
+        # After "U.S." only a word that often begins sentences ("The", "In") shows an end.
         if core in self._seldom or (not _ADDRESS.search(word) and self._looks_short(core, word)):
             following = _NEXT_WORD.match(text, close + 1)
             return following is not None and following[1] in self._starters
@@ -201,32 +215,40 @@ class RuleSplitter:
     def _without_capitals(self, core: str, following: str) -> str:
         """Return a word in capitals as it is listed, if capitals or a number follow: "NO. 5" has the word "no"."""
         lower = core.lower()
+        # In "It is about CA. So." no heading follows, so "CA" isn't the abbreviation "ca".
         is_heading = following[0].isdigit() or following.isupper()
         return lower if is_heading and lower in self._listed else core
 
     def _looks_short(self, core: str, word: str) -> bool:
         """Return whether an unlisted word looks like an initial, acronym, ordinal or abbreviation."""
+        # An initial: "J. Smith", and "l'A. Rossi", but not the end of "isn't".
         if len(core) == 1 and (core.lower() != core.upper() or _CASELESS.match(core)):
             previous = word[-2:-1]
             return not previous or (core.isupper() if previous in "'’" else previous in _OPENERS)
+        # "प्र. के. अत्रे" has initials of several characters; "U.S" and "Z.B" have inner stops.
         if _SYLLABLE.fullmatch(core) or ("." in core and _DOTTED.fullmatch(core)):
             return True
         if self._sections and _SECTION.fullmatch(word):
             return True
+        # "Am 3. Oktober", but "1990." is a year, and "+49" a telephone number.
         if self._ordinals and core.isdigit():
             return len(core) <= self._ordinals and word[0] != "+"
+        # "Ludwig XIV. König".
         if self._ordinals and _ROMAN.fullmatch(core):
             return True
+        # "Sgt" and "bldg" look like abbreviations, unless words of the language lack vowels ("Krk").
         return self._consonants and bool(_NO_VOWEL.fullmatch(core))
 
     def _is_pair(self, text: str, core: str, mark: int) -> bool:
         """Return whether a letter and a short word before `mark` are one abbreviation ("z. B", "p. ex")."""
+        # Both parts alone may end a sentence: "ex." does, "p. ex." doesn't.
         match = _SPACED.search(text, max(mark - 8, 0), mark) if len(core) < 4 else None
         return match is not None and f"{match[1]}.{match[2]}".lower() in self._never
 
 
 def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[int]) -> list[Span]:
     """Merge sentences whose boundary is inside a link; links, given as starts and ends, are sorted and disjoint."""
+    # The arrays may be numpy's, whose truth is undefined.
     if not len(starts):
         return list(spans)
     joined: list[Span] = []
@@ -235,6 +257,7 @@ def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[i
     for span in spans:
         while link < links and ends[link] <= span[0]:
             link += 1
+        # A link such as "Yes! No? Maybe." is one name, and must not be cut.
         if joined and link < links and starts[link] < span[0]:
             joined[-1] = (joined[-1][0], span[1])
         else:
@@ -274,6 +297,7 @@ def guess_language(text: str) -> str:
     """
     counts = _count_known(text)
     likely, next_one = sorted(counts, key=lambda codes: counts[codes], reverse=True)[:2]
+    # One known word is chance: "die" is German and English.
     if counts[likely] > max(counts[next_one], 1):
         return likely.split()[0]
     letter = _OF_SCRIPT.search(text[:_READ])
@@ -323,6 +347,7 @@ def listed_words(language: str, kind: str) -> frozenset[str]:
         word
         for codes, group, listed in rows
         if group == kind
+        # A model of several languages knows the abbreviations of all: joining is better than cutting.
         and (codes == "*" or language in codes.split() or (language == SEVERAL_LANGUAGES and abbreviations))
         for word in listed.split()
     ]
@@ -339,8 +364,10 @@ def _core(word: str) -> str:
 def _ends_without_stop(text: str, word: str, mark: int, close: int, first: int, start: int) -> bool:
     """Return whether a sentence ends after dots, a colon, an exclamation or question mark."""
     if text[mark] == "…" or text.startswith("..", mark):
+        # "[...] Foo" and a text that begins with dots: what was left out isn't an end.
         previous = text[mark - 1] if word else text[max(start, mark - 2)]
         return mark > start and previous not in _OPENERS and text[first].isalpha() and "]" not in text[mark:close]
+    # In Armenian, a typed colon is the full stop; before a small letter it is a colon.
     if text[mark] == ":":
         return text[first].isupper()
     # "What? (2) …" goes on with an item of a list.
@@ -350,6 +377,7 @@ def _ends_without_stop(text: str, word: str, mark: int, close: int, first: int, 
 def _in_parenthesis(text: str, start: int, mark: int, close: int, end: int) -> bool:
     """Return whether an end mark is in a parenthesis that closes soon and doesn't begin the sentence."""
     opened = text.rfind("(", start, mark)
+    # A parenthesis that begins the sentence holds whole sentences: "(He died. She lived.)"
     if opened < 0 or opened <= text.rfind(")", start, close) or text[start] == "(":
         return False
     return ")" in text[end : end + _PARENTHESIS].partition("\n")[0].partition("(")[0]
@@ -368,6 +396,7 @@ def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:
         if opened >= 0 and text.find(inside[1], opened, close) < 0:
             return False
     last = text[close - 1]
+    # White space after the quotation shows the end.
     if end > close or last not in _PAIRS:
         return True
     opened = text.rfind(_PAIRS[last], low, mark)

@@ -44,6 +44,7 @@ class Progress:
             task = self._bar.tasks[0]
             step = size if self._of_bytes else items
             if before:
+                # Set directly: `advance` would count it into the speed.
                 task.completed += step
             self._bar.update(task.id, advance=0 if before else step, note=visible(note), items=f"{self.items:,}")
 
@@ -61,6 +62,7 @@ class _StepLog(Progress):
         tenths = 10 * self.items // self._total
         super().advance(items, note, size=size, before=before)
         if not before and 10 * self.items // self._total > tenths:
+            # Steps of an earlier run took none of this time.
             seconds = (time.monotonic() - self._begin) / (self.items - self.items_before)
             left = duration(seconds * (self._total - self.items))
             tell(f"{self._what}: step {self.items:,} of {self._total:,}, {note}, {left} left")
@@ -74,6 +76,7 @@ def progress(
     with `logged` a line after each tenth of the steps.
     """
     if not is_terminal(sys.stderr):
+        # In a log file, a bar would be thousands of lines.
         yield _StepLog(what, total) if logged and total else Progress(of_bytes=of_bytes)
         return
     from rich import progress as rich
@@ -98,6 +101,7 @@ def progress(
 
 def is_terminal(stream: TextIO | None) -> bool:
     """Return whether a stream is a terminal, or the environment declares it one; the rules are those of rich."""
+    # Notebooks and CI show colours, but aren't terminals.
     if (compatible := os.environ.get("TTY_COMPATIBLE")) in ("0", "1"):
         return compatible == "1"
     if (forced := os.environ.get("FORCE_COLOR")) is not None:
@@ -107,6 +111,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 def tell(line: str) -> None:
     """Print a line to standard error, without buffering."""
+    # One write: `print` writes the line end apart, so lines of processes could mix.
     sys.stderr.write(f"{visible(line)}\n")
     sys.stderr.flush()
 
@@ -149,6 +154,7 @@ def colour_spans(console: "Console", text: str, spans: Iterable[tuple[int, int, 
 
 def duration(seconds: float) -> str:
     """Format seconds in readable units: `0.25 s`, `42 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    # 59.7 s would print as "60 s".
     if seconds < 59.5:
         return f"{seconds:.2g} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -163,6 +169,7 @@ def standard_output() -> Iterator[IO[bytes]]:
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
+    # `nerbert tag … | head` is no error: the command ends in silence.
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -114,6 +114,7 @@ _BY_DICTIONARY = rf"[[{SPACELESS}]--[{_NOT_ALONE}]](?:[[{SPACELESS}\p{{M}}]--\p{
 @cache
 def _expression(splitter: str, *, web: bool) -> Any:
     """Return the compiled expression of a splitter; `web` is for text with URLs, hashtags or user names."""
+    # GLiNER's models were trained with exactly this expression of `re`.
     if splitter == "gliner-words-1":
         return re.compile(r"\w+(?:[-_]\w+)*|\S")
     if splitter == "gliner2-words-1":
@@ -134,6 +135,7 @@ def _expression(splitter: str, *, web: bool) -> Any:
 
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
     """Return the character span of each word, in order; only GLiNER's splitters count control characters as words."""
+    # The expression for URLs is slow, and most sentences have none. Older splitters cut URLs.
     web = not splitter.endswith("-1") and any(hint in text for hint in _HINTS)
     matches = _expression(splitter, web=web).finditer(text)
     if not with_dictionaries(splitter):
@@ -157,6 +159,7 @@ def _by_dictionary(text: str, match: Any) -> Iterator[tuple[int, int]]:
 
 def _characters(text: str, breaks: Iterable[int]) -> Sequence[int]:
     units = list(breaks)
+    # ICU counts UTF-16 units; they are characters unless one is beyond the first plane ("𠀀").
     if all(char <= "\uffff" for char in text):
         return units
     characters = {0: 0}
@@ -175,11 +178,14 @@ def is_joined(token: str, following: str) -> bool:
     """
     before = token[-1:]
     after = following[:1]
+    # Latin, Cyrillic and the like, without looking at classes of characters.
     if max(before, after) < _FIRST_SPACELESS:
         return False
+    # "서", "울": data cut into syllables; "서울에서" and "그" are words, with a space between.
     if _SYLLABLE.fullmatch(token) and _SYLLABLE.fullmatch(following):
         return True
     wide = [bool(_WIDE.fullmatch(char)) for char in (before, after)]
+    # "Rome" and "。" keep their space, as do "北京" and ",".
     return any(wide) and all(is_wide or char in _MARKS for is_wide, char in zip(wide, (before, after), strict=True))
 
 
@@ -199,6 +205,7 @@ def whole_words(example: Example) -> Example:
     pieces.update((gap + start, gap + stop) for gap, end in loose for start, stop in split_words(text[gap:end]))
     words = list[tuple[int, int]]()
     joins = False
+    # A word that is joined across an entity's end would make the entity cut a word.
     borders = {offset for span in example.spans for offset in (span.start, span.end)}
     for piece in pairwise(sorted(set(chain(*pieces, *loose)))):
         start, end = piece
@@ -208,6 +215,7 @@ def whole_words(example: Example) -> Example:
             words[-1] = words[-1][0], end
         else:
             words.append(piece)
+        # A zero-width space marks the end of a word, so the next one stays apart.
         joins = piece not in pieces and _BREAK not in text[start:end]
     return replace(example, words=tuple(words))
 
@@ -234,6 +242,7 @@ def words_between(text: str, edges: Iterable[int], splitter: str = SPLITTER) -> 
 def check_splitter(name: object) -> str:
     """Return `name` if this version has such a splitter; else raise InputError."""
     if isinstance(name, str) and re.fullmatch(rf"{_ICU}/\d{{1,4}}", name):
+        # Dictionaries change with ICU's version, and with them the words that a tagger learnt.
         if (here := icu_splitter()) != name:
             raise InputError(
                 f"word splitter {name!r}: needs ICU {name.partition('/')[2]}; installed is "
@@ -258,6 +267,7 @@ def nearest_splitter(examples: Iterable[Example], preferred: str = "") -> str:
 
     `preferred` is the splitter for texts without words. Korean data with words instead of syllables needs an older one.
     """
+    # In this order, since `max` returns the first of equals.
     names = (SPLITTER, "joined-words-2", preferred or SPLITTER, "unicode-words-1", "joined-words-1")
     hits = dict.fromkeys(names, 0)
     for example in examples:
@@ -269,4 +279,5 @@ def nearest_splitter(examples: Iterable[Example], preferred: str = "") -> str:
 
 def is_small(text: str) -> bool:
     """Return whether a text is in lower case, in a script whose sentences begin with capitals (unlike Georgian)."""
+    # Georgian has lower case, but sentences don't begin with capitals: `title` leaves its letters.
     return text.islower() and text.title() != text

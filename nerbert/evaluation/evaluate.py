@@ -34,6 +34,7 @@ from nerbert.terminal import percent, tell
 from nerbert.words import SPLITTER
 
 _OPEN_RULES = "mention F1 on open types: exact span, any one of its types, each passage asked for its own types"
+# The first row decides; a file of one endless line must not be read whole.
 _HEAD = 1 << 20
 
 _SUMMARY: dict[str, Callable[[Judgement], float]] = {
@@ -168,6 +169,7 @@ class _Judge:
         self._duplicates = find_duplicates(learnt.train, gold.examples) if learnt else ()
         self._types = frozenset(types_of_examples(gold.examples))
         self.asked = labels_asked(self._types, labels)
+        # A tagger that was asked for "person" answers so, and the gold type is `PER`.
         renamed = {label.name: type_ for type_, label in self.asked.items() if label.name != type_}
         self._names = {f"{mark}-{label}": f"{mark}-{type_}" for label, type_ in renamed.items() for mark in "BI"}
 
@@ -183,6 +185,7 @@ class _Judge:
         """Return the scores of a tagger's answers, and what its card says of its training."""
         tagger = scored.tagger
         data = tagger.card.get("data")
+        # A file without confidences has 1 everywhere, which would be scored as overconfidence.
         file = tagger.head if isinstance(tagger.head, PredictionFile) else None
         sure = None if file and not file.has_confidences else [answer.confidences for answer in scored.answers]
         known = {type_ for type_, label in self.asked.items() if label.name in tagger.types}
@@ -200,6 +203,7 @@ class _Judge:
             similar=_find_similar(
                 self._types - known, set(tagger.types) - {label.name for label in self.asked.values()}
             ),
+            # An encoder that was only pre-trained may know none of the gold types: a note explains its F1 of 0.
             not_finetuned=bool(self._types) and not known and tagger.card.get("kind") in PRETRAINED,
             other_train=self._learnt is not None
             and train_sum(data) not in ("", train_sum({"sha256": self._learnt.sha256})),
@@ -209,6 +213,7 @@ class _Judge:
     def summary(self, results: Mapping[str, _Judged]) -> Evaluation:
         """Return the results of all taggers; print a note if they write gold types in another way."""
         similar = dict(chain.from_iterable(result.similar.items() for result in results.values()))
+        # F1 of 0 because of `PER` and `person` looks like a bad tagger.
         if similar:
             pairs = ",".join(f"{type_}={name}" for type_, name in similar.items())
             tell(
@@ -282,6 +287,7 @@ def reading_card(tagger: str | Path | Tagger) -> Mapping[str, Any]:
 def holds_predictions(source: str | Path) -> bool:
     """Return whether a path is a file, or a folder of annotated texts rather than of a model."""
     path = Path(source)
+    # A model's folder may hold JSON files that some format would recognise: kinds are asked first.
     return path.is_file() or (path.is_dir() and not ModelFolder.open(path).kinds and recognise_format(path) != "")
 
 
@@ -299,6 +305,7 @@ def open_tagger(
             return Tagger.load(tagger, **loading)
         head = PredictionFile(Path(tagger), reading or Reading())
         tagger = Tagger(head, SPLITTER, "en", thresholds=thresholds_of(loading.pop("thresholds"), None, head.types))
+        # The file's entities are scored as they are, even those of signs alone.
         tagger.card = {SIGNS: True}
     if options := [name for name, value in loading.items() if value not in ("", "auto", None)]:
         names = " and ".join(options)
@@ -319,6 +326,7 @@ class PredictionFile(Head):
         self._spans = list[Span]()
         size = 0
         for document in read_documents(path, self._reading):
+            # Offsets are counted in visible characters, which don't change with white space or line ends.
             offsets = [*accumulate((not char.isspace() for char in document.text), initial=size)]
             self._spans += [
                 replace(span, start=offsets[span.start], end=offsets[span.end], text="") for span in document.spans
@@ -331,6 +339,7 @@ class PredictionFile(Head):
     @property
     def types(self) -> list[str]:
         """Return the types of the entities, sorted; a single empty name if there are no entities."""
+        # A tagger without any type would count as one that takes types at run time.
         return sorted({span.type for span in self._spans}) or [""]
 
     def predict(self, examples: Sequence[Example]) -> Entities:
@@ -355,11 +364,13 @@ class PredictionFile(Head):
                 first = indices[span.start - begin]
                 last = indices[min(span.end, end) - begin - 1]
                 spans.append(replace(span, start=first, end=last + 1))
+                # The rest of the entity begins the next sentence.
                 if span.end > end:
                     waiting.appendleft(replace(span, start=end))
             with at(self._path, part=f"gold sentence {number}"):
                 by_example += sentences_of(Document(example.text, tuple(spans), example.words), self._reading)
             begin = end
+        # Confidence 1 has infinite log odds, which is meant.
         with np.errstate(divide="ignore"):
             return Entities.of(
                 [
@@ -380,9 +391,11 @@ def _ask_for(
 ) -> Tagger:
     """Return a tagger that predicts these labels (one with fixed types unchanged); raise InputError for a clash."""
     if tagger.types:
+        # `with_labels` raises here for a label that the tagger doesn't have.
         if given:
             tagger.with_labels(asked[type_] for type_ in given)
         taken = {label.name for label in asked.values()}
+        # `PER=person` for a tagger with both types: its own PER would count as person, too.
         if type_ := next((type_ for type_ in given if type_ in tagger.types and type_ not in taken), None):
             raise InputError(
                 f"labels: the tagger has a type {type_!r:.80} itself, which would be scored as "
@@ -409,6 +422,7 @@ def labels_by_type(types: Iterable[str], given: Mapping[str, str]) -> dict[str, 
     labels = {type_: entity_labels([given.get(type_) or EntityLabel(type_)])[0] for type_ in types}
     first = dict[str, str]()
     for type_, label in labels.items():
+        # The tagger would find the same entities for both, and couldn't tell which type to give.
         if (other := first.setdefault(fold_type(label.name), type_)) != type_:
             both = f"types {other!r:.80} and {type_!r:.80}"
             raise InputError(f"{both} have the same label, {label.name!r:.80}; give them different ones (labels)")
@@ -420,6 +434,7 @@ def tagger_folders(source: str) -> dict[str, str]:
     seeds = seed_folders(source)
     if not seeds:
         return {Path(source).name or source: source}
+    # A mean over fewer seeds than the user believes would be wrong.
     broken = [folder for folder in seeds if not (folder / "nerbert.json").is_file()]
     if broken:
         raise InputError(f"{broken[0]}: not a complete tagger (nerbert.json is missing); fine-tune again")
@@ -451,6 +466,7 @@ def has_asked_types(path: Path) -> bool:
         return False
     with open_plain(path) as stream, suppress(ValueError, RecursionError):
         row = json.loads(stream.readline(_HEAD))
+        # Without `asked`, the same file may be annotated data with ordinary types.
         return isinstance(row, dict) and {"text", "entities", "asked"} <= row.keys()
     return False
 
@@ -474,6 +490,7 @@ def evaluate_open(
     by_types = _group_by_asked(texts)
     names = labels_asked(
         {type_ for types in by_types for type_ in types},
+        # Types of open data differ in case and underscores, so given ones are folded likewise.
         {fold_type(type_): label for type_, label in (labels or {}).items()},
     )
     check_thresholds(thresholds, (label.name for label in names.values()))
@@ -486,6 +503,7 @@ def evaluate_open(
             tagged = asked.tag_many([text.text for text in passages]) if asked else repeat(())
             bounds |= asked.thresholds if asked else {}
             for text, spans in zip(passages, tagged, strict=False):
+                # One answer for each span: gold types of a span are alternatives, not separate entities.
                 predictions = {(span.start, span.end): type_of[span.type] for span in spans}
                 mentions: dict[tuple[int, int], set[str]] = {}
                 for entity in text.entities:

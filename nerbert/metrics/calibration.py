@@ -31,6 +31,7 @@ class Calibration:
 def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int = BINS) -> Calibration:
     """Return the expected calibration error of predictions, from their confidences (0–1) and correctness (`right`)."""
     sure, numbers = _assign_bins(confidences, bins)
+    # The sum of (right − confidence) in a bin is its count times its gap: no division is needed.
     gaps = np.bincount(numbers, np.asarray(right, float) - sure, bins)
     return Calibration(float(np.abs(gaps).sum() / max(1, sure.size)), bins, sure.size)
 
@@ -38,8 +39,10 @@ def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int 
 def _assign_bins(confidences: Sequence[float], bins: int) -> tuple[Shares, npt.NDArray[np.int64]]:
     """Return the checked confidences, and the bin number of each."""
     sure = np.asarray(confidences, float)
+    # Written so that NaN fails, too.
     if not ((sure >= 0) & (sure <= 1)).all():
         raise InputError(f"confidence {sure[~((sure >= 0) & (sure <= 1))][0]}: must lie between 0 and 1")
+    # `right=True`: a confidence of exactly 0.1 belongs to the bin up to 0.1.
     return sure, np.digitize(sure, np.arange(1, bins) / bins, right=True)
 
 
@@ -72,15 +75,18 @@ def temperature_of(card: Mapping[str, Any]) -> float:
 
 def uncalibrate(confidence: float, temperature: float) -> float:
     """Return the probability (0–1) of one of two classes that a temperature maps to `confidence`."""
+    # Their log odds are infinite; no temperature moves them.
     if confidence in (0.0, 1.0) or temperature == 1:
         return confidence
     odds = temperature * (math.log(confidence) - math.log1p(-confidence))
+    # Two forms of the same function: `exp` of a large number would overflow.
     return 1 / (1 + math.exp(-odds)) if odds > 0 else math.exp(odds) / (1 + math.exp(odds))
 
 
 def entity_confidences(pair: Pair, confidences: Sequence[Sequence[float]]) -> list[float]:
     """Return the confidence (0–1) of each predicted entity: the mean over its words; `confidences` has one per word."""
     check_lengths(pair.offsets, "confidences", confidences)
+    # The 0 at the end: `reduceat` accepts no index behind the last word.
     words = np.fromiter(chain(chain.from_iterable(confidences), [0.0]), float)
     if (bad := np.flatnonzero(~((words >= 0) & (words <= 1)))).size:
         sentence = int(np.searchsorted(pair.offsets, bad[0], side="right")) - 1
@@ -88,7 +94,8 @@ def entity_confidences(pair: Pair, confidences: Sequence[Sequence[float]]) -> li
     starts, ends = pair.predicted.starts, pair.predicted.ends
     if not starts.size:
         return []
-    sums = np.add.reduceat(words, np.stack([starts, ends], axis=1).ravel())[::2]  # the other sums are between entities
+    # Every second sum is of an entity; the others are of the words between entities.
+    sums = np.add.reduceat(words, np.stack([starts, ends], axis=1).ravel())[::2]
     return (sums / (ends - starts)).tolist()  # type: ignore[no-any-return]
 
 
@@ -117,11 +124,14 @@ class Fitted:
 def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.ArrayLike, folds: int = FOLDS) -> Fitted:
     """Fit a temperature on all entities; measure its effect on each fold of sentences, fitted on the other folds."""
     outcomes = np.asarray(right, bool)
+    # By sentence, since entities of one sentence are right or wrong together.
     part = np.asarray(sentences, np.int64) % folds
     if not outcomes.size:
         return Fitted(1.0, calibrate([], []), calibrate([], []), folds)
+    # Computed once for each temperature; each fold then only adds up its entities.
     losses = np.stack([log_loss(confidences(math.exp(point)), outcomes) for point in _GRID])
     after = np.zeros(outcomes.size)
+    # Measured on the entities that it was fitted on, a temperature would look too good.
     for fold in np.unique(part):
         in_fold = part == fold
         after[in_fold] = confidences(best_temperature(losses[:, ~in_fold]))[in_fold]
@@ -140,12 +150,15 @@ def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
 
 def best_temperature(losses: Shares) -> float:
     """Return the temperature with the lowest loss (grid, entities), interpolated; of equals, the lowest temperature."""
+    # The prior pulls to T = 1: two right entities alone would have T as low as allowed.
     loss = losses.sum(axis=1) + _PRIOR * _GRID**2 / 2
     best = int(loss.argmin())
+    # No parabola can be laid through a point at the edge.
     if best in (0, _GRID.size - 1):
         return math.exp(_GRID[best])
     before, here, after = loss[best - 1 : best + 2]
-    shift = (before - after) / (2 * (before - 2 * here + after))  # divisor > 0: argmin returns the first minimum
+    # The vertex of a parabola through three points; the divisor is > 0, since argmin returns the first minimum.
+    shift = (before - after) / (2 * (before - 2 * here + after))
     return math.exp(_GRID[best] + shift * (_GRID[1] - _GRID[0]))
 
 
@@ -199,12 +212,16 @@ def _lowest(sure: Shares, right: npt.NDArray[np.bool_], precision: float) -> Thr
     sure = sure[order]
     hits = np.cumsum(right[order])
     kept = np.arange(1, sure.size + 1)
+    # A threshold keeps all entities of equal confidence, or none of them.
     last_of_equals = np.append(sure[1:] < sure[:-1], True)
+    # 1e-9: 0.07 × 100 is 7.000000000000001, which 7 right entities must reach.
     reaches = np.flatnonzero(last_of_equals & (hits >= precision * kept - 1e-9))
     total = int(sure.size)
     hit = int(hits[-1])
     if not reaches.size:
         return Threshold(None, total, hit, total, hit)
+    # The last one that reaches it is the lowest threshold, which keeps the most entities.
     last = int(reaches[-1])
+    # If all are kept, 0 also keeps less confident ones of later texts.
     confidence = 0.0 if last == total - 1 else float(sure[last])
     return Threshold(confidence, total, hit, last + 1, int(hits[last]))

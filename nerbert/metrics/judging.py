@@ -122,6 +122,7 @@ def seen_entities(examples: Iterable[Example]) -> set[Entity]:
 def _by_seen(pair: Pair, words: Sequence[Sequence[str]] | None, seen: AbstractSet[Entity]) -> tuple[Counts, Counts]:
     if words is None:
         raise InputError("seen entities can't be found without words: give the words of the sentences too")
+    # Else entities would be looked up under the words of another sentence.
     check_lengths(pair.offsets, "words", words)
     flat = list(chain.from_iterable(words))
 
@@ -189,9 +190,11 @@ def kinds_of(pair: Pair) -> dict[str, int]:
 def _overlaps(gold: list[WordSpan], predicted: list[WordSpan]) -> Iterator[tuple[WordSpan, WordSpan]]:
     """Yield all pairs that share a word; both lists must be sorted, since bisection limits the comparisons."""
     starts = [start for start, _, _ in predicted]
+    # Ends aren't sorted if entities are nested; their running maximum is, so it can be bisected.
     reach = list(accumulate((end for _, end, _ in predicted), max))
     for span in gold:
         for other in predicted[bisect_right(reach, span[0]) : bisect_left(starts, span[1])]:
+            # The running maximum may come from an earlier, longer entity.
             if other[1] > span[0]:
                 yield span, other
 
@@ -208,6 +211,7 @@ _ORDER = {kind: rank for rank, kind in enumerate(MistakeKind)}
 def _worth(pair: tuple[WordSpan, WordSpan]) -> tuple[int, int, WordSpan, WordSpan]:
     gold, predicted = pair
     shared = min(gold[1], predicted[1]) - max(gold[0], predicted[0])
+    # Spans come last, so that ties go to the leftmost, in any order of the input.
     return _ORDER[_classify(gold, predicted)], -shared, gold, predicted
 
 
@@ -236,6 +240,7 @@ def bootstrap_difference(
     base: Numbers, other: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0
 ) -> Interval:
     """Return the interval of `base`'s micro F1 minus `other`'s; rows are as in `bootstrap`, and are drawn in pairs."""
+    # The same sentences are drawn for both, so that those hard for both cancel out.
     return _interval(np.hstack([base, other]), lambda sums: _f1(sums[:, :3]) - _f1(sums[:, 3:]), samples, level, seed)
 
 
@@ -255,7 +260,9 @@ _FIGURES: dict[Figure, Callable[[Numbers], Array]] = {
 def _interval(counts: Numbers, score: Callable[[Numbers], Array], samples: int, level: float, seed: int) -> Interval:
     if not len(counts):
         return Interval(0.0, 0.0, level, samples)
+    # Most sentences have the same few counts, so drawing how often each occurs is much faster.
     kinds, often = _different(counts)
+    # `RandomState` promises the same numbers in all versions of NumPy; `Generator` doesn't.
     draws = np.random.RandomState(int(uniform(seed, "bootstrap", str(samples)) * (1 << 32)))
     scores = score(draws.multinomial(len(counts), often / len(counts), samples) @ kinds)
     low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
@@ -267,7 +274,8 @@ def _different(counts: Numbers) -> tuple[Numbers, Numbers]:
     shape = tuple((counts.max(axis=0) + 1).tolist())
     try:
         codes, often = np.unique(np.ravel_multi_index(tuple(counts.T), shape), return_counts=True)
-    except ValueError:  # more combinations than fit into 64 bits
+    # There are more combinations than fit into 64 bits.
+    except ValueError:
         kinds, often = np.unique(counts, axis=0, return_counts=True)
         return kinds, often
     return np.stack(np.unravel_index(codes, shape), axis=1), often
@@ -354,6 +362,7 @@ def differences(base: Pair, other: Pair) -> Iterator[ScoreDifference]:
     """Yield the differences of two taggers on the same gold tags: overall, then by type, the most frequent first."""
     yield _difference("", counts_by_sentence(base), counts_by_sentence(other))
     names = dict.fromkeys((*base.types[1:], *other.types[1:]))
+    # A type that only one tagger predicts, and gold lacks, has no columns in the other pair.
     none = np.zeros((base.sentences, 3), np.int64)
     results = [
         _difference(

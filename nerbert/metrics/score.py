@@ -33,6 +33,7 @@ class Columns:
         """Return for each entity whether the other tagging contains it too; unless `typed`, its type may differ."""
         if not other.starts.size:
             return np.zeros(self.starts.size, bool)
+        # Entities of one tagging never overlap, so a start occurs once and the nearest is the only candidate.
         index = np.minimum(np.searchsorted(other.starts, self.starts), other.starts.size - 1)
         same: Mask = (other.starts[index] == self.starts) & (other.ends[index] == self.ends)
         if typed:
@@ -41,6 +42,7 @@ class Columns:
 
     def over(self, other: "Columns") -> Mask:
         """Return for each entity whether it shares a word with one of the other tagging."""
+        # It shares a word if more of the others have begun before its end than have ended by its start.
         begun = np.searchsorted(other.starts, self.ends)
         shared: Mask = begun > np.searchsorted(other.ends, self.starts, side="right")
         return shared
@@ -78,6 +80,7 @@ class Pair:
 
     def word_types(self, columns: Columns) -> npt.NDArray[np.int32]:
         """Return the type number of each word over all sentences, its IO label; 0 is O."""
+        # +type at an entity's start and −type behind its end; the running sum is each word's type.
         steps = np.zeros(int(self.offsets[-1]) + 1, np.int32)
         steps[columns.starts] += columns.types
         steps[columns.ends] -= columns.types
@@ -95,6 +98,7 @@ def pair_of(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]) -
     predicted = _sentences("predicted", predicted)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(_lengths(gold))])
     check_lengths(offsets, "predicted", predicted)
+    # Shared by both taggings, so that equal types have equal numbers.
     codes = _Codes()
     coded = [_numbers(name, tags, codes, int(offsets[-1])) for name, tags in (("gold", gold), ("predicted", predicted))]
     return Pair(("", *codes.types), offsets, *(decode_columns(column, offsets) for column in coded))
@@ -137,6 +141,7 @@ def _numbers(name: str, sentences: Sequence[Sequence[str]], codes: _Codes, words
     try:
         return np.fromiter(map(codes.__getitem__, chain.from_iterable(sentences)), np.int32, words)
     except (InputError, TypeError):
+        # Only after an error, to say where: the fast loop doesn't know the place.
         for number, sentence in enumerate(sentences):
             for position, tag in enumerate(sentence):
                 with at(part=f"{name}, sentence {number}, word {position}"):
@@ -150,15 +155,18 @@ def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
     Numbers are as in `labels.tag_names`: 0 is O, 2k - 1 is B- and 2k is I- of type k, counted from 1; negative numbers
     are outside, too.
     """
+    # One more than the words: the last offset is the end of the text.
     first = np.zeros(codes.size + 1, bool)
     first[offsets] = True
     words = np.flatnonzero(codes > 0)
     tags = codes[words]
     types = (codes[words] + 1) >> 1
     goes_on = (tags % 2 == 0) & ~first[words]
+    # By the CoNLL script, an I- of another type, or after an O, begins an entity.
     goes_on[1:] &= (types[1:] == types[:-1]) & (words[1:] == words[:-1] + 1)
     goes_on[:1] = False
     begin = np.flatnonzero(~goes_on)
+    # Without any entity, both parts must be empty.
     last = np.concatenate([begin[1:] - 1, np.full(min(1, words.size), words.size - 1)])
     return Columns(words[begin], words[last] + 1, types[begin].astype(np.int64), tags[begin] % 2 == 1)
 
@@ -271,6 +279,7 @@ def _score(
     """Return the score from the type numbers of right, predicted and gold items."""
     columns = [np.bincount(types, minlength=len(names)) for types in (right, predicted, gold)]
     by_number = [Counts(*row) for row in np.stack(columns, axis=1).tolist()]
+    # A type of neither tagging, as after `of_type`, must not lower the macro mean.
     by_type = {name: counts for name, counts in zip(names, by_number, strict=True) if counts != Counts()}
     return Score(right.size, predicted.size, gold.size, dict(sorted(by_type.items())), rules)
 

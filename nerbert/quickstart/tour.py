@@ -42,7 +42,8 @@ class Tour(NamedTuple):
     sentences: int = 30
     """Number of sentences that the taggers are fine-tuned on."""
     pretraining: PretrainSettings = PretrainSettings(
-        label_set="4types",  # the corpus is too small for 315 categories
+        # The corpus is too small for 315 categories.
+        label_set="4types",
         fresh_num_layers=2,
         fresh_hidden_size=128,
         fresh_vocab_size=4000,
@@ -66,7 +67,8 @@ def run_quickstart(text: str, keep: Path | None, tour: Tour | None = None) -> Qu
         with refused(f"{keep}: can't be made", of=OSError, remedy="give --keep another folder"):
             keep.mkdir(parents=True, exist_ok=True)
     reporter = QuickstartReport()
-    readable = text.encode("utf-8", "replace").decode()  # invalid bytes of a command line become "?"
+    # Invalid bytes of a command line become "?", since neither model nor terminal can take them.
+    readable = text.encode("utf-8", "replace").decode()
     with nullcontext(str(keep)) if keep else TemporaryDirectory(prefix="nerbert-quickstart-") as name:
         result = take_tour(Path(name), readable or DEFAULT_TEXT, reporter, tour or Tour())
     reporter.say("end", result=result, keep=keep, next=NEXT)
@@ -87,11 +89,13 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
     except InputError as error:
         missing = str(error)
     reporter.say("encoder", settings=tour.pretraining)
+    # The toy first: its result is shown while the good model still runs.
     chains = [partial(_make_toy, folder, tour), *([partial(_try_model, folder, tour, model)] if model else [])]
     workers = min(tour.workers, len(chains))
     models = list[ModelScores]()
     with LocalExecutor(workers) as executor:
         for scores in executor.map_ordered(partial(_run_chain, workers), chains):
+            # The domain is described once, after the toy's pre-training, whose curve it shows.
             if not models:
                 log = read_card(str(folder / "encoder"))["log"]
                 curve = tuple((int(entry["step"]), entry["typed_f1"]) for entry in log)
@@ -112,12 +116,14 @@ def _run_chain(workers: int, chain: Callable[[], list[ModelScores]]) -> list[Mod
     """Run a chain of stages with its share of the cores, at most torch's default."""
     import torch
 
+    # Two trainings with all threads each would slow each other down.
     torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() // workers)))
     return chain()
 
 
 def _make_toy(folder: Path, tour: Tour) -> list[ModelScores]:
     """Train an encoder with random weights on the corpus, and taggers from it; return their scores."""
+    # The corpus of a quickstart is never read again, so its cache goes with it.
     with TemporaryDirectory() as cache:
         nerbert.pretrain(folder / "encoder", replace(tour.pretraining, corpus=(folder / "corpus",), cache=cache))
         return [_score_taggers(folder, tour, "toy", str(folder / "encoder"), tour.toy)]
@@ -125,6 +131,7 @@ def _make_toy(folder: Path, tour: Tour) -> list[ModelScores]:
 
 def _try_model(folder: Path, tour: Tour, model: str) -> list[ModelScores]:
     """Return a model's scores, zero-shot by the names of the domain's types and fine-tuned; silent next to the toy."""
+    # Two progress bars on one terminal would overwrite each other.
     with redirect_stderr(io.StringIO()) if tour.workers > 1 else nullcontext():
         scored = evaluate(model, folder / "data" / "test.conll")
         tuned = _score_taggers(folder, tour._replace(seeds=tour.seeds[:1]), tour.model, model, tour.good)

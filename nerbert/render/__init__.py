@@ -42,6 +42,7 @@ def words(name: str) -> Any:
 def write(target: Path, text: str) -> None:
     """Write a text to a file, whole or not at all."""
     with publish(target) as draft:
+        # Bytes, so that no system changes the ends of lines: equal tables give equal files.
         draft.write_bytes(text.encode())
 
 
@@ -63,9 +64,11 @@ def _environment(ending: str) -> Environment:
     marks = ("<%", "%>", "<<", ">>", "<#", "#>") if ending == "tex" else ("{%", "%}", "{{", "}}", "{#", "#}")
     environment = Environment(
         *marks,
+        # Pages are escaped by Jinja; the other formats have syntax of their own, escaped in `finalize`.
         autoescape=ending not in finalize,  # noqa: S701  (Markdown is escaped by `finalize`)
         loader=FileSystemLoader(TEMPLATES),
         finalize=finalize.get(ending, _page_value),
+        # A misspelt fact is an error instead of a gap on the page.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -100,6 +103,7 @@ def shown_percent(value: Any) -> str:
 
 def log_figure(name: str, value: Any) -> str:
     """Return a figure of a training's log: a step, an epoch, a loss, or a share in percent."""
+    # Names of losses are the objective's own, such as "mlm_loss" and "type_loss".
     digits = {"step": 0, "epoch": 2}.get(name, 4 if "loss" in name else None)
     return shown_percent(value) if digits is None else decimals(value, digits)
 
@@ -115,6 +119,7 @@ def share(part: int, whole: int) -> str:
     """Return a part of a whole in percent, with one decimal."""
     if not whole:
         return "–"
+    # "0.0 %" would read as none at all.
     return f"{100 * part / whole:.1f}\u00a0%" if part <= 0 or part >= whole / 1000 else "<\u00a00.1\u00a0%"
 
 
@@ -164,6 +169,7 @@ def facts_of(value: Mapping[str, Any]) -> Facts:
     def present(table: dict[str, Any]) -> Facts:
         return Facts({key: value for key, value in table.items() if value is not None})
 
+    # Through JSON, so that nested objects are facts, too.
     return Facts(json.loads(json.dumps(value), object_hook=present))
 
 
@@ -225,9 +231,12 @@ class Markdown(str):
 def code(value: object) -> Markdown:
     """Return `value` as a code span, also for table cells; control characters become visible, nothing becomes "–"."""
     text = "" if value is None or value == {} else visible(str(value)).replace("|", "\\|")
+    # A span of nothing would show as bare backticks.
     if not text.strip():
         return Markdown("–")
+    # One backtick more than the longest run inside, by CommonMark.
     fence = "`" * (1 + max(map(len, _FENCE.findall(text)), default=0))
+    # A backtick beside the fence would join it; CommonMark removes one space at each side.
     pad = " " if text[0] in "` " or text[-1] in "` " else ""
     return Markdown(f"{fence}{pad}{text}{pad}{fence}")
 
@@ -240,6 +249,7 @@ def escape(value: object) -> str:
         return "–"
     if isinstance(value, int):
         return f"{value:,}"
+    # `://` alone turns a text into a link on GitHub.
     return _MEANS.sub(r"\\\1", visible(str(value))).replace("://", ":\\//")
 
 

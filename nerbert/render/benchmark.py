@@ -23,6 +23,7 @@ from nerbert.render.terminal import table as terminal_table
 from nerbert.terminal import plain, tell
 from nerbert.training.settings import flat_settings, plain_settings
 
+# Beginnings that spreadsheets take for a formula; tabs and line ends may hide one.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NAMES_WIDTH, _FIGURE_WIDTH = 44, 19
 
@@ -31,7 +32,8 @@ def show_results(table: BenchmarkTable, folder: Path, advice: Iterable[str]) -> 
     """Write the tables and print them, then advice on the cells; return whether no cell failed."""
     try:
         files = write_tables(folder, table)
-    finally:  # a full disk must not prevent the report on cells
+    # A full disk must not prevent the report on the cells.
+    finally:
         print_table(table)
         for line in advice:
             tell(line)
@@ -47,6 +49,7 @@ def write_tables(folder: Path, table: BenchmarkTable) -> list[Path]:
     texts = {**{ending: text_of(table, ending) for ending in ("md", "tex", "html")}, "csv": csv_of(table)}
     for ending, text in texts.items():
         with publish(folder / f"{table.name}.{ending}") as draft:
+            # A lone surrogate in a name can't be written in UTF-8.
             draft.write_bytes(text.encode("utf-8", "backslashreplace"))
     return [folder / f"{table.name}.{ending}" for ending in texts]
 
@@ -76,6 +79,7 @@ def _changes(settings: FinetuneSettings) -> list[str]:
     """Return the settings of a protocol that aren't the defaults."""
     values, defaults = (flat_settings(plain_settings(values)) for values in (settings, FinetuneSettings()))
     changed = sorted(changed_settings(values, defaults).items())
+    # The seed is no part of a protocol: each cell has its own.
     return [f"{name} = {value!r}" for name, value in changed if name != "seed"]
 
 
@@ -85,12 +89,14 @@ def csv_of(table: BenchmarkTable) -> str:
     A text that a spreadsheet would take for a formula gets a ' before it. Cost: pandas shows it too.
     """
     text = io.StringIO(newline="")
+    # LF on every system, so that equal tables give equal bytes.
     csv.writer(text, lineterminator="\n").writerows(map(harmless, table.records()))
     return text.getvalue()
 
 
 def harmless(record: Sequence[str]) -> list[str]:
     """Return texts that no spreadsheet takes for a formula."""
+    # Spreadsheets may ignore blanks before a formula.
     return [f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text for text in record]
 
 

@@ -45,6 +45,7 @@ def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
     """Write a tagger's model card unless it was edited by hand, by `facts.before`; return whether it was written."""
     path = folder / "README.md"
     text = tagger_card(facts.card)
+    # A card is nerbert's if it equals the one for the facts before or after the change.
     ours = (text, tagger_card(facts.before)) if facts.before is not None else ()
     if ours and path.exists() and _body(path.read_bytes()) not in [_body(card.encode()) for card in ours]:
         return False
@@ -72,9 +73,11 @@ def chosen_settings(card: Card) -> dict[str, Any]:
 
 def threshold_origin(card: Card, shown: Callable[[object], str] = str) -> str:
     """Return the origin of a threshold for labels at run time, in words; `shown` escapes a file's name."""
+    # Only models that take labels at run time have a threshold.
     if card.get("threshold") is None:
         return ""
     fitted = card.get("calibration") or {}
+    # A calibration is newer than the training, so its threshold is the one in use.
     if fitted.get("threshold_f1") is not None:
         return f"the best on {shown((fitted.get('data') or {}).get('name') or 'annotated sentences')}"
     if card.get("kind") == "tagger":
@@ -84,6 +87,7 @@ def threshold_origin(card: Card, shown: Callable[[object], str] = str) -> str:
 
 def _changed_names(card: Card) -> Sequence[str]:
     """Return the names of settings that aren't their defaults, from the card if it lists them."""
+    # Defaults change between versions: the card's own list is of the version that trained.
     if (names := card.get("changed")) is not None:
         return list(map(str, names))
     defaults = {field.name: field.default for field in fields(PretrainSettings) if field.default is not MISSING}
@@ -103,6 +107,7 @@ def _shared_facts(card: Card, origin: str) -> dict[str, Any]:
         "origin": origin,
         "threshold_origin": Markdown(threshold_origin(card, code)),
         "is_embedded": origin in EMBEDDED,
+        # Only OWNER/NAME is surely a model on the hub; a bare name may be a local folder.
         "base_model": origin if "/" in origin and is_hub_name(origin) else "",
         "changed": [rows[name] for name in _changed_names(card) if name in rows],
         "settings": list(rows.values()),

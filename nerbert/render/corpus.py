@@ -76,6 +76,7 @@ def card_of(manifest: Manifest) -> str:
     """Return the card's text; all its figures come from the manifest."""
     sizes = table1(manifest, 0)
     figures = {"table1": sizes, "concentration": concentration(manifest), "slope": slope(manifest)}
+    # The hub's size categories are powers of ten from 1,000 on: the number of digits gives the index.
     power = min(max(0, len(str(max(1, sizes["ours"]["examples"]))) - 3), len(_SIZES) - 1)
     return render("corpus_card.md.j2", **_shared_facts(dict(manifest) | figures), size_category=_SIZES[power])
 
@@ -179,6 +180,7 @@ Row = dict[str, Any]
 
 def draw_sentences(corpus: Path, manifest: Mapping[str, Any], most: int = MOST_SHOWN) -> dict[str, list[Row]]:
     """Return category → up to `most` of its sentences, drawn at random; categories in the manifest's order."""
+    # Reservoirs by rank: each sentence has a random number for each category, and the lowest are kept.
     leads: dict[str, list[tuple[float, str, Row]]] = {name: [] for name in manifest["categories"]}
     for shard in manifest["shards"]:
         for batch in sentence_batches(corpus / shard, _COLUMNS, _BATCH):
@@ -187,8 +189,10 @@ def draw_sentences(corpus: Path, manifest: Mapping[str, Any], most: int = MOST_S
                 for category in sorted(leads.keys() & set(categories)):
                     lead = leads[category]
                     chance = uniform(0, f"show {category}", identity)
+                    # Rows become Python objects only if chosen: most sentences of a large corpus aren't.
                     if len(lead) < most or (chance, identity) < lead[-1][:2]:
                         row = batch.slice(number, 1).to_pylist()[0]
+                        # By number and id, since rows (dictionaries) can't be compared.
                         insort(lead, (chance, identity, row), key=lambda entry: entry[:2])
                         del lead[most:]
     return {name: [row for _, _, row in lead] for name, lead in leads.items()}
@@ -224,6 +228,7 @@ def colour_of(category: str) -> str:
     """Return the style classes of a category's colour."""
     if category == ENTITY:
         return "k entity"
+    # By a hash of the name, so that a category has the same colour on every page.
     return f"k k{crc32(category.encode('utf-8', 'surrogatepass')) % _COLOURS}"
 
 
@@ -251,6 +256,7 @@ def show_corpus(
         return
     console = Console(soft_wrap=True)
     print_summary(read_manifest(corpus), corpus, console)
+    # A sample without reading all sentences into memory; the same ones at each call.
     for sentence in heapq.nsmallest(sentences, read_sentences(corpus), key=lambda row: uniform(0, "show", row.id)):
         spans = [(m.start, m.end, m.category) for m in sentence.mentions]
         origin = f"  {sentence.title} · {sentence.id} · {sentence.split} · copies {sentence.copies}"

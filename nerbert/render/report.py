@@ -57,6 +57,7 @@ class Plot:
         """Percents labelled on the y axis, from its lower to its upper end."""
         shares = [share for _, _, points in self.lines for _, share in points]
         low = max(0, math.floor(10 * min(shares)) * 10)
+        # At least one step of ten, even if all values are equal.
         return range(low, max(low + 10, min(100, math.ceil(10 * max(shares)) * 10)) + 1, 10)
 
     @property
@@ -93,6 +94,7 @@ def report_page(report: Report) -> str:
             notes=notes(report),
             views=lambda sentence: _views(sentence, colours),
             direction=direction,
+            # Templates are strict: a plot without figures must be None rather than missing.
             **dict.fromkeys(("curve", "reliable", "learning")) | dict(_plots(report)),
         )
 
@@ -102,6 +104,7 @@ def notes(report: Report) -> list[str]:
     lines = render("terminal/evaluation.txt.j2", evaluation=report.evaluation).splitlines()
     if report.comparison:
         lines += render("terminal/evaluation.txt.j2", evaluation=report.comparison.evaluation).splitlines()
+    # Most notes apply to both taggers, and are shown once.
     return [*dict.fromkeys(lines)]
 
 
@@ -123,6 +126,7 @@ def _mark(entity: ShownEntity, colours: Mapping[str, str]) -> Mark:
 
 def _plots(report: Report) -> Iterator[tuple[str, Plot]]:
     """Yield the plots that have figures: by threshold (from the one in force), by confidence, by training step."""
+    # Where nothing is kept, precision is 0 by convention and would draw a cliff.
     rows = [(100 * at, counts) for at, counts in report.thresholds[0].curve if counts.predicted]
     if len(rows) > 1:
         title = "Precision, recall and F1 in percent, by the lowest confidence of entities that are kept"

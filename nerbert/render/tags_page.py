@@ -26,9 +26,11 @@ def write_page(target: Path, tagged: Iterable[Document], /, *, title: str, tagge
     entities = Counter[str]()
     rows = list[list[_Line]]()
     room, complete, total = ROOM, 0, 0
+    # Rows that don't fit are counted, too: the page shows the totals of the whole input.
     for row in tagged:
         entities.update(span.type for span in row.spans)
         cut, spans = cut_to_fit(row.text, row.spans, room)
+        # After the first row that is cut, nothing more is shown, even if it were short.
         fits = complete == total and len(cut) == len(row.text)
         room = room - len(row.text) - _ENTITY_ROOM * len(row.spans) if fits else 0
         if cut:
@@ -53,6 +55,7 @@ def write_page(target: Path, tagged: Iterable[Document], /, *, title: str, tagge
 def _lines(text: str, spans: Sequence[Span], colours: Mapping[str, str]) -> Iterator[_Line]:
     for line, marked in lines_of(text, spans):
         marks = [(start, end, _mark(span, colours.get(span.type, "k entity"))) for start, end, span in marked]
+        # A tab would jump to a column, wherever the tags have moved the text.
         pieces = [(piece if mark else piece.replace("\t", " "), mark) for piece, mark in pieces_of(line, marks)]
         yield direction(line), pieces
 
@@ -75,4 +78,5 @@ def cut_to_fit(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequen
 def direction(line: str) -> str:
     """Return a line's text direction, by its first letter; `dir=auto` would include the names of types."""
     sides = map(unicodedata.bidirectional, line)
+    # `dir=auto` would include the names of types, which are in Latin letters.
     return next(("ltr" if side == "L" else "rtl" for side in sides if side in ("L", "R", "AL")), "auto")

@@ -48,6 +48,7 @@ def table(
     Whole numbers get thousands separators, None is a dash, control characters become visible; a `Text` keeps its style.
     """
     drawn = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
+    # Not as markup: rich would take "[PER]" in a name for a style.
     drawn.title = plain(title) if title else None
     for column, head in enumerate(heads):
         drawn.add_column(_cell_text(head), justify="right" if column in numbers else "left", overflow="fold")
@@ -64,6 +65,7 @@ def say(console: Console, template: str, /, style: str = "", **facts: Any) -> No
 
 def print_json(value: Any) -> None:
     """Print JSON in ASCII, so that it can't contain control sequences of the terminal."""
+    # DEL is the only control character that JSON leaves as it is.
     print(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
 
 
@@ -197,7 +199,9 @@ def print_export(done: "Export") -> None:
         ]
         heads = ["back end", "F1", "entities like torch's", "others", "confidences differ by"]
         console.print(table(heads, rows, numbers=range(1, 5)))
+    # int8 rounds weights and so may lose F1, which is compared with torch's.
     if int8 := done.agreement.get("onnx int8"):
+        # A loss of F1 is shown as a negative change, so the interval's ends are exchanged.
         change, *ends = (f"{-100 * loss:+.2f}" for loss in (int8.loss, int8.high, int8.low))
         changes = [("all", int8.gold, percent(int8.f1), change, " to ".join(ends))]
         console.print(table(["int8", "gold", "F1", "change, in points", "95 % interval"], changes, numbers=range(1, 5)))
@@ -273,12 +277,14 @@ def print_list(listed: Sequence["Listed"], *, as_json: bool) -> None:
             [{"name": data.name, "there": data.there} | (asdict(data.known) if data.known else {}) for data in listed]
         )
         return
+    # Without a folder there is no state to show, so titles take the column.
     looked = any(data.there for data in listed)
     heads = ("name", "paper", "train/dev/test", "types", "licence", "there" if looked else "title")
     rows = [[*_list_cells(data), data.there if looked else data.known and data.known.title] for data in listed]
     drawn = table(heads, rows, numbers=(3,))
     for column in drawn.columns[:3]:
-        column.no_wrap = True  # so that names can be copied
+        # So that names can be copied.
+        column.no_wrap = True
     console = Console(soft_wrap=True)
     console.print(drawn)
     console.print(
@@ -309,6 +315,7 @@ class Advice:
 def advice_on(findings: "Findings") -> list[Advice]:
     """Return advice on the findings of a check, the most harmful first."""
     repairs = Repairs(findings.repairs)
+    # Overlaps lose entities, so they are advised on apart from harmless repairs.
     overlaps = repairs.pop(Repair.OVERLAP, 0)
     lines = render(
         "data_advice.txt.j2",

@@ -71,6 +71,7 @@ def application(
             operation.path,
             partial(_reply, operation),
             methods=[operation.method],
+            # gzip would hold back the lines of a stream until its buffer is full.
             middleware=[packed][operation.streams :],
         )
         for operation in operations
@@ -80,6 +81,7 @@ def application(
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         service.start()
+        # After the service, which the newest tagger is added to, and ended before it.
         async with learning(service):
             yield
         await service.stop()
@@ -88,6 +90,7 @@ def application(
     gate = _Gate(router, service, access, operations, metrics)
     if not access.origins:
         return gate
+    # Outermost: a browser asks for permission (OPTIONS) without a token.
     return CORSMiddleware(
         gate,
         allow_origins=list(access.origins),
@@ -113,6 +116,7 @@ class _Gate:
             return
         headers = dict(scope["headers"])
         id_ = headers.get(b"x-request-id", b"").decode("latin-1")
+        # With `Expect: 100-continue`, the client sends no body unless it is asked to.
         is_sending = b"expect" not in headers
         """True if the client sends the rest of its body before it reads an answer."""
 
@@ -122,13 +126,16 @@ class _Gate:
             is_sending = is_sending and message.get("more_body", False)
             return message
 
+        # An id with other characters could forge lines of the log.
         call = Call(self._service, id_ if _ID.fullmatch(id_) else secrets.token_hex(8), receive_part)
-        scope["app"], scope["nerbert"] = self, call  # with an app, a router raises errors
+        # With an app in the scope, a router raises errors instead of answering them.
+        scope["app"], scope["nerbert"] = self, call
 
         async def reply(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", call.id.encode())]
+                # A client that is still sending may not read the answer: closing now would reset its connection.
                 left = _DROPPED if call.status >= 400 else 0
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_DROPPING):
@@ -146,10 +153,12 @@ class _Gate:
         except (Gone, ClientDisconnect):
             call.status = _GONE
         except Exception as error:
+            # The client gets no details of an unforeseen error; the log has its traceback.
             fault = error if isinstance(error, NerbertError | HTTPException) else NerbertError(INTERNAL)
             if fault is not error:
                 log.exception("%s failed", call.id, exc_info=error)
-            if not call.status:  # otherwise the answer has begun
+            # Otherwise the answer has begun, and can't become an error.
+            if not call.status:
                 await _make_refusal(fault, call)(scope, receive_part, reply)
         finally:
             self._service.held -= call.held
@@ -168,18 +177,23 @@ class _Gate:
 
     def _check(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
         """Raise the reason for refusing a request."""
+        # Starlette answers HEAD by the route of GET.
         asked = scope["method"].replace("HEAD", "GET")
+        # First: health checks must work while the server is busy, and without a token.
         if any(method == asked and pattern.match(scope["path"]) for method, pattern in self._opened):
             return
         if self._busy >= self._service.limits.max_requests:
             raise Overloaded(f"{self._busy:,} requests are in progress; try again later")
         origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
+        # A browser sends `Origin` with requests of any page; equal to `Host`, it is the server's own page.
         if origin and origin.partition("://")[2] != host and not {origin, "*"} & {*self._access.origins}:
             raise HTTPException(403, f"pages of {origin!r:.80} may not ask; allow them with --cors")
+        # A hostile page can point its own name to 127.0.0.1 (DNS rebinding).
         if self._access.local and not _is_local(host):
             why = f"this server answers as 127.0.0.1 or localhost, not as {host!r:.80}; give it a token, or --no-token"
             raise HTTPException(403, why)
         token = _read_token(headers.get(b"authorization", b""))
+        # `compare_digest` takes equally long for every wrong token.
         if self._access.token and not hmac.compare_digest(token, self._access.token.encode()):
             why = "a token is needed: send it as `Authorization: Bearer TOKEN`, or as the password of any user"
             raise HTTPException(401, why, {"WWW-Authenticate": "Bearer"})
@@ -190,6 +204,7 @@ def _read_token(authorization: bytes) -> bytes:
     scheme, _, token = authorization.partition(b" ")
     if scheme.lower() == b"basic":
         with suppress(ValueError):
+            # Some annotation tools can send only a user and a password.
             return b64decode(token).partition(b":")[2]
     return token.strip() if scheme.lower() == b"bearer" else b""
 
@@ -206,6 +221,7 @@ async def _reply(operation: Operation, request: Request) -> Response:
     call: Call = request.scope["nerbert"]
     call.route, call.path = operation.path, request.path_params
     try:
+        # A stream may run for hours; it is bounded line by line.
         async with asyncio.timeout(None if operation.streams else call.service.limits.timeout):
             return await _run_operation(operation, request, call)
     except TimeoutError as error:
@@ -214,6 +230,7 @@ async def _reply(operation: Operation, request: Request) -> Response:
 
 async def _run_operation(operation: Operation, request: Request, call: Call) -> Response:
     """Read and check an operation's input, call it, and return its answer as a response."""
+    # A small packed body could unpack to gigabytes.
     if request.headers.get("content-encoding", "identity") != "identity":
         raise HTTPException(415, "the body is packed; send it as it is")
     call.query = parse_strings(dict(request.query_params), operation.query, "address")
@@ -231,8 +248,10 @@ async def _read_body(call: Call, request: Request) -> bytes:
     """Return the body; raise HTTPException if it is too long, Overloaded if bodies in progress are."""
     limits = call.service.limits
     body = bytearray()
+    # Refused by its declared length, without reading it.
     if int(request.headers.get("content-length") or 0) <= limits.max_body:
         async for part in request.stream():
+            # Counted part by part: the declared length may be missing or wrong.
             call.hold(len(part))
             body += part
             if call.service.held > limits.max_held:
@@ -251,6 +270,7 @@ class _Lines(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the lines."""
+        # A client that hangs up must end the tasks behind the lines at once.
         async with aclosing(self.body_iterator):
             await self.stream_response(send)
 

@@ -105,6 +105,7 @@ class Client(AbstractContextManager["Client"]):
                 f"server {without_secrets(self._url)!r:.200}: must be http://HOST:PORT, or https://…, "
                 "and no more than that and a path"
             )
+        # A line break in a token would begin another header.
         if not (token.isascii() and token.isprintable()):
             raise SettingsError("the token must have printable ASCII characters only", setting="token")
         import ssl
@@ -117,13 +118,16 @@ class Client(AbstractContextManager["Client"]):
             self._http = httpx.Client(
                 base_url=self._url,
                 headers=headers,
+                # Threads share the connections, and waiting for a free one is no silence of the server.
                 timeout=httpx.Timeout(timeout, pool=None),
                 transport=transport,
                 follow_redirects=False,
                 cookies=no_cookies(),
                 verify=ssl.create_default_context(),
-                trust_env=self._url.startswith("https:"),  # with http:, a proxy would see the texts
+                # With http:, a proxy from the environment would see the texts.
+                trust_env=self._url.startswith("https:"),
             )
+        # Bound to the original client, which copies keep alive by `_first`.
         weakref.finalize(self, self._http.close)
 
     def with_labels(self, labels: Iterable[str | EntityLabel] | None) -> Self:
@@ -170,6 +174,7 @@ class Client(AbstractContextManager["Client"]):
     def _tag_texts(self, texts: list[str]) -> Iterator[Spans]:
         """Yield the entities of each text; of a list that is refused, those of the texts before the first error."""
         try:
+            # As with a local tagger, an error comes after the answers to the texts before it.
             answers: Iterable[Spans] = self._tag_at_once(texts)
         except (InputError, TimedOut):
             if len(texts) == 1:
@@ -180,8 +185,10 @@ class Client(AbstractContextManager["Client"]):
 
     def _tag_at_once(self, texts: list[str]) -> list[Spans]:
         labels = [label.text for label in self.labels] or None
+        # JSON can't hold lone surrogates; their replacement has the same length, so offsets fit.
         body = to_json({"text": list(map(without_surrogates, texts)), "labels": labels, **self._settings})
         answer = parse_json(self._request("POST", "/tag", body), TagAnswer, self._url, remedy=_REMEDY)
+        # A job must not mix the answers of two models.
         if self._fingerprint and answer.fingerprint != self._fingerprint:
             raise Unavailable(
                 f"{self._url}: has another version of the model now ({answer.fingerprint:.40} in place "
@@ -213,15 +220,19 @@ class Client(AbstractContextManager["Client"]):
             tries, wait = policy.tries, 0.0
             try:
                 response, content = self._send(method, path, body)
+                # Redirects aren't followed: they would send texts and token elsewhere.
                 if response.status_code == 200:
                     return content
                 error = self._read_error(response, content)
                 wait = asked_wait(response.headers)
+                # Other errors, such as an invalid text, would come again.
                 tries = policy.tries if response.status_code in _BUSY and wait <= policy.longest_pause else 1
             except httpx.HTTPError as fault:
                 error = Unavailable(f"{self._url}: can't be reached, or hung up: {type(fault).__name__} {fault}")
+                # A server that isn't running is likelier than a busy one, so there are few tries.
                 if isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout):
                     tries = min(tries, _CONNECTION_TRIES)
+                # The server may still be at work: asking again would double its load.
                 elif isinstance(fault, httpx.TimeoutException):
                     error = TimedOut(f"{self._url}: no answer within {self._timeout:g} seconds")
                     tries = 1
@@ -249,6 +260,7 @@ class Client(AbstractContextManager["Client"]):
             message = parse_json(content, Refusal, self._url).error
             type_ = _ERRORS.get(status, NerbertError)
         except InputError:
+            # The answer isn't nerbert's form: a proxy's page, or another server.
             message, type_ = ("busy", _ERRORS[status]) if status in _BUSY else (_REMEDY, SettingsError)
         error = type_(f"{self._url}: {message} (status {status})")
         if isinstance(error, Overloaded):
@@ -265,7 +277,8 @@ class RemoteTagger(Client):
         model = self._describe_model()
         return replace(model, name=f"server: {model.answering}")
 
-    known_language = ""  # the server's answer is the splitter's language, by default English
+    # The server's answer has the splitter's language, by default English.
+    known_language = ""
 
     @property
     def sentences(self) -> Callable[[str], Iterator[tuple[int, Example]]]:
@@ -279,8 +292,10 @@ def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
     client = RemoteTagger(
         url, model=job.tagger, thresholds=parse_thresholds(job.min_confidence), retries=replace(RETRIES, tell=tell)
     )
+    # Fixed now: a model that is replaced during the job is an error.
     client._fingerprint = client.fingerprint
     client = client.with_labels(parse_labels(job.labels) if job.labels else None)
+    # Labels and thresholds that the server refuses are an error before any file is written.
     client.tag("")
     return client
 
@@ -288,6 +303,7 @@ def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
 def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
     """Return a text's entities; raise InputError if they don't match the text."""
     spans = [Span(**{name: getattr(entity, name) for name in SPAN_FIELDS}) for entity in result.spans]
+    # The server saw this text, so its answers are compared with it.
     sent = without_surrogates(text)
     in_characters = character_spans(text, spans, offsets)
     fits = all(span.end <= len(text) and sent[span.start : span.end] == span.text for span in in_characters)
@@ -299,6 +315,7 @@ def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
 
 def _in_lists(texts: Iterable[str | Example]) -> Iterator[list[str]]:
     """Return texts in lists, one for each request."""
+    # A string is iterable, too: each letter would be a request's text.
     if isinstance(texts, str):
         raise InputError("can't tag a str letter by letter: give a list of texts, or use `tag`")
     return _fill_lists(texts)
@@ -316,6 +333,7 @@ def _fill_lists(texts: Iterable[object]) -> Iterator[list[str]]:
         if not isinstance(text, str):
             raise InputError(f"can't tag {type(text).__name__}: give a str")
         bytes_ = len(text.encode("utf-8", "surrogatepass"))
+        # A text longer than the limit goes alone; the server decides.
         if block and (len(block) >= _MOST_TEXTS or size + bytes_ > _MOST_BYTES):
             yield block
             block = []

@@ -90,8 +90,10 @@ class Call:
             if message["type"] == "http.disconnect":
                 raise Gone
             part: bytes = message.get("body", b"")
+            # The client isn't read meanwhile, so it slows down instead of being refused.
             while self.service.held + len(part) > self.service.limits.max_held and not self.service.draining:
                 await asyncio.sleep(_PAUSE)
+            # A stream has no end of its own, so stopping would wait for it forever.
             if self.service.draining:
                 raise Unavailable("the server is stopping; the stream ends here")
             self.hold(len(part))
@@ -120,6 +122,7 @@ class Call:
         task = asyncio.ensure_future(work)
         gone = asyncio.ensure_future(self.hang_up())
         try:
+            # Texts of a client that has gone would only delay those of others.
             await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 raise Gone
@@ -173,6 +176,7 @@ PROTOCOLS: Registry[Protocol] = Registry(
 def operations_of(protocol: str) -> Sequence[Operation]:
     """Return the operations of a protocol by name; raise SettingsError for one that returns something else."""
     operations = PROTOCOLS.find(protocol)()
+    # A protocol of another distribution is checked at the start, not at its first request.
     if not isinstance(operations, list | tuple) or not all(isinstance(item, Operation) for item in operations):
         raise SettingsError(f"protocol {protocol!r}: must return a list of Operation; leave it out of --protocols")
     return operations
@@ -197,6 +201,7 @@ def describe(operations: Sequence[Operation], *, token: bool) -> dict[str, Any]:
         name = f"{operation.method} {operation.path}"
         types |= {f"{name} body": operation.body, f"{name} answer": operation.answer}
     adapters = [(name, "validation", TypeAdapter(type_)) for name, type_ in types.items() if type_ is not None]
+    # All at once, so that shared models are defined once, under names that don't clash.
     by_mode, parts = TypeAdapter.json_schemas(adapters, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas: dict[str, Any] = {name: schema for (name, _), schema in by_mode.items()}
     paths = dict[str, dict[str, Any]]()

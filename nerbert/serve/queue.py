@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from nerbert.errors import Overloaded
 
 Work = TypeVar("Work")
+# One slow batch alone must not make the server refuse texts.
 _NEWEST = 0.2
 """Weight of the last batch in the estimate of a group's speed."""
 
@@ -68,14 +69,17 @@ class Queue(Generic[Work]):
 
     def wait(self, now: float) -> float:
         """Return the estimated wait of a new text, in milliseconds."""
+        # A group without a finished batch has no known pace, so its texts count as no time.
         waiting = sum(cost * self._pace.get(group, 0.0) for group, cost in self._costs.items())
         running = (batch.cost * self._pace.get(batch.group, 0.0) - (now - batch.started) for batch in self._running)
+        # A batch that runs longer than estimated ends at any moment: it counts as 0, not less.
         return (waiting + sum(max(0.0, cost) for cost in running)) / self._workers
 
     def check(self, now: float) -> None:
         """Raise Overloaded if there is no space for a text."""
         wait = self.wait(now)
         reason = ""
+        # The number bounds memory; the wait keeps answers fast.
         if len(self._waiting) >= self._most:
             reason = f"too many texts wait here ({len(self._waiting):,})"
         elif wait > self._deadline:
@@ -88,6 +92,7 @@ class Queue(Generic[Work]):
     def submit(self, tickets: Sequence[Ticket[Work]], now: float) -> None:
         """Add the texts of one request: all, or none; raise Overloaded if there is no space."""
         self.check(now)
+        # Checked once for all texts of a request: half of them would be of no use.
         self._waiting.extend(tickets)
         for ticket in tickets:
             self._costs[ticket.group] += ticket.cost
@@ -111,12 +116,15 @@ class Queue(Generic[Work]):
 
     def _choose_tickets(self, tickets: Sequence[Ticket[Work]]) -> Iterator[Ticket[Work]]:
         count, longest = 0, 0
+        # Two workers with ten texts take five each, rather than one taking all.
         share = ceil((len(tickets) + sum(len(batch.tickets) for batch in self._running)) / self._workers)
         for ticket in tickets:
             if count == share:
                 return
+            # Shorter texts are padded to the longest one, so that one decides the cost.
             highest = max(longest, ticket.cost)
             if count and (ticket.group != tickets[0].group or (count + 1) * highest > self._batch_cost):
+                # Later texts may be of the group, or short enough.
                 continue
             yield ticket
             count += 1
@@ -125,6 +133,7 @@ class Queue(Generic[Work]):
     def done(self, batch: QueuedBatch[Work], now: float, *, learn: bool = True) -> None:
         """Remove a finished batch; with `learn`, update the speed estimate (not if a part of it failed)."""
         self._running.remove(batch)
+        # A batch that failed early would make the model look fast.
         if learn:
             pace = (now - batch.started) / max(1, batch.cost)
             self._pace[batch.group] = pace + (1 - _NEWEST) * (self._pace.get(batch.group, pace) - pace)

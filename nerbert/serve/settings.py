@@ -48,6 +48,7 @@ class Limits(Settings):
 def is_loopback(host: str) -> bool:
     """Return whether a name or address is this machine's own."""
     try:
+        # A name other than localhost may resolve to anything, so only addresses are trusted.
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False

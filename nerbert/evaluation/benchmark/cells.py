@@ -168,6 +168,7 @@ def cell_path(folder: Path, key: str) -> Path:
 
 def read_cell(path: Path) -> CellFile | None:
     """Return a cell's file, None if there is none; raise InputError for a damaged one."""
+    # `lexists` sees a broken link, too: it is reported as damaged, not taken for a missing cell.
     return read_json(path, CellFile, limit=_LARGEST) if os.path.lexists(path) else None
 
 
@@ -190,9 +191,11 @@ def write_cell(path: Path, scored: str, cell: Cell, predictions: Predictions | N
 def check_folder(folder: Path) -> None:
     """Raise OutputExists for a folder that holds something else, or results of an older version."""
     with refused(f"{folder}: can't be made or read", of=OSError):
+        # Earlier versions kept predictions in files of their own, beside the cells.
         if (folder / "predictions").exists():
             why = "was made by an earlier version of nerbert, whose cells this one doesn't read"
             raise OutputExists(f"{folder}: {why}; name a new folder (-o)")
+        # Hidden files, such as `.lock` and `.DS_Store`, don't make a folder someone else's.
         strange = [path.name for path in folder.iterdir() if path.name[0] != "."] if folder.exists() else []
         if strange and not (folder / CELLS).exists():
             why = f"holds {strange[0]!r} but no cells, so it is not a benchmark's folder"
@@ -220,6 +223,7 @@ def tagged_entities(sentences: Iterable[WordTags]) -> FoundEntities:
 
 def made_with_torch(device: str, precision: str) -> dict[str, Any]:
     """Return the device, the precision and the versions that a model was run with."""
+    # A suite of commands alone needs no torch, and should not wait for its import.
     import torch
 
     return {
@@ -237,11 +241,13 @@ def made_with_torch(device: str, precision: str) -> dict[str, Any]:
 def time_step(cost: dict[str, Any], name: str) -> Iterator[None]:
     """Record a block's time in `cost`: wall-clock seconds, and CPU seconds (user and system) with child processes'."""
     wall = time.monotonic()
+    # Wall-clock time depends on how many cells run at once; CPU time doesn't.
     cpu = _cpu()
     yield
     cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(_cpu() - cpu, 3)}
 
 
 def _cpu() -> float:
+    # `process_time` alone would miss a command, which runs in a child process.
     times = os.times()
     return time.process_time() + times.children_user + times.children_system

@@ -31,12 +31,14 @@ CHANGED = "what the cell reads changed while the benchmark ran; run it again"
 
 def key_of(step: str, **facts: Any) -> str:
     """Return the key of a step: the SHA-256 of all that its outcome depends on, in canonical JSON."""
+    # Sorted keys and fixed separators: equal facts give equal bytes, so equal keys. NaN is no JSON.
     text = json.dumps({"format": FORMAT, "step": step, **facts}, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def encoder_digest(folder: Path, use: Use = "digest") -> str:
     """Return one digest over the names and contents of a model's files for a use."""
+    # The names count, too: the same bytes under another name are loaded as something else.
     names = "".join(f"{path.name} {sha256_once(path)}\n" for path in ModelFolder.open(folder).files(use))
     return hashlib.sha256(names.encode()).hexdigest()
 
@@ -66,6 +68,7 @@ class DataFiles:
             find_splits(folder, Reading(from_=format_), (split,)).get(split, folder / f"{split}.conll")
             for split in dict.fromkeys(splits)
         ]
+        # Checked while planning, unlike a split: without its episodes no draw of the target can run.
         if episodes:
             paths.append(folder / episodes)
             if not paths[-1].is_file():
@@ -84,6 +87,7 @@ class DataFiles:
     @property
     def key(self) -> dict[str, Any]:
         """Return their part of a key."""
+        # A format recognised by the content adds nothing, since the digests say it already.
         return {"data": self.sha256} | ({"read_as": self.format} if self.format else {})
 
     def read(self) -> DataSet:

@@ -75,6 +75,7 @@ class Job:
     @classmethod
     def of(cls, place: CellKey, system: System, data: DataFiles, split: str, else_types: tuple[str, ...]) -> "Job":
         """Return the job with the keys that follow from the rest."""
+        # All of train, or nothing of it, is the same for every draw: its cells share one key.
         undrawn = parse_size(place.size).unit in (SizeUnit.ALL, SizeUnit.ZERO)
         drawn = "" if undrawn else f"{place.size}, draw {place.draw}"
         key = key_of("tag", **data.key, drawn=drawn, split=split, **system.facts)
@@ -96,6 +97,7 @@ class Job:
         cost: dict[str, Any] = {}
         with time_step(cost, "read"):
             part = self.read()
+        # After a change of the rules alone (`keys.SCORING`), nothing is trained again.
         predictions = stored or self.system.predict(part, sources)
         with time_step(cost, "score"):
             scores = score_part(part, predictions, self.else_types)
@@ -124,6 +126,7 @@ class Job:
     def read(self) -> CellSentences:
         """Read exactly the files of the key, and draw the sentences."""
         data = self.data.read()
+        # Dev can't be held out for the temperature while it is scored.
         scored, dev = (data.dev, []) if self.split == "dev" else (data.test, data.dev)
         episodes = self.data.folder / self.data.episodes if self.data.episodes else None
         if not (scored or episodes):
@@ -143,6 +146,7 @@ class Planner:
 
     def __init__(self, suite: Suite, data: Path, machine: Machine) -> None:
         self._suite, self._data, self._machine = suite, data, machine
+        # Finding an encoder's or a data set's files and digests takes time, and hundreds of cells share them.
         self._known = dict[Any, Any]()
         self._first_with = dict[tuple[str, str], str]()
         """(system, digest of weights) → that system's pre-trained encoder with these weights."""
@@ -152,6 +156,7 @@ class Planner:
         """Return the job of a cell; or a cell that isn't run, or has failed already, with its reason."""
         try:
             return self._job(key, self._target_of[key.target, key.size])
+        # A cell that can't apply is no failure: the table shows a dash, and the run succeeds.
         except _NotRunError as why:
             return Cell(key, State.NOT_RUN, str(why))
         except NerbertError as error:
@@ -163,6 +168,7 @@ class Planner:
         system = self._make_zero_shot(key, target) if size.unit is SizeUnit.ZERO else self._make_trained(key, target)
         splits = system.splits(split, episode=size.unit is SizeUnit.EPISODE)
         episodes = episodes_name(split, size) if target.episodes == "published" else ""
+        # Published episodes hold their own sentences, so the split that others are drawn from isn't read.
         splits = tuple(name for name in splits if not episodes or name != split)
         data = self._files(key.target, target.format, splits, episodes)
         return Job.of(key, system, data, split, target.else_types)
@@ -176,6 +182,7 @@ class Planner:
             try:
                 self._known[make, names] = make(*names)
             except NerbertError as error:
+                # A missing data set would be looked for once per cell otherwise.
                 self._known[make, names] = error
         result: _Out | NerbertError = self._known[make, names]
         if isinstance(result, NerbertError):
@@ -184,13 +191,16 @@ class Planner:
 
     def _settings(self, key: CellKey) -> FinetuneSettings:
         settings = self._suite.settings_of(key.system, key.protocol)
+        # "auto" is resolved here, since the key must say what the cell computes in.
         precision = self._machine.precision if settings.precision == "auto" else settings.precision
+        # Several cells run at once, one core each.
         return replace(settings, threads=1, precision=precision, seed=key.seed)
 
     def _make_trained(self, key: CellKey, target: Target) -> System:
         """Return a system that learns from the target."""
         system = self._suite.systems[key.system]
-        if system.command:  # protocols don't apply to it, so it runs once for all of them
+        # Protocols don't apply to a command, so it runs once for all of them.
+        if system.command:
             digest = self._once(command_digest, system.command)
             return Command(system.command, digest, system.version, system.timeout_minutes, key.seed)
         encoder = self._encoder(key, system)
@@ -205,8 +215,10 @@ class Planner:
     def _make_zero_shot(self, key: CellKey, target: Target) -> System:
         """Return a system that isn't trained on the target; of the settings only the precision applies, and no seed."""
         system = self._suite.systems[key.system]
+        # A source domain has fixed types, which aren't the target's.
         if system.command or system.source:
             raise _NotRunError("zero-shot: a command, or a checkpoint of a source domain, takes no labels at run time")
+        # Without training, such a row would repeat that of the unchanged system.
         if system.settings.keys() - {"precision"}:
             raise _NotRunError("zero-shot: this system differs only by settings of fine-tuning")
         encoder = self._encoder(key, system)
@@ -222,6 +234,7 @@ class Planner:
             raise _NotRunError(f"no encoder given: --encoder {key.system!r}=FOLDER")
         name = self._suite.encoder_of(key)
         encoder = self._once(Encoder.find, name)
+        # The weights of two folders are equal if one was copied: that would fake independent runs.
         if encoder.pretrained:
             weights = self._once(encoder_digest, Path(encoder.folder), "weights")
             if (other := self._first_with.setdefault((key.system, weights), name)) != name:
@@ -243,6 +256,7 @@ def _startable(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
 
 def _processor() -> str:
     """Return the processor's name."""
+    # Only Linux has this file; elsewhere the architecture's name must do.
     lines = list[str]()
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -277,6 +291,7 @@ def draw_part(
         chosen = [train[index] for index in subset.places]
         tested = list(test)
         drawn = {"reached": subset.reached, "short": subset.short}
+        # The indices of a whole split would say nothing, and fill a large cell file.
         drawn |= {} if drawn_size.unit is SizeUnit.ALL else {"places": list(subset.places)}
     unknown = sorted(set(types_of_examples(tested)) - set(types_of_examples(chosen)))
     facts = {"sentences": len(chosen), "test_sentences": len(tested), "unknown_types": unknown}
@@ -299,6 +314,7 @@ def score_part(part: CellSentences, predictions: Predictions, else_types: Collec
         without=part.duplicates,
     )
     others = {"without_else": without_types(gold, tags, else_types).as_json()} if else_types else {}
+    # A system without tags of its own is scored by its entities here, so that all cells have the same keys.
     pair = pair_of(gold, predictions.greedy or tags)
     greedy, strict = (Counts.as_json(score_pair(scored)) for scored in (pair, pair.strict()))
     for name, entities in predictions.others.items():
@@ -322,6 +338,7 @@ def _tags(examples: Sequence[Example], predicted: FoundEntities) -> tuple[list[l
     for number, entities in enumerate(predicted):
         outer = list[WordSpan]()
         for start, end, type_, confidence in entities:
+            # Nested entities ("Bank of [England]") have no BIO tags, so the outer one, which comes first, is kept.
             if not outer or outer[-1][1] <= start:
                 outer.append((start, end, type_))
                 sure[number][start:end] = [1.0 if confidence is None else confidence] * (end - start)

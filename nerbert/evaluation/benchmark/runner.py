@@ -72,10 +72,12 @@ def run_suite(
             tell(f"cells to run: {len(plan.missing)}, {opened.workers} at once; done already: {len(plan.done)}")
         try:
             _run(plan, opened)
+        # The error is returned, not raised, so that the caller can still show the table so far.
         except (KeyboardInterrupt, SystemExit, WriteError) as error:
             stop = error
             stop.add_note("rerun the command to resume")
-        if stop:  # cells that finished meanwhile
+        # Cells that finished in other processes meanwhile are on disk, but were not reported.
+        if stop:
             plan.read(plan.missing, retry=False)
     return [plan.outcome(key) for key in plan.cells], stop
 
@@ -107,14 +109,17 @@ class SuitePlan:
         for job in jobs:
             try:
                 file = read_cell(cell_path(self.output, job.key))
+            # A damaged file costs its cell, not the whole run.
             except InputError as error:
                 self.notes.append(f"{error}; so its cell is run again")
                 continue
             if file is None:
                 continue
+            # A full disk or a killed process isn't the cell's fault, so such failures run again without --retry.
             again = file.state is State.FAILED and (retry or file.facts.get(TRY_AGAIN) is True)
             if file.scored == job.score_key and not again:
                 self.done[job.score_key] = file.cell(job.place)
+            # The rules of scoring changed, but the predictions are still valid.
             elif file.predictions:
                 self.scored_again.add(job.score_key)
 
@@ -140,6 +145,7 @@ def _run(plan: SuitePlan, executor: Executor) -> None:
 
     alone = False
     while waiting:
+        # A dead worker doesn't say which cell it ran. The first one left, run alone, shows whether it is the cause.
         batch = [waiting[0]] if alone else list(waiting)
         try:
             cells = executor.map_ordered(partial(run_cell, plan.output, plan.gpus), batch, needs)
@@ -148,6 +154,7 @@ def _run(plan: SuitePlan, executor: Executor) -> None:
             alone = False
         except WorkerDied as error:
             if alone:
+                # It died alone, so the cell is the cause; without this record the run would never end.
                 facts = {TRY_AGAIN: True} if may_try_again(error) else {}
                 cell = Cell(batch[0].place, State.FAILED, f"{error}; the next run tries again", facts=facts)
                 write_cell(cell_path(plan.output, batch[0].key), batch[0].score_key, cell)
@@ -159,29 +166,36 @@ def _run(plan: SuitePlan, executor: Executor) -> None:
 
 def run_cell(output: Path, gpus: tuple[str, ...], job: Job) -> Cell:
     """Run a cell, store it, and return it; raise WriteError for a full disk, since no other cell could be stored."""
+    # An executor may run the cell in the command's own process, whose output must stay visible.
     if parent_process() is not None:
         _settle(gpus)
     path = cell_path(output, job.key)
     try:
         with writing(path):
+            # The files may have changed since the plan, and the key would be wrong.
             job = job.read_digests()
             stored: CellFile | None = None
-            with suppress(InputError):  # a damaged file is replaced
+            # A damaged file is replaced.
+            with suppress(InputError):
                 stored = read_cell(path)
-            if stored and stored.state is State.DONE and stored.scored == job.score_key:  # by a run that died later
+            # A run that died later may have finished this cell.
+            if stored and stored.state is State.DONE and stored.scored == job.score_key:
                 return stored.cell(job.place)
             try:
                 cell, predictions = job.run(output / SOURCES, stored.tagged if stored else None)
-            finally:  # changed files explain any other error
+            # Files that changed while the cell ran explain any other error, so this one is raised instead.
+            finally:
                 job.read_digests()
             write_cell(path, job.score_key, cell, predictions)
+    # Without disk space the failure itself couldn't be stored either.
     except WriteError:
         raise
     except Exception as error:
         cell = failure(error, job.place, job.data.folder)
         write_cell(path, job.score_key, cell)
     finally:
-        gc.collect()  # models are in reference cycles, and this process loads more
+        # Models are in reference cycles, and this process loads more.
+        gc.collect()
         if gpus:
             _free_gpu()
     return cell
@@ -193,6 +207,7 @@ def failure(error: Exception, key: CellKey, folder: Path) -> Cell:
     """
     line = " ".join(str(error).split())
     why = line if isinstance(error, NerbertError) else f"{type(error).__name__}: {line}"
+    # Folders differ by target; without them, "no dev split" is one reason for all targets.
     why = why.replace(f"{folder}/", "").replace(f"{folder}: ", "")[:_LONGEST_WHY]
     return Cell(key, State.FAILED, why, facts={TRY_AGAIN: True} if may_try_again(error) else {})
 
@@ -200,17 +215,21 @@ def failure(error: Exception, key: CellKey, folder: Path) -> Cell:
 def _free_gpu() -> None:
     """Free cached memory; end a worker process whose GPU refuses all further work."""
     try:
+        # Errors of kernels are reported late: this call raises them here, where they are expected.
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
     except RuntimeError:
+        # A CUDA context stays broken after such an error; a new process gets a new one.
         if in_worker():
             os._exit(1)
 
 
 def _settle(gpus: tuple[str, ...]) -> None:
     """Silence a worker process, so that bars and warnings don't mix on one terminal; give it one of several GPUs."""
+    # Before CUDA starts in this process: afterwards the variable has no effect.
     if len(gpus) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(current_process().name, gpus)
+    # File descriptors, not `sys.stdout`: libraries in C write to them directly.
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
@@ -225,6 +244,7 @@ def _gpus(machine: Machine) -> tuple[str, ...]:
     """Return the names of the GPUs, to give each process one."""
     if machine.device != "cuda":
         return ()
+    # A scheduler such as Slurm assigns GPUs by this variable; the others belong to other jobs.
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return tuple(named or map(str, range(torch.cuda.device_count())))
 
@@ -240,6 +260,7 @@ def select_cells(cell_keys: Sequence[CellKey], only: Iterable[str]) -> list[Cell
         if not mark or name not in CellKey._fields:
             raise SettingsError(f"--only {option}{unknown(name, [f'{part}=…' for part in CellKey._fields])}")
         allowed = {str(getattr(key, name)) for key in cell_keys}
+        # A whole value is tried first: "NER-BERT, large" may be the name of one system.
         asked_values = {values} if values in allowed else {value.strip() for value in values.split(",")}
         for value in sorted(asked_values - allowed):
             raise SettingsError(f"--only {option}: the suite has no {name} {value!r}{unknown(value, sorted(allowed))}")

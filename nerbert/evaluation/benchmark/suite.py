@@ -196,6 +196,7 @@ class Suite(_SuiteTable):
         """Yield every cell, by priority. The first seed (and draw) of all targets, sizes, protocols and systems, in the
         suite's order; then the second of all, and so on: finished cells are comparable at any moment.
         """
+        # Row by row would leave the last targets empty until the end of a long run.
         rows = [(target, size, self.trainings(target, size)) for target in self.targets for size in target.sizes]
         for number in range(max(len(trainings) for _, _, trainings in rows)):
             for target, size, trainings in rows:
@@ -222,6 +223,7 @@ class Suite(_SuiteTable):
         if target.draw_by_seed:
             return list(enumerate(seeds, 1))
         pairs = [(draw, index) for draw in range(target.draws) for index in range(len(seeds))]
+        # Diagonally: (1, a), (2, b), (3, c) before (1, b), so few cells already vary draw and seed.
         pairs.sort(key=lambda pair: ((pair[0] - pair[1]) % max(target.draws, len(seeds)), pair))
         return [(draw + 1, seeds[index]) for draw, index in pairs]
 
@@ -229,10 +231,12 @@ class Suite(_SuiteTable):
 def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None = None) -> Suite:
     """Read and check a suite; `encoders` (system → folders) override the file's; SettingsErrors name file and key."""
     with at(path):
+        # The stem becomes the names of NAME.md, NAME.tex and so on.
         if not _NAME.fullmatch(path.stem):
             raise SettingsError("the tables get its name: use only letters, digits, spaces, dots and hyphens")
         values = read_toml(path)
         try:
+            # From JSON, pydantic's strict mode accepts a list for a tuple, which TOML doesn't have.
             suite = Suite.model_validate_json(json.dumps(values | {"name": path.stem}, default=str))
         except ValidationError as error:
             raise _fault(error) from error
@@ -258,11 +262,13 @@ def parse_encoders(options: Iterable[str]) -> dict[str, tuple[str, ...]]:
 def _fault(error: ValidationError) -> SettingsError:
     """Return the first fault that pydantic found, with its key; a misspelt key before the one it leaves missing."""
     faults = error.errors(include_url=False)
+    # `dat` for `data` is both unknown and missing; the misspelt key is the cause.
     fault = next((entry for entry in faults if entry["type"] == "extra_forbidden"), faults[0])
     fault_type = fault["type"]
     location = fault["loc"]
     setting = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     name = str(location[-1]) if location else ""
+    # Suites of earlier versions have these keys; a similar name would mislead.
     if name in _REMOVED and fault_type == "extra_forbidden":
         return SettingsError(f"setting {setting}: scores by seen names are gone; leave it out", setting=setting)
     if fault_type == "extra_forbidden":
@@ -290,6 +296,7 @@ def _with_encoders(suite: Suite, encoders: Mapping[str, str | tuple[str, ...]]) 
                     raise SettingsError("encoder and same_encoder_as can't both be given; leave one out")
                 if fault := _unknown("system", other, suite.systems):
                     raise SettingsError(fault)
+                # A chain of references could be a circle.
                 if suite.systems[other].same_encoder_as or suite.systems[other].command:
                     raise SettingsError(f"same_encoder_as = {other!r}: has no encoder of its own either")
             folders[name] = encoders.get(name, folders[other])
@@ -301,6 +308,7 @@ def _faults(suite: Suite) -> Iterator[tuple[str, str]]:
     """Yield the key and the description of each fault across tables."""
     if suite.baseline and (fault := _unknown("baseline", suite.baseline, suite.systems)):
         yield "baseline", fault
+    # A cell's name leaves this protocol out, so among others it would look like none.
     if len(suite.protocols) > 1 and DEFAULT_PROTOCOL in suite.protocols:
         yield f"protocols.{DEFAULT_PROTOCOL}", "is the name that suites without protocols use; rename it"
     for name, system in suite.systems.items():
@@ -315,6 +323,7 @@ def _faults(suite: Suite) -> Iterator[tuple[str, str]]:
         yield from ((f"published {paper.name!r}", fault) for fault in _paper_faults(suite, paper, targets))
     for name, group in suite.means.items():
         yield from ((f"means.{name}", fault) for target in group if (fault := _unknown("target", target, targets)))
+        # A group with a target's name would give two rows of one name.
         if name in targets or len(set(group)) < len(group):
             yield f"means.{name}", "must have each target once, under a name that isn't a target's"
 
@@ -324,6 +333,7 @@ def _system_faults(suite: Suite, system: SystemSettings) -> Iterator[str]:
         yield "has a command, so it can't have an encoder or a source; leave one out"
     if system.command and system.settings:
         yield "settings are for fine-tuning, and a command has none; leave them out"
+    # An encoder beyond the last seed would never run.
     for seeds in (suite.seeds, *(target.seeds for target in suite.targets if target.seeds)):
         if len(system.encoders) > len(seeds):
             counts = f"{len(system.encoders)} encoders, but seeds = {list(seeds)}"
@@ -348,12 +358,14 @@ def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
     for target in sorted(suite.targets, key=lambda target: target.data):
         yield from (("targets", fault) for name in target.systems if (fault := _unknown("system", name, suite.systems)))
         path = PurePosixPath(target.data).as_posix()
-        known = find_known(path)  # under several names it would count as several targets in every mean
+        # Under two names, "crossner_politics" and "Pol", one data set would count as two targets in every mean.
+        known = find_known(path)
         other = first.setdefault(known.name if known else path, target)
         if other.data != target.data:
             yield "targets", f"{other.data!r} and {target.data!r} are one data set; write one name"
         if other.format != target.format:
             yield "targets", f"{target.data!r} has two formats; give all its targets the same"
+        # `model_fields_set` tells a given `draws = 1` from the default.
         if target.draw_by_seed and "draws" in target.model_fields_set:
             yield "targets", f"{target.data!r}: leave draws out if draw_by_seed is true; there is one draw per seed"
         draws, enough = target.draws, _DRAWS_FOR_FEW

@@ -83,6 +83,7 @@ class Repeats:
         self._counts[split][words] += 1
         if len(example.words) >= AT_LEAST:
             self._long.add(words)
+        # Any split: "Washington" tagged in train and untagged in test is a conflict, too.
         if self._entities.setdefault(words, entities) != entities:
             self.differ.add(words)
 
@@ -103,6 +104,7 @@ class Repeats:
 
     def count_duplicates(self, split: str, other: str) -> int:
         """Return the number of sentences of `other`, of at least `AT_LEAST` words, that are in `split`."""
+        # Short sentences such as "Yes ." repeat without a leak.
         words_there = self._counts[split].keys() & self._long
         return sum(count for words, count in self._counts[other].items() if words in words_there)
 
@@ -174,13 +176,16 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         splits[split].add(example, position)
         repeats.count(split, example)
         mentions.count(example)
+    # After the whole first pass, since a file that is cut into splits fills several of them.
     for split, path in stream.files.items():
         if not splits[split].sentences:
             raise InputError(f"{path}: {no_sentence(repairs)}")
+    # The second pass knows what differs. Its repairs are thrown away: they are counted already.
     for split, position, example in _sentences(stream, Repairs()):
         repeats.look(split, example, position)
         mentions.look(example, position)
     schemes = {
+        # Tags are converted while reading, so the scheme of the file itself is read from the file again.
         path: scheme_of(path, reading.tag_column) if isinstance(find_format(path, reading.from_), Conll) else _NO_SCHEME
         for path in dict.fromkeys(stream.files.values())
     }
@@ -189,7 +194,8 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         path = stream.files[split]
         facts.repeated = repeats.count_repeated(split)
         facts.scheme = schemes[path]
-        schemes[path] = replace(schemes[path], broken=0)  # count faults of a file that is cut into splits only once
+        # Faults of a file that is cut into splits count only once.
+        schemes[path] = replace(schemes[path], broken=0)
     learnt = splits["train"].types if "train" in splits else {}
     slips = mentions.slips()
     many_types = mentions.many_types()
@@ -234,6 +240,7 @@ def _sentences(stream: SplitStream, repairs: Repairs) -> Iterator[tuple[str, str
     numbers = Counter[Path]()
     for split, path, document in stream.documents(repairs):
         numbers[path] += 1
+        # Formats without lines, such as one JSON value, name the text by its number.
         line = f":{document.line}" if document.line else f", {document.group or f'text {numbers[path]}'}"
         with at(path, document.line or None):
             sentences = sentences_of(document, stream.reading, repairs)
@@ -245,6 +252,7 @@ def _group_similar(types: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     groups: dict[str, list[str]] = {}
     for type_ in sorted(types):
         name = _NO_LETTER.sub("", type_.casefold())
+        # "companies" and "Company" are one type; "parties" ends in "ies", "cars" only in "s".
         name = f"{name[:-3]}y" if name.endswith("ies") else name[:-1] if name.endswith("s") else name
         groups.setdefault(name or type_, []).append(type_)
     return tuple(tuple(names) for names in groups.values() if len(names) > 1)

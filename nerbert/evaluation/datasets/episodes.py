@@ -6,7 +6,8 @@ A tag is a type, without B- or I-: neighbours of one type are one entity, as in 
 from itertools import islice
 from pathlib import Path
 
-from typing_extensions import TypedDict  # Python 3.11's TypedDict lacks features that pydantic needs
+# Python 3.11's TypedDict lacks features that pydantic needs.
+from typing_extensions import TypedDict
 
 from nerbert.errors import InputError, SettingsError, at, refused
 from nerbert.finetuning.sampling import Size, SizeUnit, usual_queries
@@ -30,6 +31,7 @@ class _Line(TypedDict):
 
 def episodes_name(split: str, size: Size) -> str:
     """Return the name of Few-NERD's file of episodes of a size; raise SettingsError for a size that has none."""
+    # Each published file has one number of queries, which its name leaves out.
     if size.unit is not SizeUnit.EPISODE or size.queries != usual_queries(size.ways, size.shots):
         raise SettingsError(f"size {size}: no file of episodes is published; leave `episodes` out")
     return f"{split}_{size.ways}_{size.shots}.jsonl"
@@ -38,6 +40,7 @@ def episodes_name(split: str, size: Size) -> str:
 def read_episode(path: Path, number: int) -> tuple[list[Example], list[Example], list[str]]:
     """Return an episode's sentences to train on, those to tag, and its types; it is a line, numbered from 1."""
     with refused(f"{path}: can't be read", of=OSError), path.open("rb") as stream:
+        # A file holds 5,000 episodes or more, of which one is needed: only its line is parsed.
         line = next(islice(stream, number - 1, None), b"")
     if not line:
         raise InputError(f"{path}: has no episode {number}; ask for fewer draws")

@@ -78,6 +78,7 @@ def find_public(name: str) -> KnownData:
 def find_addresses(data: KnownData) -> dict[str, str]:
     """Return the addresses of a data set's files, by split; a commit's files never change."""
     root = data.recipe.release
+    # The commit is part of the address, so the file there never changes.
     if not root:
         source = data.sources[0]
         root = f"https://raw.githubusercontent.com/{source.repository.removeprefix('github.com/')}/{source.commit}"
@@ -87,6 +88,7 @@ def find_addresses(data: KnownData) -> dict[str, str]:
 def own_script(data: KnownData, mirror: str) -> Path | None:
     """Return the script that makes a data set, if the package lies in a checkout; None with a mirror."""
     script = CHECKOUT / data.recipe.script
+    # A mirror was asked for explicitly; the installed package has no scripts.
     return script if script.is_file() and not mirror else None
 
 
@@ -106,6 +108,7 @@ def convert_data(raw: Mapping[str, bytes], recipe: Recipe) -> dict[str, bytes]:
 def read_raw(content: bytes, recipe: Recipe) -> list[Sentence]:
     """Return the sentences of a publisher's file, with tags in IOB2; raise InputError for a file in another format."""
     try:
+        # Not `splitlines`, which also cuts at U+2028 and U+0085: these may occur inside tokens.
         lines = [line.removesuffix("\r") for line in content.decode("utf-8-sig").split("\n")]
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 at byte {error.start}") from error
@@ -113,6 +116,7 @@ def read_raw(content: bytes, recipe: Recipe) -> list[Sentence]:
     read = _read_columns if recipe.reader == "columns" else _read_pairs
     for sentence in read(line for line in lines if not line.startswith(recipe.drop)):
         tags = _SCHEMES[recipe.scheme]([tag for _, tag in sentence])
+        # CoNLL separates columns by white space, so a token can't contain any ("1\xa0000").
         tokens = ["".join(token.split()) or EMPTY for token, _ in sentence]
         sentences.append(list(zip(tokens, tags, strict=True)))
     return sentences
@@ -151,6 +155,7 @@ def _read_pairs(lines: Iterable[str]) -> Iterator[Sentence]:
     """Yield a sentence for each line `word:tag word:tag … <=> intent`."""
     for line in filter(str.strip, lines):
         words, arrow, _ = line.partition(" <=> ")
+        # From the right, since a word may be a time: "8:30:B-time".
         pairs = [pair.rpartition(":") for pair in words.split(" ")]
         if not arrow or not all(word and tag for word, _, tag in pairs):
             raise InputError(f"broken line {line!r:.80}: expected `word:tag … <=> intent`")
@@ -159,11 +164,13 @@ def _read_pairs(lines: Iterable[str]) -> Iterator[Sentence]:
 
 def _begin_with_b(tags: Sequence[str]) -> list[str]:
     """Convert IOB1, where B- only separates touching entities of one type: begin every entity with B-."""
+    # Decoding by the CoNLL rules accepts I- as a beginning; encoding then writes B-.
     return bio_from_spans(len(tags), spans_from_bio(tags))
 
 
 _SCHEMES: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
-    "iob2": lambda tags: [tag for tag in tags if split_tag(tag)],  # split_tag refuses strings that aren't tags
+    # `split_tag` refuses strings that aren't tags.
+    "iob2": lambda tags: [tag for tag in tags if split_tag(tag)],
     "iob1": _begin_with_b,
     "io": lambda tags: _begin_with_b([tag if tag == OUTSIDE else f"I-{tag}" for tag in tags]),
     "bioes": lambda tags: _begin_with_b([{"E": "I", "S": "B"}.get(tag[:1], tag[:1]) + tag[1:] for tag in tags]),
@@ -173,7 +180,9 @@ _SCHEMES: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
 def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy | None) -> Iterator[str]:
     """Fetch one data set, or check it if it exists."""
     target = output / data.name
+    # A run that was killed in its last steps has left its work beside the folder.
     finish(target)
+    # An empty folder is filled; anything else is only checked, never replaced.
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         _check_known(data, target)
         yield f"{data.name}: there already, SHA-256 as known"
@@ -226,6 +235,7 @@ def _check_known(data: KnownData, target: Path) -> None:
     """Raise OutputExists for a file of a data set that isn't the known one, or is elsewhere behind a link."""
     for split, facts in data.splits.items():
         path = target / data.file_of(split)
+        # A link may lead to a file that changes later.
         if target.is_symlink() or path.is_symlink() or not path.is_file() or sha256_of(path) != facts.sha256:
             raise OutputExists(f"{path}: is not the known one; move {target} away, or choose another folder")
 
@@ -250,6 +260,7 @@ def _download(addresses: Mapping[str, str], recipe: Recipe, policy: RetryPolicy 
 
 def _build(script: Path, recipe: Recipe) -> dict[str, bytes]:
     """Return the files that a script of the checkout makes, by split; it imports this package."""
+    # The script imports this checkout's package, not an installed one.
     paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with TemporaryDirectory(prefix="nerbert-") as scratch:
         output = Path(scratch, "made")

@@ -161,9 +161,11 @@ def open_data(name: str, root: Path | None = None, reading: Reading | None = Non
 
 def find_place(name: str, root: Path | None) -> tuple[Path, str]:
     """Return the folder (or file) of a data set, named as in `open_data`, and its name."""
+    # With a data folder, names lead only downwards, since a suite may come from someone else.
     if root is not None:
         folder = find_folder(root, name)
         return folder, folder.relative_to(root).as_posix()
+    # A folder in the current one wins over a registered name.
     if (known := find_known(name)) and not Path(name).exists():
         raise InputError(f"{name}: no such folder; name the folder of the data sets with --data{_fetch_hint(known)}")
     return Path(name), Path(name).resolve().name
@@ -173,6 +175,7 @@ def find_known_files(name: str, sha256: Mapping[str, str]) -> tuple[KnownData | 
     """Return the known data set of this name and exactly these files, or None and the differences."""
     known = find_known(name)
     faults = _faults(known, {split_of(file): digest for file, digest in sha256.items()}) if known else ""
+    # Licence and counts apply to exactly the known files, so a changed copy is an unknown set.
     return (None, (f"not those of the known {known.name}: {faults}",)) if known and faults else (known, ())
 
 
@@ -180,14 +183,17 @@ def find_folder(root: Path, name: str) -> Path:
     """Return the folder of a data set: that of its own name, else that of the set with this name in the paper."""
     check_root(root)
     parts = PurePosixPath(name).parts
+    # "../secret" or "/etc" in a suite must not be read.
     downwards = parts and name.isprintable() and not name.startswith("/") and ".." not in parts
     if not downwards or len(name.encode()) > _LONGEST:
         raise InputError(f"data set {name!r:.80}: must be the name of a folder below the data folder")
     known = find_known(name)
+    # The user's own folder "Pol" comes before the registered set that the paper calls so.
     names = [name] if known is None or known.name == name else [name, known.name]
     folder = next((path for path in map(root.joinpath, names) if path.is_dir()), None)
     if folder is None:
         raise InputError(_unknown_name(root, name, known))
+    # A link could lead where ".." may not.
     if (path := link_out(root, folder)) is not None:
         raise InputError(f"{path}: a link that leads out of {root}; copy the data there")
     return folder
@@ -195,7 +201,8 @@ def find_folder(root: Path, name: str) -> Path:
 
 def link_out(root: Path, folder: Path) -> Path | None:
     """Return the first of a data set's folder and files that is a link out of `root`, or None."""
-    inside = os.path.realpath(root)  # unlike resolve, no error for circular links
+    # Unlike `resolve`, this raises no error for circular links.
+    inside = os.path.realpath(root)
     files = (path for path, _ in entries_of(folder) if split_of(path.name) in SPLITS)
     return next((path for path in (folder, *files) if not Path(os.path.realpath(path)).is_relative_to(inside)), None)
 
@@ -219,17 +226,20 @@ def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least:
 def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: bool = False) -> Subset:
     """Draw a subset of the train split and write it to the folder `output`, with dev and test."""
     check_free(output, overwrite=overwrite)
+    # Overwriting the data's own folder would delete the sentences to be drawn.
     check_apart(output, data.folder)
     if not data.train:
         raise InputError(f"{data.folder}: has no train split to draw from")
     subset = draw_subset(data.train, parse_size(size), draw)
     format_ = find_format(data.files["train"], data.reading.from_)
     suffix = format_.suffixes[0] if format_.suffixes else ""
+    # The sample's splits are files already: the cut of the source must not be applied again.
     plain = Reading(from_=data.reading.from_)
     with publish_folder(output, overwrite=overwrite) as folder:
         for split, examples in data.splits.items():
             drawn = [data.train[index] for index in subset.places] if split == "train" else examples
             path = data.files.get(split)
+            # Dev and test are copied byte by byte, so their digests stay those of the known set.
             if split != "train" and path and path.is_file() and not data.reading.split:
                 shutil.copyfile(path, folder / path.name)
             elif drawn:
@@ -257,6 +267,7 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
 
 def _state(root: Path, folder: Path, known: KnownData | None) -> str:
     try:
+        # One folder that can't be listed must not end the list of all.
         if folder.is_dir() and link_out(root, folder):
             return "link out"
         paths = [*split_files(folder, "conll" if known and not known.recipe.release else "")]
@@ -283,6 +294,7 @@ def _may_hold_split(folder: Path) -> bool:
     try:
         return any(split_files(folder))
     except InputError:
+        # It can't be listed, so it is shown as such instead of being left out.
         return True
 
 

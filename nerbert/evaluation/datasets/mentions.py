@@ -9,6 +9,7 @@ from nerbert.records import Example
 MOST = 200_000
 """Maximum mentions (with a type) in memory."""
 _PLACES = 3
+# A mention unlabelled more than ten times as often is an ordinary word, such as "May".
 _ORDINARY = 10
 
 
@@ -54,6 +55,7 @@ class Mentions:
             self._counts[_words(example, first, last), type_] += 1
             word = example.text[slice(*example.words[first])]
             self._longest[word] = max(last - first, self._longest.get(word, 0))
+        # Half more than the limit, so that cutting isn't repeated for each new mention.
         if len(self._counts) > self._most * 3 // 2:
             self._counts = Counter(dict(self._counts.most_common(self._most)))
             self.cut = True
@@ -62,10 +64,12 @@ class Mentions:
         """Record the positions of counted mentions in a sentence, labelled or not."""
         types = self._types_by_text()
         labelled = {first: (last, type_) for first, last, type_ in word_spans(example)}
+        # The next labelled entity bounds a mention; reversed, the nearest one is popped from the end.
         free = sorted({*labelled, len(example.words)}, reverse=True)
         words = example.words
         number = 0
         while number < len(words):
+            # The words of an entity aren't searched: "York" in a labelled "New York" is no slip.
             if number in labelled:
                 last, type_ = labelled[number]
                 text = _words(example, number, last)
@@ -76,6 +80,7 @@ class Mentions:
             while free[-1] < number:
                 free.pop()
             longest = self._longest.get(example.text[slice(*words[number])], 0)
+            # The longest mention first: "New York City" rather than "New York".
             for last in range(min(free[-1], number + longest), number, -1):
                 if (text := _words(example, number, last)) in types:
                     self._unlabelled[text] += 1
@@ -97,6 +102,7 @@ class Mentions:
             slips,
             key=lambda slip: (
                 slip.unlabelled >= slip.labelled,
+                # The harmonic mean: a mention must be frequent both labelled and unlabelled.
                 -1 / (1 / slip.labelled + 1 / slip.unlabelled),
                 slip.text,
             ),
@@ -119,6 +125,7 @@ class Mentions:
             for (text, _), count in self._counts.items():
                 total[text] += count
             for (text, type_), count in self._counts.most_common():
+                # A mention labelled only once isn't a rule that other places break.
                 if total[text] > 1:
                     self._types.setdefault(text, {})[type_] = count
             self._counts.clear()

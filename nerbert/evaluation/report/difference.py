@@ -33,6 +33,7 @@ class TaggerComparison:
 
 def compare(first: ScoredAnswers, second: ScoredAnswers, name: str, evaluation: Evaluation) -> TaggerComparison:
     """Compare two taggers' answers; raise InputError if their sentences or words differ."""
+    # Spans count words, so other words would make every entity look changed.
     if [example.tokens for example in first.examples] != [example.tokens for example in second.examples]:
         raise InputError(
             f"{name}: cuts the texts into other words than the first tagger; give one --word-splitter, "
@@ -42,8 +43,10 @@ def compare(first: ScoredAnswers, second: ScoredAnswers, name: str, evaluation: 
     counts: dict[Effect, int] = {"broken": 0, "changed": 0, "fixed": 0}
     lists: dict[Effect, list[tuple[int, float, int, WordSpan]]] = {effect: [] for effect in counts}
     for number, effects, sure in _changes(first, second):
+        # The order of `counts`: a sentence with anything broken is worth reading first.
         worst = next(effect for effect, spans in effects.items() if spans)
-        lists[worst].append((-len(effects[worst]), -sure, number, effects[worst][0]))  # the key that sorts the list
+        # The tuple is the key that sorts the list: most mistakes first, then the most confident.
+        lists[worst].append((-len(effects[worst]), -sure, number, effects[worst][0]))
         for effect, spans in effects.items():
             counts[effect] += len(spans)
     sentences = dict[Effect, SentenceList]()
@@ -72,4 +75,5 @@ def _changes(first: ScoredAnswers, second: ScoredAnswers) -> Iterator[tuple[int,
 
 
 def _span_of(mistake: Mistake) -> WordSpan:
-    return mistake.gold or mistake.predicted or (0, 0, "")  # it has at least one of them
+    # A mistake has at least one of them; the last value is for the type checker.
+    return mistake.gold or mistake.predicted or (0, 0, "")

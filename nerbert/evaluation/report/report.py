@@ -144,6 +144,7 @@ def make_report(
     answers = ScoredAnswers.of(scored)
     opened = scored.tagger
     types = by_type(answers.pair)
+    # Before the second tagger is run, whose memory would count as the first one's.
     speed = _measure_speed(scored)
     comparison = None
     if against is not None:
@@ -175,6 +176,7 @@ def make_report(
 
 def learning_curve(card: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
     """Return step and dev F1 (0–1) of each evaluation in a card's log; empty if there are none."""
+    # The card may be of a tagger that another program made, so its log can hold anything.
     log = card.get("log")
     entries = [entry for entry in log if isinstance(entry, dict)] if isinstance(log, list) else []
     pairs = [(entry.get("step"), entry.get("dev_f1")) for entry in entries]
@@ -191,6 +193,7 @@ def _names(tagger: str | Path | Tagger, against: str | Path | Tagger | None) -> 
         (source.origin.folder if source.origin else "") if isinstance(source, Tagger) else str(source)
         for source in (tagger, against or "")
     )
+    # Two taggers in folders `a/seed-1` and `b/seed-1` would have the same short name.
     for names in ((Path(first).name, Path(second).name), (first, second)):
         if all(names[: 1 if against is None else 2]) and names[0] != names[1]:
             return names
@@ -209,6 +212,7 @@ def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThreshol
     of_entity = [pair.types[number] for number in pair.predicted.types.tolist()]
     lowest = [
         {
+            # Once for all entities together, under the name "".
             **lowest_thresholds([""] * len(of_entity), sure, answers.right, precision),
             **lowest_thresholds(of_entity, sure, answers.right, precision),
         }
@@ -227,6 +231,7 @@ def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThreshol
 
 def _measure_speed(scored: Scored) -> TaggingSpeed:
     examples = scored.gold.examples
+    # An exported tagger runs without torch; importing it only to ask would take seconds.
     torch = sys.modules.get("torch")
     gpu = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_initialized() else None
     machine = f"{platform.system()} {platform.machine()}, {cores()} cores"
@@ -236,6 +241,7 @@ def _measure_speed(scored: Scored) -> TaggingSpeed:
 
 def _source(scored: Scored) -> ReportSource:
     gold = scored.gold
+    # By content, not by name: a renamed file of a known set keeps its licence.
     known = next(
         (
             known

@@ -102,6 +102,7 @@ def worst_sentences(answers: ScoredAnswers, most: int = WORST) -> SentenceList:
     wrong = answers.pair.predicted.where(~answers.right)
     sentences = answers.pair.sentence_of(wrong)
     sure = np.asarray(answers.confidences, float)[~answers.right]
+    # A sentence with several wrong entities is listed once, at its most confident one.
     ordered = list(dict.fromkeys(sentences[np.lexsort((sentences, -sure))].tolist()))
     return SentenceList(tuple(cut_sentence(answers, number) for number in ordered[:most]), len(ordered))
 
@@ -111,6 +112,7 @@ def missed_sentences(answers: ScoredAnswers) -> SentenceList:
     pair = answers.pair
     missed = pair.sentence_of(pair.gold.where(~pair.gold.within(pair.predicted)))
     numbers, counts = np.unique(missed, return_counts=True)
+    # Sentences with wrong entities are in the other list already.
     only = ~np.isin(numbers, pair.sentence_of(pair.predicted.where(~answers.right)))
     numbers = numbers[only][np.argsort(-counts[only], kind="stable")]
     return SentenceList(tuple(cut_sentence(answers, number) for number in numbers[:MISSED].tolist()), len(numbers))
@@ -122,6 +124,7 @@ def cut_sentence(
     """Return a sentence around a span (default: its first mistake), with the answers of one or two taggers."""
     example = answers.examples[number]
     mistakes = answers.mistakes(number)
+    # A sentence without a mistake is shown from its first word.
     focus = focus or next((mistake.predicted or mistake.gold for mistake in mistakes), None) or (0, 1, "")
     begin, end = part = _window(example, focus)
     return ShownSentence(
@@ -160,6 +163,7 @@ def _window(example: Example, focus: WordSpan) -> tuple[int, int]:
     if len(text) <= ROOM:
         return 0, len(text)
     begin = max(0, min(start - _BEFORE, len(text) - ROOM))
+    # At the beginning of a word, but never behind the mistake.
     begin = next((first for first, _ in example.words if begin <= first <= start), start) if begin else 0
     end = min(len(text), begin + ROOM)
     last = max((stop for _, stop in example.words if start < stop <= end), default=end) if end < len(text) else end

@@ -52,6 +52,7 @@ class ColumnKey(NamedTuple):
 
 def figures_of(cell: Cell) -> Figures:
     """Return all figures of a cell; types are not part of metric names, because they may contain dots."""
+    # Nested facts, such as digests and settings, hold numbers that are no figures.
     facts = {key: value for key, value in cell.facts.items() if not isinstance(value, Mapping)}
     overall = {key: value for key, value in cell.scores.items() if key != "by_type"} | {"facts": facts}
     groups = {"": overall} | {name: {"by_type": counts} for name, counts in cell.scores.get("by_type", {}).items()}
@@ -69,6 +70,7 @@ def _numbers(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, 
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{above}{key}.")
+        # `True` is an int in Python, and NaN can't be averaged.
         elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             yield f"{above}{key}", value
 
@@ -78,6 +80,7 @@ def pool(parts: Sequence[Figures]) -> Figures:
     if len(parts) == 1:
         return parts[0]
     pooled: Figures = defaultdict(float)
+    # Only counts can be added up; the figures follow from the sums.
     for part in parts:
         for (metric, type_), value in part.items():
             group, _, last = metric.rpartition(".")
@@ -90,8 +93,10 @@ def pool(parts: Sequence[Figures]) -> Figures:
         by_type += [counts] if group == "by_type" else []
         pooled |= {(f"{group}.{key}", type_): value for key, value in counts.as_json().items()}
     if by_type:
+        # Macro F1 of pooled counts isn't the mean of the parts' macro F1.
         pooled["macro.f1", ""] = Macro.of(by_type).f1
     sure = [(part.get(("calibration.entities", ""), 0), part.get(("calibration.ece", ""), 0)) for part in parts]
+    # Bins aren't stored, so the pooled error is the mean weighted by entities.
     if entities := sum(number for number, _ in sure):
         pooled["calibration.ece", ""] = sum(number * error for number, error in sure) / entities
     return dict(pooled)
@@ -135,6 +140,7 @@ class Group:
     def units(self) -> dict[Run, Unit]:
         """The observation that each finished run belongs to; a result computed once for all seeds is one run."""
         keys = {run: self.cells[run].facts.get("keys", {}).get("score", run) for run in self.done}
+        # Reversed, so that the first run with a key is the one that stays.
         first = {keys[run]: run for run in sorted(keys, reverse=True)}
         return units_of(first.values(), self.encoders, by_draw=self.episodes)
 
@@ -145,12 +151,15 @@ class Group:
         """
         units = self.units if units is None else units
         runs = {run: self.done[run] for run in units}
+        # The mean of F1 over episodes isn't the F1 of all entities, which Few-NERD reports.
         if self.episodes and metric == F1:
             counts = {run: [figures.get((f"micro.{key}", ""), 0) for key in COUNTS] for run, figures in runs.items()}
             return pooled_f1({run: (right, sum(both)) for run, (right, *both) in counts.items()}, units)
+        # Other figures have no decomposition by draw, so there is one observation.
         if self.episodes:
             runs = self._pooled
             units = dict.fromkeys(self._pooled, ("all",))
+        # A rate without any entity is 0 by convention, which would pull a mean down.
         entities = [f"{metric.rpartition('.')[0]}.{key}" for key in ("predicted", "gold")]
         values = {
             run: figures[metric, type_]
@@ -177,6 +186,7 @@ class Layout:
         self.done = [cell for cell in self.cells if cell.state is State.DONE]
         self.data = _files_used(self.done)
         """Digests of each target's files that finished cells used; one entry if all used the same files."""
+        # A suite may list a data set twice, with other sizes: its rows stay together.
         rows = by_target(dict.fromkeys(RowKey(target.data, size) for target in suite.targets for size in target.sizes))
         self.row_keys = tuple(chain.from_iterable(rows.values()))
         self.columns = tuple(ColumnKey(system, protocol) for protocol in suite.protocols for system in suite.systems)
@@ -211,6 +221,7 @@ class Layout:
             RowKey(name, size): [row_key for row_key in row_keys if size in ("", row_key.size)]
             for size in (*sizes, *([""] if len(sizes) > 1 else []))
         }
+        # A mean of one target would repeat its row.
         return {mean: rows for mean, rows in means.items() if len(by_target(rows)) > 1}
 
     def name_of(self, column: ColumnKey) -> str:
@@ -313,10 +324,12 @@ class BenchmarkTable:
             figures = figures_of(cell)
             run = (key.system, key.protocol, key.target, key.size, f"{key.draw}", f"{key.seed}", cell.state.value)
             yield from ((*run, *name, repr(value), cell.why) for name, value in figures.items())
+            # Failed cells are in the CSV, too, so that none is missing without a reason.
             if not figures:
                 yield (*run, "", "", "", cell.why)
         for paper in self.published:
             for metric, shares in paper.figures.items():
                 for target, figure in shares.items():
                     run = (paper.name, "", target, paper.size, "", "", "published")
+                    # Papers write percents: 57.1 / 100 would print as 0.5710000000000001.
                     yield (*run, metric, "", repr(round(figure / 100, 6)), paper.of)

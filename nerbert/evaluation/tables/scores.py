@@ -139,9 +139,11 @@ def compare(layout: Layout) -> dict[Key, Compared]:
         differences = {row_key: _differences(layout, column, base, row_key) for row_key in layout.row_keys}
         for at, row_keys in layout.row_groups.items():
             rows = {row_key: differences[row_key] for row_key in row_keys if differences[row_key]}
+            # Means of groups aren't tested: their targets are in the mean of all already.
             if at not in layout.group_means and len(by_target(rows)) > (at.target == WHOLE):
                 comparison = comparisons[column, at] = _compare_rows(rows, by_encoder=by_encoder)
                 if comparison.test.p is not None:
+                    # Single rows and the whole are two families: many rows must not cost the main result its star.
                     families[column.protocol, at.target == WHOLE][column, at] = comparison.test.p
     corrected = {key: p for family in families.values() for key, p in holm(family).items()}
     return {key: replace(comparison, corrected=corrected.get(key)) for key, comparison in comparisons.items()}
@@ -151,6 +153,7 @@ def _differences(layout: Layout, column: ColumnKey, baseline: ColumnKey, row_key
     """Return system minus baseline in each independent observation that both have."""
     system = layout.groups[row_key, column]
     base = layout.groups[row_key, baseline]
+    # Only runs that both systems have can be paired.
     units = units_of(system.done.keys() & base.done.keys(), system.encoders, base.encoders, by_draw=system.episodes)
     ours = system.observe(units=units)
     theirs = base.observe(units=units)
@@ -161,6 +164,7 @@ def _compare_rows(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bo
     """Compare on these rows, each target with the same weight."""
     targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(rows).values()]
     means = [fmean(fmean(row.values()) for row in target) for target in targets]
+    # A single target has no others to be ahead on, so its observations are counted.
     means = means if len(targets) > 1 else list(targets[0][0].values())
     test = t_test(average(targets, by_encoder=by_encoder))
     ahead = sum(mean > 0 for mean in means)
@@ -198,6 +202,7 @@ def p_text(p: float | None) -> str:
         return NONE
     texts = [f"{p:.3f}" if p >= 0.1 else f"{p:#.{digits}g}" for digits in range(3, 16)]
     sides = [p < level for level in _LEVELS]
+    # 0.04996 must not be printed as 0.0500, which would contradict its star.
     return next((text for text in texts if [float(text) < level for level in _LEVELS] == sides), texts[-1])
 
 
@@ -271,7 +276,8 @@ def _score_entry(
 ) -> Entry:
     """Return a mean F1 with its stars, and its interval and greedy F1 below."""
     below = []
-    if mean.interval:  # F1 can't be below 0 or above 100
+    # F1 can't be below 0 or above 100.
+    if mean.interval:
         below.append(f"[{percent(max(0.0, mean.interval[0]))}, {percent(min(1.0, mean.interval[1]))}]")
     if greedy := learns(row_keys) and _mean(layout, column, row_keys, "greedy.f1"):
         below.append(f"greedy {percent(greedy.mean)}")
@@ -325,6 +331,7 @@ def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric:
 def _published_entry(layout: Layout, paper: Published, f1s: Mapping[str, float], row_keys: Sequence[RowKey]) -> Entry:
     """Return a paper's figure on a row, or its mean over several; "–" unless it has figures for all, at its size."""
     published = [f1s[row_key.target] for row_key in row_keys if row_key.size == paper.size and row_key.target in f1s]
+    # A mean over fewer targets than the systems' isn't comparable with theirs.
     if not published or len(published) < len(row_keys):
         return Entry()
     return Entry(
@@ -385,6 +392,7 @@ def _zero_shot_rows(layout: Layout) -> list[RowKey]:
 def _figure(groups: Sequence[Group], metric: str) -> str:
     """Return a mean over targets in percent (with their number if some lack it), a count or a threshold."""
     if metric == "interval":
+        # The mean of the bounds: each cell has an interval over its test sentences.
         low = _figure(groups, "interval.low")
         high = _figure(groups, "interval.high")
         return low if low == NONE else f"{low}–{high}"
@@ -414,6 +422,7 @@ def type_grids(layout: Layout) -> Iterator[Grid]:
 def _mean_of(group: Group, metric: str, type_: str = "") -> float | None:
     """Return a mean over observations; for episodes, a count is the sum over all draws of a seed."""
     values = group.observe(metric, type_).values()
+    # Seeds tag the same sentences again, so counts of a test set must not be added over them.
     seeds = len({seed for _, seed in group.done}) if group.episodes and metric in _COUNTS else 1
     return fmean(values) / seeds if values else None
 
@@ -423,5 +432,6 @@ def _gold_by_type(groups: Iterable[Group]) -> dict[str, float]:
     gold: dict[str, float] = {}
     for group in groups:
         for name in {type_ for figures in group.done.values() for _, type_ in figures if type_}:
+            # The largest: a system whose runs are incomplete has seen fewer of the gold entities.
             gold[name] = max(gold.get(name, 0), _mean_of(group, "by_type.gold", name) or 0)
     return dict(sorted(gold.items(), key=lambda item: (-item[1], item[0])))

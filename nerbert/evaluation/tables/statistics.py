@@ -70,14 +70,18 @@ def units_of(runs: Iterable[Run], *encoders: Mapping[Run, str], by_draw: bool = 
     """
     runs = sorted(runs)
     names = {run: {f"{number} {of[run]}" for number, of in enumerate(encoders) if of.get(run)} for run in runs}
+    # Runs of one encoder share its random variation, so they are one observation.
     if any(names.values()):
+        # An untouched backbone has none, so each of its runs is an observation.
         names = {run: names[run] or {f"run {run}"} for run in runs}
         groups: dict[str, set[str]] = {}  # name → all names connected with it
         for of_run in names.values():
+            # Two systems' encoders may be linked through a third run: such chains are one group.
             joined = of_run.union(*(groups.get(name, ()) for name in of_run))
             groups |= dict.fromkeys(joined, joined)
         return {run: tuple(sorted(groups[min(of_run)])) for run, of_run in names.items()}
     seeds = Counter(draw for draw, _ in runs)
+    # Each draw with several seeds: the seeds of a draw share its sentences.
     crossed = by_draw or (len(seeds) > 1 and max(seeds.values()) > 1)
     return {run: ("draw", f"{run[0]}") if crossed else ("run", *map(str, run)) for run in runs}
 
@@ -93,9 +97,11 @@ def observations(runs: Mapping[Run, float], units: Mapping[Run, Unit]) -> dict[U
 def pooled_f1(runs: Mapping[Run, Sums], units: Mapping[Run, Unit]) -> dict[Unit, float]:
     """Return one observation per unit, for episodes; their mean is the F1 of all entities together."""
     total = math.fsum(both for _, both in runs.values())
+    # `fsum` doesn't depend on the order, so equal cells give equal tables.
     f1 = 2 * math.fsum(right for right, _ in runs.values()) / total if total else 0.0
     off: dict[Unit, float] = defaultdict(float)
     for run, (right, both) in sorted(runs.items()):
+        # The first-order influence of a run on the pooled F1; all of them sum to 0.
         off[units[run]] += 2 * right - f1 * both
     return {unit: f1 + (difference * len(off) / total if total else 0.0) for unit, difference in off.items()}
 
@@ -119,10 +125,12 @@ def mean_of(parts: Sequence[Summary]) -> Summary:
     sds = [part.sd for part in parts if part.sd is not None]
     sd = math.hypot(*sds) / number if len(sds) == number else None
     errors = [(part.error, part.freedom) for part in parts if part.error is not None]
+    # One target without a spread makes the mean's unknown, not smaller.
     if len(errors) < number:
         return Summary(n, mean, sd)
     error = math.hypot(*(error for error, _ in errors))
     below = math.fsum(error**4 / freedom for error, freedom in errors)
+    # Without any spread the formula is 0 / 0.
     freedom = error**4 / below if below > 0 else math.fsum(freedom for _, freedom in errors)
     return Summary(n, mean, sd, error / number, freedom)
 
@@ -148,9 +156,11 @@ def average(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encoder: bo
     another's (DAPT), they are independent. Targets and rows must not be empty.
     """
     units = [set[Unit]().union(*rows) for rows in targets]
+    # Backbones, and encoders of one target each (DAPT), vary independently between targets.
     apart = len(units) > 1 and sum(map(len, units)) == len(set[Unit]().union(*units))
     if apart or not by_encoder:
         return mean_of([together([summary(list(row.values())) for row in rows]) for rows in targets])
+    # Only encoders that were run everywhere can be averaged over targets first.
     shared = set[Unit].intersection(*(set(row) for rows in targets for row in rows))
     if shared:
         return summary([fmean(fmean(row[unit] for row in rows) for rows in targets) for unit in sorted(shared)])
@@ -161,12 +171,14 @@ def t_test(mean: Summary) -> Test:
     """Return the two-sided t-test of a mean difference, with its interval; none for fewer than three or equal ones."""
     if mean.error is None:
         return Test(mean.n, mean.mean, why=f"{mean.n} observed, {FEWEST} needed")
+    # Equal differences, as of a deterministic system: t would be infinite, or 0 / 0.
     if mean.error < _NOTHING:
         if abs(mean.mean) < _NOTHING:
             return Test(mean.n, 0.0, 1.0)
         return Test(mean.n, mean.mean, why=f"{mean.n} equal differences: no noise to test by")
     from scipy import stats
 
+    # `sf` keeps small p, where 1 − `cdf` is rounded to 0.
     p = float(2 * stats.t.sf(abs(mean.mean) / mean.error, mean.freedom))
     return Test(mean.n, mean.mean, min(1.0, p), mean.interval)
 
@@ -175,4 +187,5 @@ def holm(raw: Mapping[Name, float]) -> dict[Name, float]:
     """Return Holm's correction: each p times the number of tests not yet passed, never below the previous one."""
     ranked = sorted(raw, key=lambda name: raw[name])
     corrected = (min(1.0, (len(raw) - rank) * raw[name]) for rank, name in enumerate(ranked))
+    # Never below the previous one: else a larger raw p could become the smaller corrected one.
     return dict(zip(ranked, accumulate(corrected, max), strict=True))

@@ -47,6 +47,7 @@ def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
     origins = [
         {**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **cell.facts.get("versions", {})}
         for cell in done
+        # Other systems have their own libraries and devices, which nerbert doesn't know.
         if "command" not in cell.facts
     ]
     libraries = sorted(set().union(*origins) - {*_SAME})
@@ -64,6 +65,7 @@ def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
             "Strict F1": _count_cells((cell.scores.get("strict") or {}).get("rules") for cell in done),
         },
         "idle": [layout.name_of(column) for column in layout.columns if column not in layout.ran],
+        # One draw says little about how F1 varies with the choice of sentences.
         "single": _drawn_once(suite),
         "encoders": {layout.name_of(column): len(digests) for column, digests in layout.encoders.items() if digests},
         "differences": {
@@ -88,7 +90,8 @@ def facts_of(layout: Layout) -> dict[str, str]:
     """Return the facts needed to reproduce the table."""
     done = layout.done
     by_key = {cell.facts.get("keys", {}).get("score", cell.place): cell for cell in layout.cells}
-    seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in by_key.values())  # a command's cell has several places
+    # A command's cell has several places, one for each protocol, but ran once.
+    seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in by_key.values())
     finished = sorted(str(cell.facts["finished"]) for cell in done if cell.facts.get("finished"))
     versions = {f"{name} {version}" for cell in done for name, version in cell.facts.get("versions", {}).items()}
     data = (
@@ -126,6 +129,7 @@ def _coverage(done: list[Cell]) -> dict[str, Any]:
     reached: dict[RowKey, list[tuple[str, int]]] = defaultdict(list)
     for cell in done:
         row_key = RowKey(cell.place.target, cell.place.size)
+        # Episodes draw their own training sentences, so train's duplicates don't matter.
         if (left_out := (cell.scores.get("without") or {}).get("left_out")) and row_key.unit is not SizeUnit.EPISODE:
             duplicates[row_key.target] = max(left_out, duplicates.get(row_key.target, 0))
         if types := cell.facts.get("unknown_types"):

@@ -65,6 +65,7 @@ class Learner:
         self._folder = project.folder / "rounds"
         self.rounds = list[Round]()
         self._closing = False
+        # Folders without `round.json` are of runs that were cut off.
         for path in sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json")):
             self._note(replace(read_json(path, Round), tagger=str(path.parent / "tagger")))
         self._task: asyncio.Task[None] | None = None
@@ -80,11 +81,13 @@ class Learner:
     def newest(self) -> Round | None:
         """Return the round of the tagger that makes suggestions."""
         done = [round_ for round_ in self.rounds if round_.state == "done"]
+        # By its end, not its sentences: undoing answers may have made a later run smaller.
         return max(done, key=lambda round_: round_.finished, default=None)
 
     @property
     def next_round(self) -> int:
         """Return the number of accepted sentences that starts the next training run."""
+        # Cancelled and failed runs count, so that they don't start again at once.
         return (max([self.sentences, *(round_.sentences for round_ in self.rounds)]) // EVERY + 1) * EVERY
 
     async def resume(self, service: Service) -> None:
@@ -112,14 +115,17 @@ class Learner:
         self.sentences = len(accepted)
         self.started = time.monotonic()
         self.line = ""
+        # A second run at the same number of sentences gets a folder of its own.
         earlier = len([*self._folder.glob(f"{self.sentences:04d}*")])
         folder = self._folder / f"{self.sentences:04d}{f'-{earlier}' if earlier else ''}"
         folder.mkdir(parents=True)
         for name, test in (("train", False), ("test", True)):
             part = [item for item in accepted if item.test == test]
-            if any(item.state.entities for item in part):  # without entities there is no F1
+            # Without entities there is no F1.
+            if any(item.state.entities for item in part):
                 JsonLines().write(folder / f"{name}.jsonl", self._project.documents(part))
         self._task = asyncio.create_task(self._run(folder, self.sentences, service))
+        # Sentences accepted during the run may be enough for the next one.
         self._task.add_done_callback(lambda _: self.start_if_due(service))
 
     def start_if_due(self, service: Service) -> None:
@@ -133,7 +139,8 @@ class Learner:
     async def cancel(self) -> None:
         """End the training run in progress, if any; wait until its process has ended."""
         if self._task is not None and self.running:
-            self.sentences = len(self._project.with_answer("accept"))  # so that it doesn't restart at once
+            # So that the run doesn't restart at once.
+            self.sentences = len(self._project.with_answer("accept"))
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
@@ -145,12 +152,14 @@ class Learner:
             return {"answer": "keep labelling", "why": why}
         last = scored[-1]
         low, high, f1 = (bound or 0.0 for bound in (last.low, last.high, last.f1))
+        # A gain can't be judged within such a wide interval.
         if (high - low) / 2 > SURE or last.test_sentences < _LEAST:
             why = (
                 f"F1 is {f1:.0%} so far ({low:.0%} to {high:.0%} with {last.test_sentences} held-out sentences); "
                 "more sentences narrow this range."
             )
             return {"answer": "keep labelling", "why": why}
+        # About half as many sentences: the gain is that of the last doubling.
         half = min(scored[:-1], key=lambda round_: abs(round_.sentences - last.sentences / 2))
         gain = f1 - (half.f1 or 0.0)
         added = last.sentences - half.sentences
@@ -167,13 +176,16 @@ class Learner:
         last = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *args]) for args in commands))
         try:
             await run_command(*train, read=partial(setattr, self, "line"))
+            # The new tagger answers before it is scored, which takes a while.
             await service.add(MINE, last.tagger)
             last = await self._score(last, tests)
         except asyncio.CancelledError:
+            # The server ends: the next start trains again, as if nothing had begun.
             if self._closing:
                 return
             last = replace(last, state="cancelled", message="cancelled")
         except NerbertError as error:
+            # Scoring may fail after a successful training.
             trained = (tagger / "nerbert.json").exists()
             last = replace(last, state="done" if trained else "failed", message=str(error))
         except Exception as error:
@@ -181,7 +193,8 @@ class Learner:
             last = replace(last, state="failed", message=INTERNAL)
         last = replace(last, seconds=round(time.monotonic() - self.started, 1), finished=time.time())
         self._keep(folder, last)
-        for round_ in self.rounds:  # score earlier taggers on the newest test
+        # Earlier taggers are scored on the newest test: points of one curve need the same sentences.
+        for round_ in self.rounds:
             if last.state == round_.state == "done" and tests.exists() and round_ is not self.newest:
                 with suppress(NerbertError):
                     self._keep(Path(round_.tagger).parent, await self._score(round_, tests))
@@ -193,6 +206,7 @@ class Learner:
     def _note(self, last: Round) -> None:
         """Add a round, replacing one of the same sentences; one without a tagger doesn't replace one with a tagger."""
         same = [round_ for round_ in self.rounds if round_.sentences == last.sentences]
+        # A cancelled run must not remove the tagger of an earlier one.
         if last.state == "done" or not any(round_.state == "done" for round_ in same):
             others = [round_ for round_ in self.rounds if round_ not in same]
             self.rounds = sorted([*others, last], key=lambda round_: round_.sentences)
@@ -206,7 +220,8 @@ class Learner:
         low, high = (facts["interval"][name] for name in ("low", "high"))
         f1 = scores["f1"]
         count = scores["sentences"]
-        if count < _LEAST or low == high:  # the bootstrap's is narrow where a tagger finds none, or all: Wilson's isn't
+        # The bootstrap's interval is narrow where a tagger finds none, or all; Wilson's isn't.
+        if count < _LEAST or low == high:
             z = 1.96
             centre = f1 + z**2 / (2 * count)
             spread = z * math.sqrt(f1 * (1 - f1) / count + (z / 2 / count) ** 2)
@@ -220,19 +235,23 @@ async def run_command(*arguments: str, read: Callable[[str], None] = lambda _: N
     It runs in a separate process, which ends when the caller is cancelled; `read` is called with the lines of its log.
     """
     process = await asyncio.create_subprocess_exec(
+        # Answering the page comes before training.
         "nice",
         sys.executable,
         "-m",
         "nerbert",
         *arguments,
-        env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},  # leave one core for the server
+        # Leave one core for the server, unless the user has decided.
+        env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
-        limit=1 << 24,  # only the server gets Ctrl-C; no line is longer
+        # Only the server gets Ctrl-C (a session of its own). No line of the log is longer than the limit.
+        limit=1 << 24,
     )
     try:
+        # Both outputs are read at once: a full pipe would stop the command.
         printed: asyncio.Future[bytes] = asyncio.ensure_future(process.stdout.read())  # type: ignore[union-attr]
         line = ""
         async for content in process.stderr:  # type: ignore[union-attr]
@@ -241,7 +260,8 @@ async def run_command(*arguments: str, read: Callable[[str], None] = lambda _: N
         await process.wait()
     finally:
         if process.returncode is None:
-            process.kill()  # its files are complete or absent
+            # Its files are complete or absent, so killing is safe.
+            process.kill()
             await process.wait()
     if process.returncode:
         raise InputError(line or f"ended with {process.returncode}")

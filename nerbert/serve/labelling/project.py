@@ -87,6 +87,7 @@ class Project:
         self._held = ExitStack()
         with refused(f"{folder}: can't be made or opened", of=OSError):
             folder.mkdir(parents=True, exist_ok=True)
+            # A folder of other files could be data that labelling would mix with its own.
             if any(folder.iterdir()) and not (folder / "journal.jsonl").exists():
                 raise OutputExists(f"{folder}: holds other files; name another folder with -o")
             self._held.enter_context(held(folder, f"{folder}: another nerbert label has it open; stop that one first"))
@@ -103,10 +104,12 @@ class Project:
         with refused(f"{self._journal}: can't be opened", of=OSError):
             self._handle = os.open(self._journal, os.O_RDWR | os.O_CREAT, 0o666)
             content = self._journal.read_bytes()
+        # A crash may have left only the beginning of the first line.
         if content[:6] not in (b'{"do":'[: len(content)], b""):
             raise InputError(f"{self._journal}: isn't a journal of nerbert label; name another folder with -o")
         self._size = content.rfind(b"\n") + 1
         """Bytes of the journal, without a last line that was cut off by a crash."""
+        # The state isn't stored: it is what the actions of the journal give.
         for number, line in enumerate(content[: self._size].splitlines(), 1):
             with at(self._journal, number):
                 self._replay(parse_json(line, dict, "line"))
@@ -123,6 +126,7 @@ class Project:
         """Write the accepted sentences, completely or not at all; return the file, None if there was never one."""
         accepted = self.with_answer("accept")
         path = self.folder / "labels.jsonl"
+        # An empty file replaces an older one: answers may have been undone.
         if not accepted and not path.exists():
             return None
         JsonLines().write(path, self.documents(accepted))
@@ -144,12 +148,14 @@ class Project:
             elif sentence.text not in texts:
                 texts.add(sentence.text)
                 added.append(replace(sentence, spans=()) if bare else sentence)
+            # While reading: a file of gigabytes must not be read to its end first.
             if len(texts) > MOST:
                 raise InputError(f"{path}: has more than {MOST:,} sentences; label a part of them")
         if not texts:
             raise InputError(f"{path}: holds no sentence")
         if added:
             sentences = chain((item.sentence for item in self.items), added)
+            # On disk before they are added: the journal refers to sentences by number.
             JsonLines().write(self._sentences, map(document_of, sentences))
         return added, long
 
@@ -164,12 +170,14 @@ class Project:
     def set_types(self, types: Sequence[LabelType]) -> None:
         """Replace the types; those without a colour or key get one. Raise SettingsError for invalid types."""
         used = {span.type for item in self.drawn for span in item.state.entities}
+        # Entities of a removed type would have no name in the exported labels.
         if missing := used - {type_.name for type_ in types}:
             raise SettingsError(f"type {min(missing)!r:.120}: sentences are labelled with it; it can't be removed")
         self._do({"do": "types", "types": list(map(astuple, complete_types(types)))})
 
     def draw(self, item: LabelItem, *, test: bool) -> None:
         """Record that a sentence is shown, and whether it is held out for the test."""
+        # The digest detects a `sentences.jsonl` that was edited by hand.
         self._do({"do": "draw", "id": item.id, "test": test, "text": f"{hash64(item.sentence.text):x}"})
 
     def find(self, id_: int) -> LabelItem:
@@ -191,8 +199,10 @@ class Project:
 
         Raise StaleOutput if the tab saw another revision of it, InputError for invalid entities.
         """
+        # A page that got no answer repeats the request; the action must happen once.
         if request and self._done.get(tab) == (request, item):
             return
+        # Else the later of two tabs would overwrite what it never saw.
         if item.revision != revision:
             raise StaleOutput("this sentence was changed in another tab; it is shown as it is now")
         rows = [[span.start, span.end, span.type] for span in self._check_entities(item.sentence, entities)]
@@ -209,7 +219,9 @@ class Project:
         if not self._saves[tab]:
             return None
         item = self._saves[tab][-1]
+        # Undoing would revert the other tab's work.
         if item.state.tab != tab:
+            # The next undo then reaches the tab's previous sentence.
             self._saves[tab].pop()
             raise StaleOutput("another tab has changed that sentence since; nothing was undone")
         self._do({"do": "undo", "id": item.id, "tab": tab, "request": request})
@@ -238,6 +250,7 @@ class Project:
             first = next((begin for begin, stop in sentence.words if stop > start and begin < end), None)
             if first is None:
                 raise InputError(f"entity [{start}, {end}): there is no word at this place")
+            # Two entities in one word can't be tags of words.
             if spans and spans[-1].end > min(first, start):
                 raise InputError(
                     f"entities [{spans[-1].start}, {spans[-1].end}) and [{start}, {end}) overlap, or are "
@@ -251,9 +264,12 @@ class Project:
         line = json_line(entry).encode() + b"\n"
         with writing(self._journal):
             try:
+                # A line that an earlier failure or crash left half-written goes first.
                 os.ftruncate(self._handle, self._size)
+                # A disk that becomes full writes a part of the line without an error.
                 if os.pwrite(self._handle, line, self._size) < len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                # The page shows an answer as saved only once a power cut can't lose it.
                 os.fsync(self._handle)
             except OSError:
                 os.ftruncate(self._handle, self._size)
@@ -269,6 +285,7 @@ class Project:
                 return
             item = self.items[entry["id"]]
             if entry["do"] == "draw":
+                # Labels would belong to other sentences.
                 if entry["text"] != f"{hash64(item.sentence.text):x}":
                     raise InputError(f"{self._sentences}: was changed: sentence {item.id} isn't the one that was shown")
                 item.drawn = True
@@ -293,6 +310,7 @@ def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
     """Return types with colours and keys; raise SettingsError for invalid or duplicate ones."""
     if len(types) > _MOST_TYPES:
         raise SettingsError(f"{len(types):,} types: at most {_MOST_TYPES} are allowed")
+    # Keys that the user chose, for any type, aren't given to another.
     free = [key for key in _KEYS if key not in {type_.key for type_ in types}]
     complete = list[LabelType]()
     for number, type_ in enumerate(types):
@@ -303,6 +321,7 @@ def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
                 f"type {type_.name!r:.120}: a name has 1 to {LONGEST_NAME} visible characters, a "
                 f"description at most {_LONGEST_DESCRIPTION}"
             )
+        # Names that differ only in case or underscores are one label to a tagger.
         if any(fold_type(name) == fold_type(other.name) or type_.key == other.key != "" for other in complete):
             raise SettingsError(f"type {name!r:.120}: its name or key is another's, too; give it one of its own")
         if (type_.colour and not _COLOUR.fullmatch(type_.colour)) or (type_.key and type_.key not in _KEYS):

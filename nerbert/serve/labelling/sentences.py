@@ -32,9 +32,11 @@ _SAME = 0.8
 
 def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
     """Yield the sentences of a file or folder, annotated or not; raise InputError with the position of an error."""
+    # Annotated files have a format; anything else is text in lines, pages or tables.
     if reading.from_ or (path.exists() and recognise_format(path)):
         documents = read_documents(path, reading, Repairs())
     else:
+        # `errors="replace"`: a few bad bytes must not keep a text from being labelled.
         sources = find_sources([str(path)], "", errors="replace").sources
         documents = (document for source in sources for document in source.documents())
     for document in documents:
@@ -47,6 +49,7 @@ def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
 
 def type_name(name: str) -> str:
     """Return a type's name in normal form, or "" if it is invalid."""
+    # "é" as one or two characters is one type.
     kept = unicodedata.normalize("NFC", " ".join(name.split()))
     return kept if len(kept) <= LONGEST_NAME and kept.isprintable() else ""
 
@@ -55,6 +58,7 @@ def kept_sentences(path: Path) -> list[Example]:
     """Return the sentences of a project's file, with their words."""
     sentences = list[Example]()
     for document in JsonLines().read(path, Repairs()) if path.exists() else ():
+        # Words are fixed when a sentence is added: a newer splitter must not move entities.
         if document.words is None:
             raise InputError(f"{path}: a sentence has no words; this file isn't nerbert's")
         sentences.append(Example(document.text, document.words, document.spans))
@@ -69,6 +73,7 @@ def words_of(sentence: Example) -> frozenset[str]:
 def is_for_test(position: int, seed: int) -> bool:
     """Return whether the sentence at `position` in the order is held out for the test: a random one of each five."""
     block = position // BLOCK
+    # A random one of each five, so that the test grows evenly with the labels.
     return position % BLOCK == int(uniform(seed, "label test", str(block)) * BLOCK)
 
 
@@ -79,6 +84,7 @@ class Draw:
         self._sentences, self._seed = sentences, seed
         self._queue = sorted(
             range(len(sentences)),
+            # Reversed, since `pop` removes the last one without moving the others.
             reverse=True,
             key=lambda id_: (uniform(seed, "label order", sentences[id_].text), id_),
         )
@@ -96,6 +102,7 @@ class Draw:
 
     def next(self) -> tuple[int, bool] | None:
         """Return the number of the next sentence, and whether it is for the test; None if none is left."""
+        # Compared only when due: it depends on what was shown by then.
         while self._queue and (self._queue[-1] in self._shown or self._is_near(self._queue[-1])):
             self._queue.pop()
         return (self._queue[-1], is_for_test(len(self._shown), self._seed)) if self._queue else None
@@ -103,6 +110,7 @@ class Draw:
     def _is_near(self, number: int) -> bool:
         """Return whether a sentence is a near-duplicate: one of the rarest words of such sentences is in both."""
         words = words_of(self._sentences[number])
+        # If four fifths are shared, at least one of these is: only sentences with it are compared.
         rarest = sorted(words, key=lambda word: len(self._sets.get(word, ())))[: int((1 - _SAME) * len(words)) + 1]
         candidates = (other for word in rarest for other in self._sets.get(word, ()))
         return any(len(words & other) >= _SAME * len(words | other) for other in candidates)

@@ -38,10 +38,12 @@ class GlinerRequest(BaseModel):
 async def predict(call: Call) -> dict[str, Any]:
     """Find entities, as GLiNER's server does."""
     body: GlinerRequest = call.body
+    # Ignoring these would give an answer that looks complete.
     refuse("relations", body.relations, "this server finds entities only; leave it out")
     refuse("adapter_id", body.adapter_id, "this server has no adapters; leave it out")
     refuse("multi_label", body.multi_label, "a place has one label; leave it out")
     labels = [EntityLabel(*label) for label in body.labels.items()] if isinstance(body.labels, dict) else body.labels
+    # GLiNER's own default, which its clients rely on when they leave it out.
     threshold = _THRESHOLD if body.threshold is None else body.threshold
     decoding = "" if body.flat_ner else "nested"
     (spans,) = await call.tag([body.text], Ask(call.query.model, labels, threshold, decoding))
@@ -93,6 +95,7 @@ async def chat(call: Call) -> dict[str, Any]:
     body: ChatRequest = call.body
     content = body.messages[-1].content
     text = content if isinstance(content, str) else "".join(part.text for part in content)
+    # Chat clients must send a model's name; one that isn't here means the first model.
     model = call.query.model or body.model * (body.model in call.service.models)
     entities = await _find_entities(call, text, model, "text", "label", "start", "end", "score")
     message = {"role": "assistant", "content": to_json(entities).decode()}
@@ -107,9 +110,11 @@ async def chat(call: Call) -> dict[str, Any]:
 
 async def _find_entities(call: Call, text: str, model: str, *names: str) -> dict[str, Any]:
     """Return a text's entities under these names, their number, and the text with each as `[entity](label)`."""
+    # `tagged_text` can't hold nested entities.
     flat = "flat" if call.service.find(model).tagger.decoding == "nested" else ""
     (spans,) = await call.tag([text], Ask(model, call.body.labels or None, call.body.threshold, flat))
-    if spans.read < len(text):  # a rail that reads half a text lets the rest pass
+    # A rail that reads half a text lets the rest pass.
+    if spans.read < len(text):
         raise InputError(f"the model read {spans.read:,} of {len(text):,} characters; send less at once")
     entities = list_entities(spans, *names)
     return {"entities": entities, "total_entities": len(spans), "tagged_text": _mark_entities(text, spans)}

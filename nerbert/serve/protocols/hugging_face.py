@@ -43,6 +43,7 @@ async def classify(call: Call) -> list[Any]:
 def _list_elements(spans: Spans, parameters: Parameters) -> Iterator[dict[str, Any]]:
     for span in spans:
         parts = [("entity_group", span.type, 0, len(span.text))]
+        # Clients that merge words themselves need B- and I-.
         if parameters.aggregation_strategy == "none":
             words = enumerate(split_words(span.text))
             parts = [("entity", f"{'I' if number else 'B'}-{span.type}", *word) for number, word in words]

@@ -85,10 +85,12 @@ async def predict(call: Call) -> dict[str, list[Any]]:
     (control, shown, key), labels = _read_interface(body.label_config, served)
     texts = [task.data.get(key) for task in body.tasks]
     read = [text for text in texts if isinstance(text, str)]
+    # Mixed tasks are normal, but none with a text means a wrong key.
     if texts and not read:
         raise InputError(f"tasks: none has a text under {key!r:.80}, which the labelling interface shows")
     answers, results = iter(await call.tag(read, Ask(served.name, [*map(EntityLabel, labels)]))), list[Any]()
     for text in texts:
+        # A task without a text (an image, say) gets an empty prediction, so that positions fit.
         spans = next(answers) if isinstance(text, str) else Spans("")
         prediction = LabelStudio().value(Document(spans.text, tuple(spans), tagged=True))["predictions"][0]
         for region in prediction["result"]:
@@ -108,6 +110,7 @@ def _read_interface(config: str, served: Served) -> tuple[tuple[str, str, str], 
                 f"the model {served.name} finds {', '.join(served.tagger.types)}, and none of {', '.join(names)}"
             )
     except (ElementTree.ParseError, InputError) as error:
+        # Label Studio shows its users only the status of an error.
         log.warning("Label Studio: the labelling interface: %s", error)
         raise InputError(f"the labelling interface: {error}") from error
     return control, labels
@@ -115,11 +118,14 @@ def _read_interface(config: str, served: Served) -> tuple[tuple[str, str, str], 
 
 def _parse_interface(config: str) -> tuple[tuple[str, str, str], list[str]]:
     """Return the names in an interface's first `Labels` for a `Text`; raise InputError if it has none."""
+    # A DOCTYPE can define entities that grow exponentially ("billion laughs").
     if "<!DOCTYPE" in config:
         raise InputError("a DOCTYPE isn't allowed")
     root = ElementTree.fromstring(config)  # noqa: S314  (entities need a DOCTYPE)
+    # With `valueType="url"`, the task holds an address instead of a text.
     texts = {text.get("name", ""): text for text in root.iter("Text") if text.get("valueType") != "url"}
     for control in root.iter("Labels"):
+        # Label Studio stores the alias, if there is one.
         labels = {label.get("alias") or label.get("value") or "" for label in control.iter("Label")} - {""}
         if labels and (text := control.get("toName", "")) in texts:
             return (control.get("name", ""), text, texts[text].get("value", "").removeprefix("$")), sorted(labels)
@@ -140,6 +146,7 @@ class Trainings:
     async def take_event(self, call: Call) -> dict[str, str]:
         """Handle an event of Label Studio; START_TRAINING starts training."""
         body: LabelStudioEvent = call.body
+        # Label Studio sends every event of a project to the same address.
         if body.action != "START_TRAINING":
             return {"status": "ok", "result": ""}
         if body.project is None:
@@ -148,6 +155,7 @@ class Trainings:
         served = call.service.find(call.query.model)
         if not service.limits.allow_training:
             raise HTTPException(403, "this server trains nothing; start it with --allow-training")
+        # A second training would take the cores of the first and of the server.
         if self._task and not self._task.done():
             raise HTTPException(409, "a tagger is in training already; wait for it")
         url, key = (os.environ.get(name, "").strip() for name in (_URL, _KEY))
@@ -155,6 +163,7 @@ class Trainings:
             raise SettingsError(f"the server needs Label Studio's address and a key for it, in {_URL} and {_KEY}")
         project = body.project.id
         folder = Path("label-studio", f"{project}-{time.strftime('%Y%m%d-%H%M%S')}")
+        # Always from the first tagger: training on a trained one would repeat the same annotations.
         source = self._sources.setdefault(served.name, served.source)
         work = _train(service, served.name, source, folder, partial(_export, url, key, project))
         self._task = asyncio.create_task(work)
@@ -173,6 +182,7 @@ async def _train(
         await run_command("finetune", source, "--data", str(data), "-o", tagger)
         await service.add(name, tagger)
         log.info("Label Studio: model %s is now %s", name, tagger)
+    # Nobody awaits this task, so an error must end in the log.
     except Exception as error:
         unforeseen = not isinstance(error, NerbertError | OSError)
         log.warning("Label Studio: no training in %s: %s", folder, error, exc_info=unforeseen)
@@ -185,7 +195,8 @@ async def _export(url: str, key: str, project: int, target: Path) -> None:
     try:
         async with httpx.AsyncClient(base_url=url, timeout=_SECONDS) as client:
             headers = {"Authorization": f"Token {key}"}
-            if key.count(".") == 2:  # a personal access token: exchange it for a short-lived one
+            # A personal access token (a JWT): exchange it for a short-lived one.
+            if key.count(".") == 2:
                 answer = await client.post("/api/token/refresh", json={"refresh": key})
                 headers = {"Authorization": f"Bearer {answer.raise_for_status().json()['access']}"}
             path = f"/api/projects/{project}/export?exportType=JSON"

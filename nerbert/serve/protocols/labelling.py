@@ -115,9 +115,11 @@ class Labelling:
         self._job = job
         self.project = Project(job.folder, reading_for(read_card(job.encoder), job.reading, training=True))
         self.note = ""
+        # Files named again add only sentences that are new.
         for path in job.files:
             self._add(*self.project.read(path))
         types = {type_.name for type_ in self.project.types}
+        # Types given again must not replace those that were changed on the page.
         if missing := [LabelType(label.name, label.description) for label in job.types if label.name not in types]:
             self.project.set_types([*self.project.types, *missing])
         self._learner = Learner(self.project, job.encoder, job.config, job.reading.language)
@@ -172,11 +174,15 @@ class Labelling:
         tab = call.body.tab
         open_here = self._open.get(tab, (-1, 0.0))[0]
         late = time.monotonic() - _SILENT
+        # A tab that was closed says nothing, so its sentence is free after a while.
         taken = {number for number, heard in self._open.values() if heard > late} - {open_here}
+        # Sentences without an answer come before new ones, so that none is forgotten.
         waiting = [item for item in self.project.with_answer("") if item.id not in taken]
+        # The tab's own open sentence first: reloading the page must not skip it.
         item = min(waiting, key=lambda candidate: candidate.id != open_here, default=None)
         if item is None and (drawn := self._draw.next()):
             item = self.project.items[drawn[0]]
+            # On disk before it is shown: the order must survive a crash.
             self.project.draw(item, test=drawn[1])
             self._draw.show(item.id)
         return await self._open_item(call, item, tab)
@@ -227,6 +233,7 @@ class Labelling:
 
     async def _suggest(self, call: Call, item: LabelItem) -> tuple[list[Span], str]:
         """Return the suggestions of a file, or of each type's newest model, and their source; none for the test."""
+        # Suggestions would bias the sentences that measure the tagger.
         if item.test or item.state.answer:
             return [], ""
         left = {type_.name: EntityLabel(type_.name, type_.description) for type_ in self.project.types}
@@ -234,14 +241,17 @@ class Labelling:
             return of_file, "the file"
         kept = list[Span]()
         by = list[str]()
+        # The newest model last in the dictionary: it suggests first, older ones fill in other types.
         for name, served in reversed(list(call.service.models.items())):
             labels = [label for label in left.values() if served.takes_labels or label.name in served.tagger.types]
-            with suppress(NerbertError):  # then there are no suggestions
+            # A model that can't answer now gives no suggestions; labelling goes on.
+            with suppress(NerbertError):
                 if labels:
                     (spans,) = await call.tag([item.sentence.text], Ask(model=name, labels=labels))
                     kept += [
                         span
                         for span in spans
+                        # Entities of a sentence must not overlap.
                         if all(span.end <= other.start or other.end <= span.start for other in kept)
                     ]
                     by.append("your tagger" if name == MINE else name)
@@ -286,6 +296,7 @@ class Labelling:
             path = Path(folder) / (name or "pasted.txt")
             size = 0
             with path.open("wb") as stream:
+                # In parts, since a file may be larger than the memory that requests share.
                 async for part in call.content:
                     size += len(part)
                     if size > _LARGEST:
@@ -307,8 +318,11 @@ class Labelling:
 
     async def _read(self, path: Path, *, bare: bool = False) -> None:
         """Add the sentences of a file, one file at a time, without blocking the page."""
+        # Two uploads at once would give two sentences the same number.
         async with self._loading:
+            # Reading takes long, and runs beside other requests; adding happens between them.
             self._add(*await asyncio.to_thread(self.project.read, path, bare=bare))
+            # New sentences are shuffled among the old ones that were not shown.
             self._draw = self._start_draw()
 
     def _add(self, sentences: Sequence[Example], long: int) -> None:
@@ -324,6 +338,7 @@ class Labelling:
     async def export(self, call: Call) -> Response:
         """Return the accepted sentences in a format; a format with several files is packed as ZIP."""
         name = call.query.format
+        # `module:name` would import code that a browser has named.
         if ":" in name:
             raise InputError(f"format {name!r}: is none of nerbert's")
         labels = self.project.write_labels()

@@ -41,10 +41,12 @@ class LanguageQuery(Query):
 async def analyze(call: Call) -> list[Any]:
     """Find entities, as Presidio's analyzer does."""
     body: PresidioRequest = call.body
+    # Ignoring these would leave personal data in a text that seems clean.
     refuse("ad_hoc_recognizers", body.ad_hoc_recognizers, "this server has only its models; leave it out")
     refuse("allow_list_match", body.allow_list_match == "regex" and body.allow_list and "regex", "use exact matches")
     served = _find_model(call, body.language)
     names = asked_labels(served, body.entities) if body.entities else None
+    # None of the types is known: an empty answer would look like a text without them.
     if names == {}:
         raise InputError(
             f"entities: the model {served.name} finds none of {', '.join(body.entities or ())!r:.200}; "
@@ -74,6 +76,7 @@ def _find_model(call: Call, language: str) -> Served:
     """Return the named model, or the first one of the language."""
     if call.query.model:
         return call.service.find(call.query.model)
+    # A model of exactly this language first, then one of several languages.
     for reads in (lambda tagger: tagger.language == language, _reads_all):
         for served in call.service.models.values():
             if reads(served.tagger):

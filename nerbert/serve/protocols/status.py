@@ -32,6 +32,7 @@ class Metrics:
     """Counters, by path and status of requests, and by model."""
 
     def __init__(self) -> None:
+        # Its own registry: the global one would refuse a second server in one process.
         self.registry = CollectorRegistry()
         common: dict[str, Any] = {"registry": self.registry, "namespace": "nerbert"}
         self._requests = Counter("requests", "Requests answered", ["path", "status"], **common)
@@ -74,6 +75,7 @@ async def send_text(text: str, _: Call) -> Response:
 
 async def is_ready(call: Call) -> Response:
     """Return whether the server accepts requests."""
+    # Healthy but not ready: a balancer sends no more requests while those accepted are answered.
     if not call.service.ready:
         raise Unavailable("the server is stopping")
     return PlainTextResponse("ready")
@@ -87,6 +89,7 @@ async def send_metrics(metrics: Metrics, _: Call) -> Response:
 async def send_file(call: Call) -> Response:
     """Return the page or one of its files, with its content security policy; raise HTTPException if it is missing."""
     (files, policy), name = _read_page(), call.path.get("name", "index.html")
+    # Looked up by name, never as a path, so "../" leads nowhere.
     if name not in files:
         raise HTTPException(404, f"no file {name!r:.80} on this page")
     media = f"{_FILE_TYPES.get(Path(name).suffix, 'text/plain')}; charset=utf-8"
@@ -99,6 +102,7 @@ def _read_page() -> tuple[dict[str, bytes], str]:
     """Return the page's files by name, and its policy; the import map is the only inline script."""
     files = {path.name: path.read_bytes() for path in _FILES.iterdir() if path.is_file()}
     inline = _INLINE.search(files["index.html"])
+    # An import map must be inline; its digest allows this script alone.
     digest = base64.b64encode(hashlib.sha256(inline[1] if inline else b"").digest()).decode()
     return files, (
         f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self'; connect-src 'self'; "

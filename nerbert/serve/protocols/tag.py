@@ -89,19 +89,24 @@ async def stream(call: Call) -> AsyncGenerator[bytes, None]:
 
 async def _answer_lines(call: Call) -> AsyncGenerator[bytes, None]:
     """Yield an answer for each line; few are in progress, so reading stops if the client doesn't read."""
+    # A bounded queue: if the client doesn't read answers, its lines aren't read either.
     lines = _Lines(_WINDOW)
     reader = asyncio.create_task(_read_lines(call, lines))
     try:
         while read := await lines.get():
             task, size = read
+            # The reader ends early only if the client has hung up.
             await asyncio.wait({task, reader}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 task.cancel()
                 raise Gone
             yield task.result()
+            # Only after the answer is sent, so that unread answers count as memory.
             call.hold(-size)
+        # The reader gets a chance to notice a hang-up.
         await asyncio.sleep(0)
-        if reader.done():  # otherwise it still watches for a hang-up
+        # At the end of the lines the reader watches for a hang-up: if it has ended, there was one.
+        if reader.done():
             raise Gone
     finally:
         reader.cancel()
@@ -125,6 +130,7 @@ async def _read_lines(call: Call, lines: _Lines) -> None:
         await lines.put(None)
         return
     except Exception as error:
+        # An error of the body ends the stream, after the answers to the lines before it.
         await lines.put((asyncio.create_task(_describe_fault({"line": number}, error)), 0))
     await lines.put(None)
     await call.hang_up()
@@ -134,7 +140,9 @@ async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncItera
     """Yield the lines of a body with their ends; raise InputError for a line of more than `longest` bytes."""
     last = b""
     async for part in content:
+        # A part may end in the middle of a line, or of a character.
         *lines, last = (last + part).split(b"\n")
+        # The unfinished line is checked, too: a line without end would fill the memory.
         for number, line in enumerate((*lines, last)):
             if len(line) > longest:
                 raise InputError(f"a line of more than {longest:,} bytes; the stream ends here")
@@ -147,12 +155,14 @@ async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncItera
 async def _answer_line(call: Call, content: bytes, number: int) -> bytes:
     """Return the answer to a line, or "" to an empty one; it may be an error. Wait for space in the queue."""
     kept: dict[str, JsonValue] = {"line": number}
+    # Many writers end with an empty line.
     if not content.strip():
         return b""
     try:
         line = parse_json(content, StreamLine, "line")
         kept = {name: value for name, value in (line.model_extra or {}).items() if name not in _OWN} or kept
         query = call.query.ask()
+        # null counts as not given: the address applies then.
         names = {name for name in line.model_fields_set if getattr(line, name) is not None}
         default = {
             "model": query.model,
@@ -164,6 +174,7 @@ async def _answer_line(call: Call, content: bytes, number: int) -> bytes:
         call.words += len(line.text.split())
         call.served, (spans,) = await call.service.tag([line.text], wish.ask(), patient=True)
         return _json_line({**kept, **_describe_result(spans, wish)})
+    # One bad line must not end a stream of thousands.
     except Exception as error:
         return await _describe_fault(kept, error)
 
@@ -176,4 +187,5 @@ async def _describe_fault(kept: dict[str, JsonValue], error: Exception) -> bytes
 
 
 def _json_line(value: Any) -> bytes:
+    # A line's own fields may hold NaN, which isn't JSON.
     return to_json(value, inf_nan_mode="null") + b"\n"

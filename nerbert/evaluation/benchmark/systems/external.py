@@ -62,11 +62,13 @@ def check_command(command: tuple[str, ...]) -> tuple[str, ...]:
 
 def command_digest(command: Sequence[str]) -> str:
     """Return one digest over the words of a command; a word that is a file counts by its bytes, not its path."""
+    # Found while planning: else each cell would fail only when it runs.
     if shutil.which(command[0]) is None:
         raise InputError(f"command: {command[0]!r:.200}: no such program; paths are relative to the current folder")
     words = list(command)
     for index, word in enumerate(command):
-        with suppress(InputError):  # too long for a name, or unreadable
+        # A word may be too long for a file's name, or name an unreadable file; then it counts as text.
+        with suppress(InputError):
             words[index] = data_digest(Path(word)) or word
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
@@ -94,6 +96,7 @@ class Command:
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return train, the scored split, and dev if the command reads it."""
+        # Dev isn't hashed for a command that never reads it, so a changed dev keeps its cells.
         return (*(() if episode else ("train",)), split, *(("dev",) if "dev" in placeholders_of(self.words) else ()))
 
     def predict(self, part: CellSentences, sources: Path) -> Predictions:
@@ -102,7 +105,8 @@ class Command:
         with time_step(cost, "command"), TemporaryDirectory(prefix="nerbert-") as folder:
             try:
                 entities = self._run_in(part, Path(folder))
-            except NerbertError as error:  # so that the reason is the same in every cell
+            # Without the temporary folder's name, the reason is the same in every cell.
+            except NerbertError as error:
                 raise type(error)(str(error).replace(f"{folder}/", "")) from error
         facts = {"seconds": cost, "command": list(self.words), "encoder": self.sha256, "pretrained": False}
         return Predictions(entities, facts, sure=False)
@@ -111,6 +115,7 @@ class Command:
         """Return the command's entities in the scored sentences; `folder` is for its files."""
         output = folder / "output"
         values = {"output": str(folder.resolve() / "output"), "seed": str(self.seed)}
+        # The command must not see the gold entities of the sentences that it tags.
         bare = [replace(example, spans=()) for example in part.test]
         for name, examples in (("train", part.train), ("dev", part.dev), ("test", bare)):
             path = folder / f"{name}.conll"
@@ -127,10 +132,14 @@ class Command:
 
 def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
     """Run a command, then kill all processes that it started; raise with its last line if it fails."""
+    # One thread each, since several cells run at once.
     variables = {name: value for name, value in os.environ.items() if name not in _NOT_ITS} | _ONE_THREAD
+    # The guard ends the command when this process dies, even by SIGKILL.
+    # `-I`: no module beside the guard shadows one of Python's.
     guarded = [sys.executable, "-I", str(_GUARD), *words]
     with (
         errors.open("wb") as stderr,
+        # Errors go to a file, not a pipe, which a talkative command would fill and then wait forever.
         Popen(guarded, stdin=PIPE, stdout=DEVNULL, stderr=stderr, env=variables, start_new_session=True) as process,  # noqa: S603
     ):
         try:
@@ -139,10 +148,13 @@ def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
             why = f"the command didn't end in {minutes:g} minutes; raise timeout_minutes, and pass --retry"
             raise InputError(why) from None
         finally:
-            with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group
+            # Nothing may be left of its group, which is killed whole, with workers that the command started.
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
+    # The guard reports a signal as 128 + number, like a shell; a signal to the guard itself is negative.
     signal_ = -code if code < 0 else code - 128
-    if 0 < signal_ <= 64:  # due to the machine, such as no memory
+    # A signal is due to the machine, such as no memory, so the next run tries again.
+    if 0 < signal_ <= 64:
         raise NerbertError(f"the command was ended by signal {signal_}: {_last_line(errors)}")
     if code:
         raise InputError(f"the command failed with exit code {code}: {_last_line(errors)}")
@@ -162,6 +174,7 @@ def _entities(written: Sequence[Document], test: Sequence[Example]) -> Iterator[
         why = f"holds {len(written)} sentences, not the {len(test)} of {{test}}; write each, in order"
         raise InputError(f"output: {why}")
     for number, (document, example) in enumerate(zip(written, test, strict=True), 1):
+        # The command read CoNLL, which has no text, so its text is the words joined by spaces.
         words = example_of(example.tokens, ())
         with at(part=f"output, sentence {number}"):
             if document.text != words.text:

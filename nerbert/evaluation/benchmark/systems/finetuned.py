@@ -69,6 +69,7 @@ class FineTuned:
         """Return all that a training depends on, except the data."""
         facts = {**trained_by(self.settings), "encoder": self.encoder.sha256, "device": self.device}
         facts |= {"source": self._source_key, "joined": self.source.key if self.source and self._joins else None}
+        # Only such taggers read labels: for others, renaming a label must not run cells again.
         if takes_labels(self.settings):
             facts |= {"threshold": "own", "labels": list(self.labels)}
         return facts
@@ -78,6 +79,7 @@ class FineTuned:
         """Return the key of the checkpoint to start from; None without one."""
         if self.source is None or self._joins:
             return None
+        # `source_head` decides what the target keeps of the checkpoint; the checkpoint itself is the same.
         trained = trained_by(replace(source_settings(self.settings), source_head="new"))
         return key_of("source", **self.source.key, **trained, encoder=self.encoder.sha256, device=self.device)
 
@@ -93,6 +95,7 @@ class FineTuned:
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return train, the scored split, and dev: for the temperature, and the epoch if the protocol chooses it."""
+        # An episode has no train split; dev is needed only if it chooses the epoch.
         if episode:
             return (split, "dev") if self.settings.select == "dev" else (split,)
         return "train", split, "dev"
@@ -109,18 +112,21 @@ class FineTuned:
         cost: dict[str, Any] = {}
         encoder, facts = self._start(sources)
         with time_step(cost, "train"):
+            # A type without a label is read as words: `PoliticalParty` as "political party".
             labels = {type_: label or class_words(type_) for type_, label in parse_type_labels(self.labels).items()}
             source = self.source.read() if self.source and self._joins else None
             target = DataSet(Path(part.name), part.train, part.dev)
             domains = Domains(target, source, labels if takes_labels(self.settings) else {})
             tagger = train_tagger(encoder, domains, self.settings)
         head, temperature = tagger.head, 1.0
+        # Without held-out sentences the temperature stays 1: fitted on train, it would leave confidences too high.
         if part.dev:
             with time_step(cost, "calibrate"):
                 held_out = predict_entities(head, part.dev)
                 temperature = held_out.calibration_json({})["temperature"]
             facts["dev_f1"] = held_out.score.f1
         with time_step(cost, "tag"):
+            # One pass of the encoder gives both: the tags that users get, and those of the table's greedy F1.
             words, greedy = tag_both_ways(head, part.test, temperature)
         facts |= {"seconds": cost, "temperature": temperature, "steps": tagger.log.steps}
         facts |= {name: tagger.card[name] for name in ("best_step", "settings")}
@@ -134,7 +140,8 @@ class FineTuned:
         if self._joins:
             return self.encoder.folder, {"source_data": self.source.folder.name}
         folder = sources / f"{self._source_key}"
-        with held(folder.with_suffix(".lock"), "", wait=lambda: None):  # another cell may be making it
+        # Another cell may be making the checkpoint; this one waits, and then finds it.
+        with held(folder.with_suffix(".lock"), "", wait=lambda: None):
             if not folder.is_dir():
                 cost: dict[str, Any] = {}
                 with at(part=f"source data {self.source_name}"), publish_folder(folder) as draft:
@@ -143,6 +150,7 @@ class FineTuned:
                         domains = Domains(self.source.read())
                         train_tagger(self.encoder.folder, domains, settings, "source domain").save(draft)
                     write_json(draft / _SECONDS, cost["source"])
+                    # Files that changed during the training would leave a checkpoint under a wrong key.
                     if self.read_digests()._source_key != self._source_key:
                         raise NerbertError(keys.CHANGED)
         seconds = read_json(folder / _SECONDS, dict[str, float])
@@ -156,6 +164,7 @@ class FineTuned:
 
 def trained_by(settings: FinetuneSettings) -> dict[str, Any]:
     """Return the training code's part of a key, with that of scoring if dev chooses the epoch."""
+    # Which epoch is best depends on the rules of scoring.
     code = (keys.TRAINING, keys.SCORING) if settings.select == "dev" else (keys.TRAINING,)
     return {"code": code, "settings": in_key(settings), "seed": settings.seed}
 
@@ -164,6 +173,7 @@ def in_key(settings: FinetuneSettings) -> dict[str, Any]:
     """Return the settings of a training whose objective is known, sections by name; files by their content."""
     values = plain_settings(settings, OBJECTIVES.find(settings.objective).settings)
     for section in settings.sections:
+        # A file counts by its content: a copy elsewhere trains the same.
         digests = {name: [data_digest(path) for path in getattr(section, name)] for name in section.reads}
         values[section.section] |= digests
     return {name: value for name, value in values.items() if name not in _NOT_IN_KEY}

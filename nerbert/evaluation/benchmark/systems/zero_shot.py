@@ -38,7 +38,8 @@ class ZeroShotTagger:
         """Return the tagger's digest and the inputs and settings of its predictions."""
         settings = {"precision": self.precision, "device": self.device, "labels": list(self.labels)}
         code = {"code": (keys.ASKING, keys.TRAINING, keys.SCORING)}
-        return {**code, **settings, "encoder": self.encoder.sha256, "trained_on": []}  # older cells keep their keys
+        # `trained_on` is always empty by now; older cells keep their keys by it.
+        return {**code, **settings, "encoder": self.encoder.sha256, "trained_on": []}
 
     def read_digests(self) -> "ZeroShotTagger":
         """Return the system with its encoder in its current state."""
@@ -51,6 +52,7 @@ class ZeroShotTagger:
     def predict(self, part: CellSentences, sources: Path) -> Predictions:
         """Predict all types at once, and apply all thresholds to the result."""
         cost: dict[str, Any] = {}
+        # Dev's types, too: its best threshold is for the same prompt.
         labels = asked_labels(self.labels, [*part.test, *part.dev])
         with time_step(cost, "tag"):
             predictions = self._find(labels, part)
@@ -64,8 +66,10 @@ class ZeroShotTagger:
         tagger = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1)
         head = tagger.head
         types = {label.name: type_ for type_, label in labels.items()}
-        if tagger.types:  # a tagger with fixed types
+        # A tagger with fixed types, such as a distilled student.
+        if tagger.types:
             learnt = set(tagger.types)
+            # With `PER=person` and a tagger that has both, two types would be scored as one.
             if mixed := [type_ for name, type_ in types.items() if name != type_ and {name, type_} <= learnt]:
                 raise InputError(f"labels: the tagger has a type {mixed[0]!r:.80} itself; leave its label out")
             entities = head.predict(part.test).at_least(tagger.thresholds, tagger.temperature)
@@ -77,12 +81,14 @@ class ZeroShotTagger:
             entities.types[:] = [types[name] for name in entities.types]
             return entities
 
+        # The tagger's threshold is of calibrated confidences; the predictions here are not calibrated.
         thresholds = {AT_OWN: uncalibrate(tagger.usual_threshold, tagger.temperature)}
         facts: dict[str, Any] = {"threshold": USUAL, "own_threshold": thresholds[AT_OWN]}
         if part.dev:
             best = best_threshold(found_in(part.dev, TRIED[0]), list(map(word_spans, part.dev)))
             thresholds[AT_DEV] = best.probability
             facts |= {"dev_threshold": best.probability, "dev_f1": best.f1}
+        # A higher threshold only removes entities, so one pass at the lowest serves all of them.
         entities = found_in(part.test, min(USUAL, *thresholds.values()))
         read = [above(entities, threshold) for threshold in (USUAL, *thresholds.values())]
         usual, *others = (found_entities(entities, len(part.test)) for entities in read)
