@@ -78,7 +78,7 @@ class OpenTypesSettings(Section):
         )
         if self.language:
             codes = {SEVERAL_LANGUAGES, *chain.from_iterable(read_columns("wikipedias.tsv", "code", "language"))}
-            must = f"{SEVERAL_LANGUAGES!r}, or a code of nerbert/tables/wikipedias.tsv"
+            must = f"{SEVERAL_LANGUAGES!r}, or the code of a Wikipedia's language, such as de"
             refuse(self.language not in codes, "open_types.language", self.language, must)
 
 

@@ -72,7 +72,8 @@ class ConceptModel(OverEncoder):
     def name_vectors(self, texts: Sequence[str]) -> torch.Tensor:
         """Return (texts, width) in fp32, one vector a name; names of similar length are encoded together.
 
-        Otherwise a third of the names' subwords would be padding, and names are two fifths of what a step reads.
+        Otherwise long names would pad the short ones, and a step of `names` reads about half as many subwords of names
+        as of texts.
         """
         starts = self.tokenizer(list(texts), truncation=True, max_length=LONGEST_NAME)["input_ids"]
         lengths = [len(ids) for ids in starts]
@@ -191,12 +192,16 @@ def _take_own(model: ConceptModel, tensors: Mapping[str, torch.Tensor], inside: 
         parameter.data.copy_(tensors[name])
 
 
-def go_on(model: ConceptModel, source: str) -> None:
-    """Give a model of one encoder the layers that a folder trained with it, if it has such."""
-    if not (Path(source) / CONCEPTS).is_file():
+def go_on(model: ConceptModel) -> None:
+    """Give a model of one encoder the layers that its folder trained with it, if it compares names in the same way."""
+    source = str(model.text.config.name_or_path)
+    # A fresh encoder has no folder.
+    if not source or not (Path(source) / CONCEPTS).is_file():
         return
     facts, tensors = open_comparison(source)
-    if facts.shared and facts.boundaries == (model.boundaries is not None):
+    alike = Comparison(model.temperature, model.pooling, model.boundaries is not None, shared=True)
+    # Another temperature or pooling needs another bias.
+    if facts == alike:
         _take_own(model, tensors, Path(source) / FOLDER)
 
 

@@ -39,7 +39,7 @@ tagger."""
 TOY = "embedded-open"
 """What is taken where no model is named and `minilm` is missing."""
 WEIGHTS = "model.safetensors"
-_SHARD = r"^model-\d{5}-of-\d{5}\.safetensors$"
+_SHARD = r"^\w[\w.-]*\.safetensors$"
 SILVER = "silver.jsonl"
 """The sentences that a tagger was distilled from."""
 EXPORTED = tuple(
@@ -252,19 +252,28 @@ def usual_model(language: str = "") -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Index:
+class _ShardIndex:
     """The content of `model.safetensors.index.json`: each tensor's file, as Hugging Face's libraries write it."""
 
     weight_map: dict[str, Annotated[str, Field(pattern=_SHARD)]]
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the files of a folder's weights: `model.safetensors`, or the shards of an index; none if it has none."""
+    """Return the files of a folder's weights: `model.safetensors`, or the shards of an index; none if it has none.
+
+    Raise InputError for a shard that is missing.
+    """
     index = folder / f"{WEIGHTS}.index.json"
     # A single file wins over an index, as the loader has it.
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else []
-    return [folder / name for name in sorted({*read_json(index, _Index, limit=_LARGEST_INDEX).weight_map.values()})]
+    shards = [
+        folder / name for name in sorted({*read_json(index, _ShardIndex, limit=_LARGEST_INDEX).weight_map.values()})
+    ]
+    for shard in shards:
+        if not shard.is_file():
+            raise InputError(f"{shard}: is missing; copy the whole folder")
+    return shards
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ _SLOW = ("SkipLayerNormFusion",)
 _LARGEST_CARD = 4 << 20
 _LARGEST_TOKENIZER = 256 << 20
 _REMEDY = "export the tagger again"
-# Kept for one call more: both graphs of a shared encoder are made of the same tensors.
+# Kept until other weights are read: both graphs of a shared encoder are made of the same tensors.
 _read_tensors = lru_cache(1)(lambda paths, _digests: read_int8(paths) or {})
 _Size = Annotated[int, Field(ge=1, lt=1 << 31)]
 _Piece = Annotated[int, Field(ge=0, lt=1 << 31)]
@@ -152,7 +152,7 @@ class Exported:
         if needed := self.card.constants.get(path.name):
             weights = tuple(self.files_of(path.name)[1:])
             digests = tuple(map(sha256_once, weights))
-            with at(self.folder.parent / needed.weights):
+            with at(self.folder.parent):
                 constants = constants_of(_read_tensors(weights, digests), needed.tables, needed.matrices)
         return OnnxScorer(path, columns, threads=threads, output=output, constants=constants)
 

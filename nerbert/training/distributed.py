@@ -104,17 +104,20 @@ def make_process_group(settings: TrainSettings) -> ProcessGroup:
         torch.set_num_threads(settings.threads)
     # cuDNN makes a plan for each new shape, and micro-batches have many.
     torch.backends.cuda.enable_cudnn_sdp(False)
-    with refused("this process can't train with others", SettingsError, ValueError):
+    with refused("this process can't train with others", SettingsError, (ValueError, RuntimeError)):
         if os.environ.get("WORLD_SIZE", "1") == "1":
             return ProcessGroup(torch.device(best_device()))
         device = torch.device("cpu")
         if torch.cuda.is_available():
-            # More processes than GPUs share them.
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            # NCCL would fail at the first sum, as if another process had ended.
+            if device.index >= torch.cuda.device_count():
+                raise SettingsError(f"{torch.cuda.device_count()} GPUs: start at most one process for each")
             torch.cuda.set_device(device)
         # A caller may have joined the group before; its own settings stay.
         if not distributed.is_initialized():
-            distributed.init_process_group("gloo" if device.type == "cpu" else "nccl", timeout=_PATIENCE)
+            fast = device.type == "cuda" and distributed.is_nccl_available()
+            distributed.init_process_group("nccl" if fast else "gloo", timeout=_PATIENCE)
         return ProcessGroup(device, distributed.get_rank(), distributed.get_world_size())
 
 

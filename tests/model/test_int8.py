@@ -48,6 +48,9 @@ def test_shards_are_one_model(compact: Path, tmp_path_factory: pytest.TempPathFa
     assert len(weight_files(folder)) > 2
     ours, theirs = (Backbone(str(each), None, seed=0).load_body() for each in (folder, compact))
     assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
+    weight_files(folder)[1].rename(compact / "elsewhere")
+    with pytest.raises(InputError, match=r"model-00002-of-.* is missing; copy the whole folder"):
+        Backbone(str(folder), None, seed=0).load_body()
     index = folder / f"{WEIGHTS}.index.json"
     index.write_text(index.read_text().replace("model-00001", "../model-00001"))
     with pytest.raises(InputError, match=rf"{WEIGHTS}.index.json: .*\.\./model-00001"):

@@ -325,12 +325,13 @@ def test_an_epoch_without_windows_is_an_error(trained: Train, windows: Windows, 
         trained(replace(FP32, epochs=2), data=data)
 
 
-@pytest.mark.parametrize(("gpus", "joined"), [(0, ["gloo", "cpu"]), (4, ["cuda:2", "nccl", "cuda:2"])])
-def test_processes_of_torchrun_share_the_gpus(gpus: int, joined: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("gpus", "joined"), [(0, ["gloo", "cpu"]), (8, ["cuda:6", "nccl", "cuda:6"])])
+def test_processes_of_torchrun_have_a_gpu_each(gpus: int, joined: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "8")
     monkeypatch.setenv("LOCAL_RANK", "6")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(distributed, "is_nccl_available", lambda: True)
     calls = list[str]()
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: calls.append(str(device)))
     with raises(SettingsError, "this process can't train with others: "):  # nobody says where they are
@@ -341,6 +342,10 @@ def test_processes_of_torchrun_share_the_gpus(gpus: int, joined: list[str], monk
     monkeypatch.setattr(distributed, "get_world_size", lambda: 8)
     group = make_process_group(FP32)
     assert ([*calls, str(group.device)], group.rank, group.count) == (joined, 6, 8)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    with raises(SettingsError, "4 GPUs: start at most one process for each"):
+        make_process_group(FP32)
 
 
 @pytest.mark.parametrize(("emulated", "hardware", "wanted"), [(True, False, "fp32"), (True, True, "bf16")])

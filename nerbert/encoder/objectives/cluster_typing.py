@@ -336,7 +336,7 @@ class Clustering:
         # The order of several threads' sums varies, and with it the last bits. With fewer
         # different vectors than clusters the library warns.
         with warnings.catch_warnings(), threadpool_limits(1, "openmp"):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
+            warnings.simplefilter("ignore", ConvergenceWarning)
             kmeans.fit(clustering.whiten(vectors))
         return replace(clustering, centres=kmeans.cluster_centers_)
 

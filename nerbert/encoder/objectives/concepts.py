@@ -164,7 +164,7 @@ class Concepts(NamedTypes):
                 boundaries=self.boundaries,
             )
         if names is text:
-            go_on(model, backbone.source)
+            go_on(model)
         return model
 
     def freeze(self, model: ConceptModel, layers: int) -> int:

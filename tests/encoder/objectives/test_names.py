@@ -34,7 +34,10 @@ NAMES: dict[str, Any] = SMALL | {"objective": "names", "wordings": False}
 def settings_of(corpus: Path | None, open_file: Path, **more: Any) -> PretrainSettings:
     """Settings on a corpus and open types, cached beside these."""
     folder = open_file.parent / "cache"
-    sections = (OpenTypesSettings(files=(open_file,)), NamesSettings(shared=more.pop("shared", False)))
+    sections = (
+        OpenTypesSettings(files=(open_file,)),
+        NamesSettings(shared=more.pop("shared", False), temperature=more.pop("temperature", 4.0)),
+    )
     values = NAMES | {"cache": str(folder), "sections": sections} | more
     return PretrainSettings(corpus=(corpus,), **values) if corpus else PretrainSettings(**values)
 
@@ -218,6 +221,8 @@ def test_one_encoder_is_frozen_and_written_once(few: Path, open_file: Path, tmp_
     more = prepared(settings_of(few, open_file, shared=True, backbone=str(tmp_path)))
     for name, parameter in more.model.own_parameters().items():
         torch.testing.assert_close(parameter, work.model.own_parameters()[name])
+    other = prepared(settings_of(few, open_file, shared=True, backbone=str(tmp_path), temperature=9.0))
+    assert other.model.bias != work.model.bias
 
 
 @pytest.fixture(scope="module")
