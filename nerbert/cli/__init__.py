@@ -51,7 +51,6 @@ _BUILT_IN = {
         ".serve:serve",
         ".serve:label",
         ".serve:mcp",
-        ".distil:annotate",
         ".models:show",
         ".models:check",
         ".models:export",
@@ -65,7 +64,7 @@ for command, place in _BUILT_IN.items():
     app.command(place, name=command)
 COMMANDS: Registry[Callable[..., object]] = Registry("command", "nerbert.commands", _BUILT_IN)
 """The commands; those of other distributions are functions, or cyclopts' `App`."""
-PACKAGES: dict[str, str] = {}
+PACKAGES = {"annotate": "nerbert-annotate"}
 """Commands of this project that are in distributions of their own, and the names of these."""
 
 
