@@ -1,11 +1,13 @@
-"""Refuse files of the package that import each other in a circle; late imports and those for types alone count."""
+"""Refuse files, packages included, that import each other in a circle; late imports and those for types count."""
 
 import sys
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
 import grimp
 
-graph = grimp.build_graph("nerbert", exclude_type_checking_imports=False, cache_dir=None)
+packages = [path.name for path in Path(__file__).parents[1].glob("packages/*/nerbert_*")]
+graph = grimp.build_graph("nerbert", *packages, exclude_type_checking_imports=False, cache_dir=None)
 imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
 try:
     TopologicalSorter(imports).prepare()

@@ -28,6 +28,8 @@ KILLED = ("killed", "timeout", "segfault")
 CONFIG = """[mutmut]
 source_paths=nerbert
 only_mutate=nerbert/{module}.py
+also_copy=
+    conftest.py
 pytest_add_cli_args=
     -m
     not nightly

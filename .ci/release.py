@@ -1,4 +1,4 @@
-"""Build what is published, and check it: `./run release [TAG]` leaves a wheel and an sdist in dist/, an SBOM in build/.
+"""Build what is published, and check it: `./run release [TAG]` leaves wheels and sdists in dist/, an SBOM in build/.
 
 Checked are the metadata, the content and size of both files, installations in new environments, and the licences of
 what nerbert's extras bring. The SBOM lists the versions in the environment that runs the tests; an extra that isn't
@@ -34,7 +34,9 @@ RUN_TIME = ("", *PROJECT["optional-dependencies"])
 """No extra, and each."""
 MODELS = {path.parent.name: path.parent for path in sorted(ROOT.glob("models/*/pyproject.toml"))}
 """The project's models that are distributions of their own."""
-LARGEST = {"nerbert": 50_000_000, "model": 100_000_000}
+PACKAGES = {path.parent.name: path.parent for path in sorted(ROOT.glob("packages/*/pyproject.toml"))}
+"""The project's packages of commands that are distributions of their own."""
+LARGEST = {"nerbert": 50_000_000, "package": 1_000_000, "model": 100_000_000}
 """Bytes of a file that is published; 100 MB are what the package index takes."""
 UNPUBLISHED = (".github/", *(f"models/{name}/nerbert_{name}/model/" for name in MODELS))
 """Tracked files that the sdist lacks: they serve the project's own repository, or are in a distribution of its own."""
@@ -61,11 +63,15 @@ def main(tag: str = "") -> None:
     check_content(wheel, sdist)
     models = {name: build(folder)[0] for name, folder in MODELS.items()}
     for name, model in models.items():
-        check_model(name, model)
+        check_part(MODELS[name], f"nerbert_{name}", model, "model")
+    packages = {name: build(folder)[0] for name, folder in PACKAGES.items()}
+    for name, package in packages.items():
+        check_part(PACKAGES[name], name.replace("-", "_"), package, "package")
     with tempfile.TemporaryDirectory() as scratch:
         unpacked = Path(scratch, "unpacked")
         shutil.unpack_archive(wheel, unpacked, "zip")
         try_installations(wheel, models, unpacked, Path(scratch))
+        try_packages(packages, Path(scratch) / "bare")
         (own,) = metadata.distributions(path=[str(unpacked)])
         requires = own.requires or []
     write_sbom(check_licences(requires), requires)
@@ -101,12 +107,12 @@ def check_content(wheel: Path, sdist: Path) -> None:
         print(*(f"  {size / 1e6:6.2f} {name}" for name, size in folders.most_common(8)), sep="\n")
 
 
-def check_model(name: str, wheel: Path) -> None:
-    """Print the size of a model's wheel, which must hold the tracked files of its package."""
-    tracked = _run("git", "-C", MODELS[name], "ls-files", "-z", f"nerbert_{name}").split("\0")
+def check_part(project: Path, package: str, wheel: Path, kind: str) -> None:
+    """Print the size of the wheel of a model or a package, which must hold the tracked files of its Python package."""
+    tracked = _run("git", "-C", project, "ls-files", "-z", package).split("\0")
     own = {each for each in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in each}
     _expect_same(wheel, own, set(filter(None, tracked)))
-    _expect_small(wheel, "model")
+    _expect_small(wheel, kind)
     print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
 
 
@@ -140,6 +146,21 @@ def try_installations(wheel: Path, models: Mapping[str, Path], unpacked: Path, s
         found = _run(bare / "bin/nerbert", "tag", name, "--text", SENTENCE, "--labels", "person,ship", "--json")
         _expect('"type": "ship"' in found, f"{name} finds no ship: {found}")
         print(f"and nerbert-{name}: {found.strip()}")
+
+
+def try_packages(packages: Mapping[str, Path], bare: Path) -> None:
+    """Install the packages' wheels into an environment with nerbert; each command says where it is, then its help."""
+    for name, wheel in packages.items():
+        project = tomllib.loads((PACKAGES[name] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        commands = project["entry-points"]["nerbert.commands"]
+        for command in commands:
+            said = subprocess.run([bare / "bin/nerbert", command], capture_output=True, text=True, check=False).stderr
+            _expect(f"pip install {name}\n" in said, f"without {name}, nerbert {command} says: {said}")
+        _install(bare, f"{name} @ {wheel.as_uri()}")
+        for command in commands:
+            told = _run(bare / "bin/nerbert", command, "--help")
+            _expect(f"Usage: nerbert {command} " in told, f"nerbert {command} --help has no usage")
+        print(f"and {name}: nerbert {', nerbert '.join(commands)}")
 
 
 def check_licences(requires: Sequence[str]) -> dict[str, Licence]:

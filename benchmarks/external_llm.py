@@ -36,10 +36,6 @@ import numpy as np
 from external import Sentence, Span, run, sentences, spans_of, whole_words, write
 from report import surroundings
 
-from nerbert.annotate.annotate import AnnotateRun
-from nerbert.annotate.answers import Failure, Fault, Labels, Reply, Tokens, read_labels
-from nerbert.annotate.settings import AnnotateSettings, load_key
-from nerbert.annotate.store import text_key
 from nerbert.data.open_types import Mention
 from nerbert.entity_labels import as_learnt
 from nerbert.errors import InputError, NerbertError
@@ -52,6 +48,10 @@ from nerbert.labels import fold_type
 from nerbert.records import EntityLabel, OpenText
 from nerbert.render.benchmark import csv_of
 from nerbert.terminal import percent, tell
+from nerbert_annotate.annotate import AnnotateRun
+from nerbert_annotate.answers import Failure, Fault, Labels, Reply, Tokens, read_labels
+from nerbert_annotate.settings import AnnotateSettings, load_key
+from nerbert_annotate.store import text_key
 
 PROMPT = """Mark the entities of the passage between <passage> and </passage>. The types are:
 {types}

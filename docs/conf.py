@@ -7,6 +7,7 @@ Links that leave this folder lead to the repository.
 import os
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -35,7 +36,7 @@ autodoc_inherit_docstrings = False
 README, FIRST = HERE.parent / "README.md", HERE / "index.md"
 _ALL = "\n\n```{toctree}\n:hidden:\nAll pages <README>\n```"
 _LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
-_NAME = re.compile(r"^- `(nerbert\.(\w+).*)`$", re.MULTILINE)
+_NAME = re.compile(r"^- `((nerbert\w*)\.(\w+).*)`$", re.MULTILINE)
 _PAGE = re.compile(r"\[([^\]]+)\]\((?!\.\.)([^)#:\s]+)\.md[)#]")
 
 
@@ -62,7 +63,7 @@ def _navigation(text: str) -> str:
 
 def _document(name: re.Match[str]) -> str:
     """Return the directive for a public name in the list of a page: its signature and docstring."""
-    thing = getattr(nerbert, name[2])
+    thing = getattr(import_module(name[2]), name[3])
     kind = "function" if isinstance(thing, FunctionType) else "exception" if thing is nerbert.NerbertError else "class"
     members = "   :members:\n" if kind == "class" and "(" not in name[1] else ""
     return f"```{{eval-rst}}\n.. auto{kind}:: {name[1]}\n{members}```"

@@ -17,7 +17,7 @@ from typing import Annotated, get_args
 
 from cyclopts import App, Parameter
 
-from nerbert.annotate.settings import AnnotateSettings
+from nerbert.cli import PACKAGES, add_commands
 from nerbert.cli import app as nerbert_app
 from nerbert.config import describe_hint, hints_of
 from nerbert.corpus.dump.sites import make_site
@@ -30,6 +30,7 @@ from nerbert.tables import read_columns
 from nerbert.training.objective import FINETUNE, OBJECTIVES, PRETRAIN, Objective
 from nerbert.training.sections import sections_of
 from nerbert.training.settings import Section, TrainSettings
+from nerbert_annotate.settings import AnnotateSettings
 
 MADE = "This page is made from the code by `python docs/generate.py`.\n"
 SETTINGS = f"""# Settings
@@ -172,6 +173,7 @@ def _field_lines(cls: type) -> dict[str, str]:
 
 def commands_page() -> str:
     """Return the text of docs/commands.md."""
+    add_commands(*PACKAGES)
     commands = {name: (function, _option_lines(function)) for name, function in _commands(nerbert_app, "nerbert")}
     counted = Counter(line for _, lines in commands.values() for line in lines.items())
     often = [(option, meaning) for (option, meaning), count in counted.most_common() if count >= SHARED]

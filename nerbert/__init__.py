@@ -13,8 +13,6 @@ from nerbert.about import __version__
 from nerbert.errors import bad_path, refused
 
 if TYPE_CHECKING:
-    from nerbert.annotate.annotate import annotate_texts
-    from nerbert.annotate.settings import AnnotateSettings
     from nerbert.corpus.build import BuiltCorpus
     from nerbert.corpus.settings import CorpusSettings
     from nerbert.data.splits import AnyData, DataSet
@@ -39,7 +37,6 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("KMP_BLOCKTIME", "1")
 _HOMES = {
-    "AnnotateSettings": "annotate.settings",
     "Client": "serve.client",
     "CorpusSettings": "corpus.settings",
     "DataSet": "data.splits",
@@ -54,13 +51,13 @@ _HOMES = {
     "Spans": "tagger.spans",
     "TagRequest": "tagger.pending",
     "Tagger": "tagger.tagger",
-    "annotate_texts": "annotate.annotate",
     "score_tags": "metrics.score",
 }
 """The module of each public name."""
+_MOVED = dict.fromkeys(("AnnotateSettings", "annotate_texts"), "nerbert_annotate")
+"""The packages of public names that were here."""
 
 __all__ = [
-    "AnnotateSettings",
     "Client",
     "CorpusSettings",
     "DataSet",
@@ -76,7 +73,6 @@ __all__ = [
     "TagRequest",
     "Tagger",
     "__version__",
-    "annotate_texts",
     "build_corpus",
     "distil",
     "evaluate",
@@ -448,7 +444,9 @@ def _need_torch() -> None:
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'nerbert' has no attribute {name!r}")
+        moved = _MOVED.get(name)
+        remedy = moved and f"; it is in {moved}: pip install {moved.replace('_', '-')}"
+        raise AttributeError(f"module 'nerbert' has no attribute {name!r}{remedy or ''}")
     try:
         return getattr(import_module(f"nerbert.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nerbert.about import __version__
-from nerbert.errors import SettingsError
+from nerbert.errors import MissingExtra, SettingsError
 
 
 def cores() -> int:
@@ -84,6 +84,13 @@ def installed_version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
+
+
+def check_package(name: str) -> None:
+    """Raise MissingExtra if a package of this project is installed in another version than nerbert."""
+    version = installed_version(name)
+    if version not in ("", __version__):
+        raise MissingExtra(f"{name} {version} doesn't fit nerbert {__version__}: pip install {name}=={__version__}")
 
 
 def machine() -> str:

@@ -5,6 +5,7 @@ import re
 import runpy
 import shutil
 import subprocess
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from nerbert.formats.marked import parse_marks
 from nerbert.records import Reason
 from nerbert.tagger.export import export
 from tests.commands import run_in
-from tests.conftest import Once
+from tests.fixtures import Once
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("packages/*/*.md"), *(ROOT / "docs").rglob("*.md")])
 UNWRAPPED = {"CHANGELOG.md", "settings.md", "commands.md", "languages.md"}
 """Generated pages, and one that grows line by line."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -60,8 +61,9 @@ PLACES = {
 ELSEWHERE = {
     "README.md": "below",
     "docs/tutorial.md": "below",
-    "docs/how-to/annotate.md": "tests/annotate/test_guide.py",
+    "docs/how-to/annotate.md": "packages/nerbert-annotate/tests/annotate/test_guide.py",
     "docs/how-to/compare.md": "tests/evaluation/benchmark/test_guide.py",
+    "packages/nerbert-annotate/README.md": "packages/nerbert-annotate/tests/annotate/test_guide.py",
     "docs/how-to/data-sets.md": "tests/evaluation/datasets/test_commands.py",
 }
 """Pages whose commands are run by a test of their own."""
@@ -239,10 +241,13 @@ def test_generated_pages_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_reference_names_every_command_and_public_name() -> None:
     commands, api = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("commands.md", "api.md"))
+    nerbert.cli.add_commands(*nerbert.cli.PACKAGES)
     for name in (*nerbert.cli.app, *nerbert.cli.data.data_app):
         assert name.startswith("-") or re.search(rf"^## `nerbert (data )?{name}\b", commands, re.MULTILINE), name
-    names = re.findall(r"^- `nerbert\.(\w+).*`$", api, re.MULTILINE)  # the site documents each
-    assert sorted(["__version__", *names]) == sorted(nerbert.__all__)
+    names = re.findall(r"^- `(nerbert\w*)\.(\w+).*`$", api, re.MULTILINE)  # the site documents each
+    for module in {module for module, _ in names}:
+        found = [name for home, name in names if home == module]
+        assert sorted(found) == sorted({*import_module(module).__all__} - {"__version__"}), module
     assert "eval-rst" not in api, "GitHub shows directives as they are"
     assert "- **`--output`, `-o`** (required): Folder to make.\n" in commands
 

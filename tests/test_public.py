@@ -32,6 +32,10 @@ def _loaded_by(statement: str) -> set[str]:
 def test_names_are_sorted_and_there() -> None:
     assert sorted(nerbert.__all__) == nerbert.__all__ == dir(nerbert)
     assert all(getattr(nerbert, name) is not None for name in nerbert.__all__)
+    with pytest.raises(
+        AttributeError, match=r"'annotate_texts'; it is in nerbert_annotate: pip install nerbert-annotate$"
+    ):
+        _ = nerbert.annotate_texts
 
 
 @pytest.mark.parametrize(

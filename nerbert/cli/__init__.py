@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -15,8 +15,9 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 
 from nerbert.about import DOCS
 from nerbert.cli.options import Json, UnwrappedHelp
-from nerbert.errors import NerbertError, bad_path, missing_extra, need, refused, unknown
+from nerbert.errors import MissingExtra, NerbertError, bad_path, missing_extra, need, refused, unknown
 from nerbert.process import version_report
+from nerbert.registry import Registry
 
 _OBJECTS = 20_000
 """Threshold of the garbage collector: Python's default of 700 costs more at start-up than it frees."""
@@ -32,31 +33,41 @@ app = App(
     help_formatter=UnwrappedHelp(),
     suppress_keyboard_interrupt=False,
 )
-for group in ("corpus", "knowledge", "data"):
-    app.command(f"nerbert.cli.data:{group}_app", name=group)
-for command in (
-    "models:pretrain",
-    "models:finetune",
-    "models:types",
-    "distil:distil",
-    "models:calibrate",
-    "models:evaluate",
-    "models:report",
-    "tag:tag",
-    "tag:redact",
-    "serve:serve",
-    "serve:label",
-    "serve:mcp",
-    "distil:annotate",
-    "models:show",
-    "models:check",
-    "models:export",
-    "models:benchmark",
-):
-    app.command(f"nerbert.cli.{command}")
+_BUILT_IN = {
+    place.partition(":")[2].removesuffix("_app"): f"nerbert.cli{place}"
+    for place in (
+        ".data:corpus_app",
+        ".data:knowledge_app",
+        ".data:data_app",
+        ".models:pretrain",
+        ".models:finetune",
+        ".models:types",
+        ".distil:distil",
+        ".models:calibrate",
+        ".models:evaluate",
+        ".models:report",
+        ".tag:tag",
+        ".tag:redact",
+        ".serve:serve",
+        ".serve:label",
+        ".serve:mcp",
+        ".models:show",
+        ".models:check",
+        ".models:export",
+        ".models:benchmark",
+        ":quickstart",
+        ":doctor",
+        ":completion",
+    )
+}
+for command, place in _BUILT_IN.items():
+    app.command(place, name=command)
+COMMANDS: Registry[Callable[..., object]] = Registry("command", "nerbert.commands", _BUILT_IN)
+"""The commands; those of other distributions are functions, or cyclopts' `App`."""
+PACKAGES = {"annotate": "nerbert-annotate"}
+"""Commands of this project that are in distributions of their own, and the names of these."""
 
 
-@app.command
 def quickstart(*, text: str = "", keep: Path | None = None) -> None:
     """Show every step in two minutes, on a small sample wiki and a sample domain.
 
@@ -73,7 +84,6 @@ def quickstart(*, text: str = "", keep: Path | None = None) -> None:
     run_quickstart(text, keep)
 
 
-@app.command
 def doctor(folder: Path = Path(), *, json: Json = False) -> None:
     """Check this machine for everything that the commands need, and suggest remedies.
 
@@ -92,7 +102,6 @@ def doctor(folder: Path = Path(), *, json: Json = False) -> None:
         sys.exit(1)
 
 
-@app.command
 def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
     """Print a script with which a shell completes commands and options.
 
@@ -104,6 +113,7 @@ def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
     shell
         bash, zsh or fish.
     """
+    add_commands()
     print(app.generate_completion(shell=shell))
 
 
@@ -142,10 +152,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise
 
 
+def add_commands(*names: str) -> None:
+    """Add these commands of other distributions to `app`; without names, all that can be imported."""
+    for name in names or COMMANDS:
+        if name not in app:
+            app.command(COMMANDS.find(name), name=name)
+
+
 def _call(arguments: Sequence[str]) -> None:
-    if not arguments or arguments[0] in ("--help", "-h"):  # the list of commands shows the first line of each
+    first = arguments[0] if arguments else "--help"
+    if first in ("--help", "-h"):  # the list of commands shows the first line of each
+        add_commands()
         for name in app:
             app[name]
+    elif first not in app:
+        if COMMANDS.contains(first):
+            add_commands(first)
+        elif first in PACKAGES:
+            package = PACKAGES[first]
+            raise MissingExtra(f"{first} is in the package {package}, which isn't installed: pip install {package}")
+        else:
+            add_commands()
     app(arguments, exit_on_error=False, print_error=False)
 
 

@@ -1,12 +1,8 @@
-"""`nerbert distil` and `nerbert annotate`: the entities that another model finds train a tagger or become data."""
+"""`nerbert distil`: the entities that another tagger finds train a tagger."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from nerbert.annotate.settings import AnnotateSettings
 from nerbert.cli import options as opt
 
 
@@ -88,29 +84,3 @@ def distil(
         )
         stage(plan, settings, add_check(write_tagger_card))
     print_taggers([output])
-
-
-def annotate(
-    *texts: opt.FileOrDash,
-    output: opt.Output,
-    settings: Annotated[AnnotateSettings, Parameter(name="*")],
-    read: opt.Texts = opt.TEXTS,
-    overwrite: opt.Flag = False,
-) -> None:
-    """Label texts with entities of any type, using a language model behind an OpenAI-compatible server.
-
-    Each answer is saved at once, so a run can be interrupted: rerun the command to resume it. If the budget is used up,
-    the error suggests a larger one.
-
-    Parameters
-    ----------
-    texts
-        Files, or folders of them, as `nerbert tag` reads them; `-` or nothing for standard input.
-    output
-        JSON lines file to make, one text per line; the report is NAME.report.json in the same folder.
-    overwrite
-        Replace the file. Saved answers are kept; only failed texts are sent again.
-    """
-    from nerbert.annotate.annotate import annotate_texts
-
-    annotate_texts(texts, output, settings, **asdict(read), overwrite=overwrite)

@@ -7,8 +7,9 @@ the names of its types in its language.
 import argparse
 from pathlib import Path
 
-from build import publish
 from domains import LANGUAGES, NAME, read_domains
+
+from build import publish
 
 
 def main() -> None:

@@ -73,7 +73,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.syspath_prepend(BENCHMARKS)
-    monkeypatch.setattr("nerbert.annotate.client.ssl.create_default_context", lambda: CERTIFICATES)
+    monkeypatch.setattr("nerbert_annotate.client.ssl.create_default_context", lambda: CERTIFICATES)
     with serving() as server:
         server.label = ANSWERS.__getitem__
         bench = Bench(server, tmp_path, monkeypatch)
@@ -81,7 +81,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         async def sleep(seconds: float, _: object) -> None:
             bench.slept.append(seconds)
 
-        monkeypatch.setattr("nerbert.annotate.annotate._sleep", sleep)
+        monkeypatch.setattr("nerbert_annotate.annotate._sleep", sleep)
         yield bench
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import nerbert
-from nerbert.annotate.settings import AnnotateSettings
 from nerbert.errors import NerbertError
+from nerbert_annotate import AnnotateSettings, annotate_texts
 from tests.commands import exit_code
 
 Output = pytest.CaptureFixture[str]
@@ -157,7 +157,7 @@ def test_every_command_refuses_a_long_name(desk: Path, capsys: pytest.CaptureFix
         lambda name: nerbert.distil("embedded-open", name, "out"),
         lambda name: nerbert.evaluate("embedded-open", name),
         lambda name: nerbert.evaluate(name, "d.conll"),
-        lambda name: nerbert.annotate_texts([name], "out", AnnotateSettings(endpoint="http://localhost:1", model="m")),
+        lambda name: annotate_texts([name], "out", AnnotateSettings(endpoint="http://localhost:1", model="m")),
         nerbert.Tagger.load,
         nerbert.Tagger.from_pretrained,
     ],

@@ -17,9 +17,9 @@ from nerbert.metrics.score import score_spans
 from nerbert.model.concept_encoder import open_concepts
 from nerbert.render.cards import tagger_card
 from nerbert.training.sections import make_settings
-from tests.conftest import Once
 from tests.encoder.objectives.test_names import NAMES
 from tests.finetuning.test_data import EXAMPLES, SETTINGS, start_of
+from tests.fixtures import Once
 from tests.raised import raises
 from tests.stages import finetune
 

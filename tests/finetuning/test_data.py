@@ -33,9 +33,9 @@ from nerbert.training.batches import TrainingData
 from nerbert.training.objective import Task
 from nerbert.training.sections import make_settings
 from nerbert.words import split_words
-from tests.conftest import Once
 from tests.encoder.objectives.test_zero_shot import SMALL, row
 from tests.encoder.preparing import written
+from tests.fixtures import Once
 from tests.raised import raises
 from tests.stages import finetune
 

@@ -23,9 +23,9 @@ from nerbert.tagger.self_check import add_check, check
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.sections import make_settings
 from nerbert.words import split_words
-from tests.conftest import Once
 from tests.encoder.objectives.test_names import NAMES
 from tests.finetuning.test_data import EXAMPLES, SETTINGS, TEXT, start_of
+from tests.fixtures import Once
 from tests.raised import raises
 from tests.stages import finetune
 

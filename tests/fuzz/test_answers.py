@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import strategies as st
 
-from nerbert.annotate.answers import Failure, Reply, Tokens, read_labels, read_reply
-from nerbert.annotate.store import AnswerStore, open_store
 from nerbert.data.open_types import open_type_line, read_open_types
 from nerbert.errors import visible
+from nerbert_annotate.answers import Failure, Reply, Tokens, read_labels, read_reply
+from nerbert_annotate.store import AnswerStore, open_store
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.mutator import mutated
 from tests.fuzz.properties import answer

@@ -10,7 +10,6 @@ from typing import NamedTuple, TypeAlias
 import pytest
 from hypothesis import strategies as st
 
-from nerbert.annotate.answers import read_labels
 from nerbert.corpus.knowledge.claims import ClaimCounts
 from nerbert.corpus.knowledge.exports import read_mappings, read_ontology
 from nerbert.corpus.wikitext.protected import without_ours
@@ -18,6 +17,7 @@ from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.sources.files import FoundFile
 from nerbert.training.sections import load_settings
+from nerbert_annotate.answers import read_labels
 from tests.corpus.wikitext.test_scan import EN
 from tests.fuzz import test_answers, test_dump, test_knowledge, test_settings, test_wikitext
 from tests.fuzz.conftest import Fuzz

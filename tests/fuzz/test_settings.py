@@ -11,9 +11,9 @@ import pytest
 from hypothesis import strategies as st
 
 import nerbert
-from nerbert.annotate.settings import AnnotateSettings, load_key, load_prompt
+import nerbert_annotate
 from nerbert.cache import cache_place
-from nerbert.cli import app, main
+from nerbert.cli import PACKAGES, add_commands, app, main
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
 from nerbert.encoder.settings import PretrainSettings
@@ -21,12 +21,15 @@ from nerbert.encoder.stages import read_stages
 from nerbert.evaluation.benchmark.suite import parse_encoders, read_suite
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.training.sections import load_settings, make_settings
+from nerbert_annotate.settings import AnnotateSettings, load_key, load_prompt
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.mutator import PIECES, mutated
 from tests.fuzz.properties import answer, check_message
 
 pytestmark = pytest.mark.fuzz
 PACKAGE = Path(nerbert.__file__).parent
+PROMPTS = Path(nerbert_annotate.__file__).parent / "prompts"
+add_commands(*PACKAGES)
 KINDS = (CorpusSettings, PretrainSettings, FinetuneSettings, DistilSettings)
 WORDS = (
     b"=",
@@ -71,10 +74,10 @@ def as_stages(path: Path) -> object:
     [
         ("configs", [*(partial(load_settings, kind) for kind in KINDS), as_stages]),
         ("suites", [read_suite]),
-        ("annotate/prompts", [as_prompt]),
+        (PROMPTS, [as_prompt]),
     ],
 )
-def test_any_file(fuzz: Fuzz, tmp_path: Path, folder: str, readers: Sequence[Callable[[Path], object]]) -> None:
+def test_any_file(fuzz: Fuzz, tmp_path: Path, folder: str | Path, readers: Sequence[Callable[[Path], object]]) -> None:
     """A file is read, or refused with a line that names it or a setting."""
     path = tmp_path / "a file.toml"
 

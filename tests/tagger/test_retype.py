@@ -25,7 +25,7 @@ from nerbert.tagger.retype import TypeChanges, change_types
 from nerbert.tagger.self_check import check
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
-from tests.conftest import Once
+from tests.fixtures import Once
 from tests.raised import raises
 from tests.stages import finetune
 from tests.tagger.batches import check_same

@@ -14,7 +14,7 @@ import torch
 from nerbert.errors import InputError
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
-from tests.conftest import Once
+from tests.fixtures import Once
 from tests.raised import raises
 
 TEXT = "👩 The brig Margarethe was built by Larsen & Holm in Tromsø."

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from nerbert.annotate.answers import LONGEST_DESCRIPTION, MOST_MENTIONS, Failure, Fault, read_labels, read_reply
 from nerbert.data.open_types import LONGEST_TYPE
+from nerbert_annotate.answers import LONGEST_DESCRIPTION, MOST_MENTIONS, Failure, Fault, read_labels, read_reply
 
 TEXT = "The Bank of Norway raised rates; the bank will wait."
 

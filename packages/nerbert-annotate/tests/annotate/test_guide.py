@@ -1,4 +1,4 @@
-"""The how-to page's commands and Python run, against a server of the tests' own."""
+"""The commands and Python of the how-to page and the README run, against a server of the tests' own."""
 
 import re
 import shlex
@@ -9,14 +9,17 @@ import pytest
 from tests.annotate.conftest import Desk
 from tests.commands import exit_code
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "annotate.md"
+ROOT = Path(__file__).parents[4]
 
 
-def test_the_guide(desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "files"), [("docs/how-to/annotate.md", 5), ("packages/nerbert-annotate/README.md", 2)]
+)
+def test_a_page(name: str, files: int, desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     Path("notes.txt").write_text("Ada met Bob.\nEve left.\n")
-    page = PAGE.read_text(encoding="utf-8").replace("http://localhost:8000/v1", desk.server.address)
+    page = (ROOT / name).read_text(encoding="utf-8").replace("http://localhost:8000/v1", desk.server.address)
     made = set()
     for language, body in re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
         if language == "toml":
@@ -28,7 +31,7 @@ def test_the_guide(desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
             assert exit_code(*arguments) == 0
             made.add(arguments[arguments.index("-o") + 1])
         elif language == "python":
-            exec(compile(body, str(PAGE), "exec"), {})
+            exec(compile(body, name, "exec"), {})
             made.add("from-python.jsonl")
     assert made == {path.name for path in tmp_path.glob("*.jsonl")}
-    assert len(made) == 5
+    assert len(made) == files

@@ -6,8 +6,8 @@ import traceback
 
 import pytest
 
-from nerbert.annotate import annotate
 from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert_annotate import annotate
 from tests.annotate import model_server
 from tests.annotate.conftest import Desk
 from tests.annotate.model_server import Handler, Mood, completion, cut_off, endless, fail, hang_up, say, send
@@ -122,7 +122,7 @@ def test_requests_in_flight_are_waited_for_when_another_stops_the_run(desk: Desk
 
 
 def test_no_pause_outlasts_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.annotate.annotate._sleep", SLEEP)
+    monkeypatch.setattr("nerbert_annotate.annotate._sleep", SLEEP)
 
     def refuse(handler: Handler) -> None:
         while desk.server.at_once > 1:  # the other one has been told to wait

@@ -15,10 +15,10 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from nerbert.annotate.answers import Reply, Tokens
 from nerbert.artifacts import unwritable
 from nerbert.cache import cache_place
 from nerbert.errors import NerbertError, WriteError, refused
+from nerbert_annotate.answers import Reply, Tokens
 
 _FORMAT = 1
 """Version of the file; increment it when requests or saved answers change."""

@@ -12,10 +12,10 @@ import httpx
 from pydantic import SecretStr
 
 from nerbert.about import __version__
-from nerbert.annotate.answers import Failure, Fault, Reply, read_reply
-from nerbert.annotate.settings import AnnotateSettings, Prompt
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.sources.remote import DEFAULT_POLICY, asked_wait, no_cookies
+from nerbert_annotate.answers import Failure, Fault, Reply, read_reply
+from nerbert_annotate.settings import AnnotateSettings, Prompt
 
 _MOST_BYTES = 1 << 20
 _BYTES_PER_TOKEN = 256

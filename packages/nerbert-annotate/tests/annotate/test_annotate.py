@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nerbert.annotate.annotate import annotate_texts
-from nerbert.annotate.settings import load_prompt
-from nerbert.annotate.store import AnswerStore, BudgetSpent
 from nerbert.data.open_types import read_open_types
 from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
 from nerbert.training.objective import PRETRAIN
 from nerbert.training.sections import chosen_objective, load_settings
+from nerbert_annotate.annotate import annotate_texts
+from nerbert_annotate.settings import load_prompt
+from nerbert_annotate.store import AnswerStore, BudgetSpent
 from tests.annotate.conftest import Desk
 from tests.annotate.model_server import Handler, fail, say
 from tests.commands import exit_code

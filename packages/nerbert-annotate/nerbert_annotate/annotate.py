@@ -17,9 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from nerbert.annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Labels, Reply, Tokens, read_labels
-from nerbert.annotate.settings import AnnotateSettings, Prompt, load_key, load_prompt
-from nerbert.annotate.store import AnswerStore, Budget, open_store, text_key
 from nerbert.artifacts import check_free, publish_job, write_json
 from nerbert.data.open_types import open_type_line
 from nerbert.errors import InputError, NerbertError, bad_path, refused
@@ -28,11 +25,14 @@ from nerbert.schema import read_json, to_plain
 from nerbert.sources.remote import DEFAULT_POLICY, pause_after
 from nerbert.terminal import Progress, progress, tell
 from nerbert.texts.inputs import InputFile, check_no_input, find_sources
+from nerbert_annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Labels, Reply, Tokens, read_labels
+from nerbert_annotate.settings import AnnotateSettings, Prompt, load_key, load_prompt
+from nerbert_annotate.store import AnswerStore, Budget, open_store, text_key
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from nerbert.annotate.client import ChatClient
+    from nerbert_annotate.client import ChatClient
 
 _LISTED = 1000
 """Maximum number of failed passages that a report lists."""
@@ -179,7 +179,7 @@ class AnnotateRun:
         )
 
     async def _ask_all(self, bar: Progress) -> None:
-        from nerbert.annotate.client import open_client
+        from nerbert_annotate.client import open_client
 
         asyncio.get_running_loop().set_exception_handler(_pass_over_stops)
         texts = self._distinct()

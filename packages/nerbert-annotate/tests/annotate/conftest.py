@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from nerbert.annotate.annotate import AnnotateReport, annotate_texts
-from nerbert.annotate.settings import AnnotateSettings
+from nerbert_annotate.annotate import AnnotateReport, annotate_texts
+from nerbert_annotate.settings import AnnotateSettings
 from tests.annotate.model_server import ModelServer, serving
 
 CERTIFICATES = ssl.create_default_context()  # reading them takes a while
@@ -72,6 +72,6 @@ def desk(server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     async def sleep(seconds: float, _: object) -> None:
         desk.slept.append(seconds)
 
-    monkeypatch.setattr("nerbert.annotate.annotate._sleep", sleep)
-    monkeypatch.setattr("nerbert.annotate.client.ssl.create_default_context", lambda: CERTIFICATES)
+    monkeypatch.setattr("nerbert_annotate.annotate._sleep", sleep)
+    monkeypatch.setattr("nerbert_annotate.client.ssl.create_default_context", lambda: CERTIFICATES)
     return desk

@@ -15,8 +15,6 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from tests.fake_hub import FakeHub
 
-pytest_plugins = ["tests.model_fixtures"]
-
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("day", UNTIMED, max_examples=25, derandomize=True)  # a change is judged by its own faults
 settings.register_profile("night", UNTIMED, max_examples=500)

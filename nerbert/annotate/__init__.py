@@ -1,1 +1,0 @@
-"""`nerbert annotate`: label texts with open types by a language model."""
