@@ -323,7 +323,7 @@ def is_foreign(text: str, language: str) -> bool:
 @cache
 def _latin_group(language: str) -> str:
     """Return the codes of the languages that share a language's frequent words, if they are in Latin script."""
-    groups = [codes for codes in _frequent_words() if language in codes.split()]
+    groups = [codes for codes in _frequent_words() if language.partition("-")[0] in codes.split()]
     return next((codes for codes in groups if all(map(_LATIN.match, _frequent_words()[codes]))), "")
 
 
@@ -332,7 +332,7 @@ def splitter_for(language: str, text: str) -> RuleSplitter:
 
     Where that isn't clear, all languages' abbreviations count, and a number before a full stop ends no sentence.
     """
-    return _splitter_of(guess_language(text) if language == SEVERAL_LANGUAGES else language)
+    return _splitter_of(guess_language(text) if language == SEVERAL_LANGUAGES else language.partition("-")[0])
 
 
 _splitter_of = cache(RuleSplitter)

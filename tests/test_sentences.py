@@ -259,7 +259,7 @@ def test_joining_does_what_it_says_slowly(cuts: list[int], places: list[int]) ->
 def test_a_text_is_split_by_the_rules_of_its_own_language(text: str, language: str, sentences: int) -> None:
     assert guess_language(text) == language
     splitter = splitter_for(SEVERAL_LANGUAGES, text)
-    assert splitter is splitter_for(language, "")
+    assert splitter is splitter_for(language, "") is splitter_for(f"{language}-XX", "")
     assert len(splitter.spans(text)) == sentences
 
 
@@ -271,6 +271,7 @@ GERMAN = "Der Vertrag wurde am Montag in Kiel von der Kanzlei geprüft, und die 
     [
         (GERMAN, "en", True),
         (GERMAN, "de", False),
+        (GERMAN, "en-GB", True),
         (GERMAN, "mul", False),
         (
             "The contract was signed in Kiel by the firm Der Blaue Anker and the office of Die Welt on Monday.",

@@ -6,8 +6,10 @@ mistyped isn't found.
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 
-from presidio_analyzer import predefined_recognizers
+import regex
+from presidio_analyzer import Pattern, predefined_recognizers
 from tldextract import TLDExtract
 
 from nerbert.entity_labels import read_words
@@ -19,6 +21,8 @@ _LEAST = 0.4
 """Minimum score: Presidio's for a valid phone number; what passes a checksum has 1."""
 _find_domain = TLDExtract(cache_dir=None, suffix_list_urls=())
 """Knows the domains of its release; Presidio's own fetches a list."""
+_DATE = re.compile(r"[12]\d{3}-[01]\d-[0-3]\d|[0-3]?\d[.-][01]?\d[.-][12]\d{3}")
+"""Several countries have telephone numbers of eight digits."""
 _TAKEN = "\0"
 """Put in place of the characters of patterns that were found."""
 _WORDS = re.compile(r"\w(?:[^\0]*\w)?")
@@ -32,7 +36,23 @@ class OfflineEmailRecognizer(predefined_recognizers.EmailRecognizer):
         return bool(_find_domain(pattern_text).fqdn)
 
 
-_RECOGNIZERS = vars(predefined_recognizers) | {"EmailRecognizer": OfflineEmailRecognizer}
+_RECOGNIZERS = vars(predefined_recognizers) | {
+    "EmailRecognizer": OfflineEmailRecognizer,
+    # In lower case too. A group is the end of what may be an IBAN: the next word may look like more of it.
+    "IbanRecognizer": partial(
+        predefined_recognizers.IbanRecognizer,
+        [
+            Pattern(
+                "IBAN",
+                r"(?<![A-Z0-9])(?=([A-Z]{2}\d\d(?:[ -]?[A-Z0-9]{4}){2})(?:([ -]?[A-Z0-9]{4})(?:([ -]?[A-Z0-9]{4})"
+                r"(?:([ -]?[A-Z0-9]{4})(?:([ -]?[A-Z0-9]{4})([ -]?[A-Z0-9]{4})?)?)?)?)?([ -]?[A-Z0-9]{1,3})?(?![A-Z0-9]))",
+                0.5,
+            )
+        ],
+        exact_match=True,
+        regex_flags=regex.IGNORECASE,
+    ),
+}
 
 
 class CheckedPatterns:
@@ -42,21 +62,33 @@ class CheckedPatterns:
     """
 
     def __init__(self, labels: Iterable[str], language: str, types: Iterable[str]) -> None:
+        language = language.partition("-")[0]
         wanted = set(map(read_words, labels))
+        regions = [
+            region
+            for of, regions in read_columns("phone_regions.tsv", "language", "regions")
+            if of in ("*", language)
+            for region in regions.split()
+        ]
+        recognizers = _RECOGNIZERS | {
+            "PhoneRecognizer": partial(predefined_recognizers.PhoneRecognizer, supported_regions=regions)
+        }
         own = {read_words(type_): type_ for type_ in types}
         self._recognizers = [
-            (own.get(label, label), _RECOGNIZERS[name]())
+            (own.get(label, label), recognizers[name]())
             for label, name, languages in read_columns("patterns.tsv", "label", "recognizer", "languages")
             if (label in wanted if wanted else language == SEVERAL_LANGUAGES or languages in ("*", language))
         ]
 
     def add_to(self, text: str, spans: Sequence[Span]) -> list[Span]:
         """Return a text's entities and patterns; patterns win overlaps, among them the longest, then the surest."""
+        # The recognizers know only blanks and hyphens; a dash between words isn't one.
+        plain = regex.sub(r"\p{Zs}", " ", regex.sub(r"(?<=\d)[\p{Pd}−]|[\p{Pd}−](?=\d)", "-", text))
         matches = [
             Span(match.start, match.end, type_, confidence=match.score)
             for type_, recognizer in self._recognizers
-            for match in recognizer.analyze(text, recognizer.supported_entities)
-            if match.score >= _LEAST
+            for match in recognizer.analyze(plain, recognizer.supported_entities)
+            if match.score >= _LEAST and not _DATE.fullmatch(plain, match.start, match.end)
         ]
         found = list[Span]()
         for span in sorted(matches, key=lambda span: (span.start - span.end, -span.confidence)):

@@ -37,6 +37,28 @@ def test_which_patterns_are_found(
     assert [text for text, _ in found(patterns, TEXT)] == wanted
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "wanted"),
+    [
+        (
+            "en",
+            "Call +49\xa030\u202f901820 or 4111\u20091111–1111‑1111.",
+            ["+49\xa030\u202f901820", "4111\u20091111–1111‑1111"],
+        ),
+        (
+            "en",
+            "to at61 1904 3002 3457 3201 from gb82 west 1234 5698 7654 32 an",
+            ["at61 1904 3002 3457 3201", "gb82 west 1234 5698 7654 32"],
+        ),
+        ("fi", "soita 050 123 4567", ["050 123 4567"]),
+        ("da", "den 2026-11-29 og 31.12.2025 på 32 12 34 56", ["32 12 34 56"]),
+        ("de-DE", "Steuer-ID 86095742719 von 2021", ["86095742719"]),
+    ],
+)
+def test_how_patterns_are_typed(language: str, text: str, wanted: list[str]) -> None:
+    assert [text for text, _ in found(CheckedPatterns([], language, []), text)] == wanted
+
+
 def test_a_pattern_wins_an_overlap_and_the_rest_of_the_entity_stays_one() -> None:
     patterns = CheckedPatterns([], "en", ["EMAIL", "person"])
     spans = (Span(0, 22, "person"), Span(6, 10, "person"), Span(25, 65, "sum"), Span(86, 92, "C++"))

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nerbert.entity_labels import read_words
+from nerbert.tables import read_columns
 from nerbert.tagger.jobs.redact import KEY
 from nerbert.texts.kinds import read_rows
 from tests.commands import exit_code
@@ -139,8 +141,12 @@ def test_patterns_are_refused_before_the_tagger_is_loaded(
     redact: Redact, capsys: Caught, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("x.txt").write_text("Ada\n")
-    assert redact("x.txt", "-o", "y.txt", "--patterns=iban,card") == 1
-    assert "--patterns 'card': must be one of credit card number, " in capsys.readouterr().err
+    assert redact("x.txt", "-o", "y.txt", "--patterns=iban,BIC") == 1
+    said = capsys.readouterr().err
+    assert "--patterns 'BIC'" in said
+    names = [name for (name,) in read_columns("patterns.tsv", "name")]
+    assert [name for name in names if name not in said] == []
+    assert [read_words(name) for name in names] == [label for (label,) in read_columns("patterns.tsv", "label")]
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
     assert redact("x.txt", "-o", "y.txt", "--patterns") == 1
     assert "pip install 'nerbert[presidio]'" in capsys.readouterr().err
