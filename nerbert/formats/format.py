@@ -172,11 +172,11 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
     counts = Repairs() if repairs is None else repairs
     with refused(f"{path}: can't be read", of=OSError):
         kind: Any = FORMATS.find(reading.from_ or name_format(path))
-        options = {"tag_column": reading.tag_column} if hasattr(kind, "tag_column") else {}
-        format_ = check_needs(kind(**options))
+        options = {"tag_column": reading.tag_column} if reading.tag_column else {}
         # An option that has no effect would hide a mistake
-        if reading.tag_column and not options:
+        if options and not hasattr(kind, "tag_column"):
             raise InputError(f"{path}: its format has no tag_column (--tag-column); leave that out")
+        format_ = check_needs(kind(**options))
         yield from prepare_documents(path, lambda count: format_.read(path, count), reading, counts)
 
 

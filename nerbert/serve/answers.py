@@ -16,7 +16,8 @@ else:
     FoundEntity = make_dataclass(
         "FoundEntity",
         [(name, _Share if type_ is float else type_) for name, type_ in SPAN_FIELDS.items()],
-        namespace={"__doc__": "An entity: `start` and `end` (exclusive) in the text."},
+        namespace={"__module__": __name__, "__doc__": "An entity: `start` and `end` (exclusive) in the text."},
+        kw_only=True,
         frozen=True,
         slots=True,
     )

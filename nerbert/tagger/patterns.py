@@ -80,7 +80,7 @@ class CheckedPatterns:
             if (label in wanted if wanted else language == SEVERAL_LANGUAGES or languages in ("*", language))
         ]
 
-    def add_to(self, text: str, spans: Sequence[Span]) -> list[Span]:
+    def add_to(self, spans: Sequence[Span], text: str) -> list[Span]:
         """Return a text's entities and patterns; patterns win overlaps, among them the longest, then the surest."""
         # The recognizers know only blanks and hyphens; a dash between words isn't one.
         plain = regex.sub(r"\p{Zs}", " ", regex.sub(r"(?<=\d)[\p{Pd}−]|[\p{Pd}−](?=\d)", "-", text))

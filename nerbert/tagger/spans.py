@@ -102,35 +102,44 @@ _LAST = {"characters": "", "utf-16": "\uffff", "bytes": "\x7f\u07ff\uffff"}
 """The last characters of one unit, of two and so on; later characters have one unit more."""
 
 
-_BRACKETS = dict(zip("([（［【「『《〈«", ")]）］】」』》〉»", strict=True))
+_BRACKETS = dict(zip("([（［【「『《〈", ")]）］】」』》〉", strict=True))
 _SEPARATORS = ",;:،؛、，；：፣፤၊"
 """Marks between entities. Few entities of annotated data have one at an edge, all by mistake; other marks may be part
 of a name (`Yahoo!`, `St.`, `C++`), even if a tagger's few examples lack them."""
 _NEVER_FIRST, _NEVER_LAST = {*_SEPARATORS, *_BRACKETS.values()}, {*_SEPARATORS, *_BRACKETS}
-EDGE_MARKS = _NEVER_FIRST | _NEVER_LAST
+# Each language has its direction: « French », » German «, » Swedish »
+_GUILLEMETS = {*"«»"}
+EDGE_MARKS = _NEVER_FIRST | _NEVER_LAST | _GUILLEMETS
 
 
 def trim_marks(words: Sequence[str], first: int, last: int) -> tuple[int, int]:
     """Return the words of an entity without separators at its edges, and with both of a pair of brackets or neither.
 
-    A missing bracket beside the entity joins it, one at its edge leaves it. One deep inside stays, as does a mark that
-    is part of a word.
+    A missing bracket beside the entity joins it, one at its edge leaves it, as does an unpaired guillemet. One deep
+    inside stays, as does a mark that is part of a word.
     """
-    while first < last and words[first] in _NEVER_FIRST:
-        first += 1
-    while first < last and words[last - 1] in _NEVER_LAST:
-        last -= 1
-    for opening, closing in _BRACKETS.items():
-        inside = words[first:last]
-        open_ones = inside.count(opening) - inside.count(closing)
-        if open_ones > 0 and inside[0] == opening:
-            first += 1
-        elif open_ones > 0 and list(words[last : last + 1]) == [closing]:
-            last += 1
-        elif open_ones < 0 and inside[-1] == closing:
-            last -= 1
-        elif open_ones < 0 and first and words[first - 1] == opening:
-            first -= 1
+    before = None
+    while before != (first, last):  # each step can uncover a mark for another
+        before = first, last
+        first += first < last and words[first] in _NEVER_FIRST
+        last -= first < last and words[last - 1] in _NEVER_LAST
+        for opening, closing in _BRACKETS.items():
+            inside = words[first:last]
+            open_ones = inside.count(opening) - inside.count(closing)
+            if open_ones > 0:
+                if inside[0] == opening:
+                    first += 1
+                else:
+                    last += closing in words[last : last + 1]
+            elif open_ones < 0:
+                if inside[-1] == closing:
+                    last -= 1
+                else:
+                    first -= first > 0 and words[first - 1] == opening
+        marks = [word in _GUILLEMETS for word in words[first:last]]
+        if sum(marks) % 2:
+            first += marks[0]
+            last -= marks[-1] and not marks[0]
     return first, last
 
 

@@ -10,6 +10,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import Conll, example_of
 from nerbert.formats.documents import Reading, document_of, example_of_spans
 from nerbert.formats.format import FORMATS, find_format, read_documents, recognise_format
+from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Example
 from tests.examples import read_examples
 from tests.raised import raises
@@ -42,6 +43,16 @@ def test_a_named_format_is_not_asked_for(tmp_path: Path) -> None:
         find_format(tmp_path / "a.conll", "connl")
     with raises(InputError, "its format has no tag_column"):
         read_examples(written(tmp_path, "b.jsonl", OURS), Reading(tag_column="2"))
+
+
+class Older(JsonLines):
+    """A user's format whose constructor takes nothing."""
+
+    tag_column = ""
+
+
+def test_a_format_gets_its_option_only_if_given(tmp_path: Path) -> None:
+    assert read_examples(written(tmp_path, "a", OURS), Reading(from_=f"{__name__}:Older")) == [ADA]
 
 
 KNOWN = f"formats are {', '.join(FORMATS)}, or your own with --from module:name"

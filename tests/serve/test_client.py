@@ -1,6 +1,7 @@
 """The client of a server: a local tagger's answers, tries again, refusals; and `nerbert tag --server`."""
 
 import json
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import nerbert
 from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable
+from nerbert.serve import answers
 from nerbert.serve.app import Access
 from nerbert.serve.client import RETRIES, Client, RemoteTagger
 from nerbert.tagger.spans import Spans
@@ -91,6 +93,14 @@ def test_labels_and_thresholds_are_a_local_taggers(url: str, tiny_tagger: Path, 
         assert [wanted.name for wanted in narrowed.labels] == narrowed.types == [label]
         assert client.labels == ()
         assert same([narrowed.tag(TEXTS[0])], [local.tag(TEXTS[0], [label])])
+
+
+def test_an_entity_of_an_answer_has_named_fields_and_is_pickled() -> None:
+    values: dict[str, Any] = {"text": "Ada", "type": "person", "start": 0, "end": 3, "confidence": 0.5}
+    found = answers.FoundEntity(**values)
+    assert pickle.loads(pickle.dumps(found)) == found
+    with pytest.raises(TypeError, match="positional"):
+        answers.FoundEntity(*values.values())
 
 
 def test_a_client_says_what_is_served(url: str, local: Tagger) -> None:

@@ -16,7 +16,7 @@ TEXT = "Anna <anna@example.org>, +49 30 901820, 4111 1111 1111 1111, not 4111 11
 
 def found(patterns: CheckedPatterns, text: str, *spans: Span) -> list[tuple[str, str]]:
     return [
-        (text[span.start : span.end], span.type) for span in sorted(patterns.add_to(text, spans), key=lambda s: s.start)
+        (text[span.start : span.end], span.type) for span in sorted(patterns.add_to(spans, text), key=lambda s: s.start)
     ]
 
 

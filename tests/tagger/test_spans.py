@@ -238,6 +238,14 @@ def test_nested_entities_stay_nested_and_others_apart() -> None:
         ("see <, :> here", ""),
         ("at <Yahoo !> , or", "Yahoo !"),
         ("<C + +> , .", "C + +"),
+        ("die <Zeitschrift » Der Spiegel «> von", "Zeitschrift » Der Spiegel «"),
+        ("die <» Der Spiegel «> von", "» Der Spiegel «"),
+        ("in <» Dagens Nyheter »> är", "» Dagens Nyheter »"),
+        ("le <journal « Le Monde »> de", "journal « Le Monde »"),
+        ("dans <« Le Monde> » de", "Le Monde"),
+        ("der » <Spiegel «> von", "Spiegel"),
+        ("« <Le Petit Prince , »> de", "Le Petit Prince"),
+        ("see <( , Foo> bar", "Foo"),
     ],
 )
 def test_an_entity_has_both_brackets_or_neither_and_no_separator_at_its_edge(text: str, found: str) -> None:

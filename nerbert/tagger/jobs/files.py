@@ -178,8 +178,8 @@ class TaggedParts:
         raise InputError(f"{self._source}: changed while it was read; rerun the command")
 
 
-Amend: TypeAlias = Callable[[str, Sequence[Span]], Sequence[Span]]
-"""Returns the entities to store of a text, given those that the tagger found."""
+Amend: TypeAlias = Callable[[Sequence[Span], str], Sequence[Span]]
+"""Returns the entities to store, given those that the tagger found, and their text."""
 
 
 def tag_all(
@@ -226,7 +226,8 @@ class _TaggedPart(NamedTuple):
 def _tag_part(part: FilePart, tagger: JobTagger, bar: Progress, amend: Amend | None) -> _TaggedPart:
     def find() -> Iterable[Sequence[Span]]:
         spans = tag_rows(tagger, part.name, part.rows, bar)
-        return map(amend, [row.text for row in part.rows], spans) if amend else spans
+        # Spans come first: `map` asks them for their end, where the bar counts the last row
+        return map(amend, spans, [row.text for row in part.rows]) if amend else spans
 
     tagged = _tag_once(part, find)
     type_ = [*SPAN_COLUMNS].index("type")

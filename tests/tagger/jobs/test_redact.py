@@ -5,6 +5,7 @@ import json
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.entity_labels import read_words
+from nerbert.executors import HERE
 from nerbert.tables import read_columns
+from nerbert.tagger.jobs.files import Amend, tag_all
 from nerbert.tagger.jobs.redact import KEY
+from nerbert.terminal import Progress
+from nerbert.texts.inputs import find_sources
 from nerbert.texts.kinds import read_rows
 from tests.commands import exit_code
 from tests.tagger.jobs.fakes import Capitals
@@ -117,6 +122,21 @@ def test_lines_are_redacted_counted_and_restored_to_the_byte(
     capitals.card = {"dev": {"recall": 0.875}}
     assert redact("x.txt", "-o", "again.txt") == 0
     assert "On its dev data it found 87.50 % of the entities." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("amend", [None, lambda spans, _: spans])
+def test_the_bar_counts_each_row_once(capitals: Capitals, monkeypatch: pytest.MonkeyPatch, amend: Amend | None) -> None:
+    sizes = list[int]()
+
+    class Bar(Progress):
+        def advance(self, items: int = 1, note: str = "", *, size: int = 0, before: bool = False) -> None:
+            super().advance(items, note, size=size, before=before)
+            sizes.append(size)
+
+    monkeypatch.setattr("nerbert.tagger.jobs.files.progress", lambda *_, **__: nullcontext(Bar()))
+    write_rows("x.jsonl", ROWS)
+    tag_all(find_sources(["x.jsonl"], "").sources, Path("work"), capitals, HERE, amend=amend)
+    assert (len(sizes), sum(sizes)) == (len(ROWS), Path("x.jsonl").stat().st_size)
 
 
 @pytest.mark.extras
