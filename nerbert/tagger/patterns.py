@@ -33,12 +33,12 @@ class OfflineEmailRecognizer(predefined_recognizers.EmailRecognizer):
         return bool(_find_domain(pattern_text).fqdn)
 
 
-_RECOGNIZERS = vars(predefined_recognizers) | {
-    "EmailRecognizer": OfflineEmailRecognizer,
+_RECOGNIZERS = vars(predefined_recognizers) | {"EmailRecognizer": OfflineEmailRecognizer}
+_RECOGNIZERS |= {
     # In lower case too. A group is the end of what may be an IBAN: the next word may look like more of it.
     "IbanRecognizer": lambda: predefined_recognizers.IbanRecognizer(
         [
-            Pattern(
+            Pattern(  # type: ignore[list-item]  # Presidio's annotation names another type
                 "IBAN",
                 r"(?i)(?<![A-Z\d])(?=([A-Z]{2}\d\d(?:[ -]?[A-Z\d]{4}){2})([ -]?[A-Z\d]{4})?([ -]?[A-Z\d]{4})?"
                 r"([ -]?[A-Z\d]{4})?([ -]?[A-Z\d]{4})?([ -]?[A-Z\d]{4})?([ -]?[A-Z\d]{1,3})?(?![A-Z\d]))",
