@@ -6,7 +6,6 @@ mistyped isn't found.
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 import regex
 from presidio_analyzer import Pattern, predefined_recognizers
@@ -21,8 +20,6 @@ _LEAST = 0.4
 """Minimum score: Presidio's for a valid phone number; what passes a checksum has 1."""
 _find_domain = TLDExtract(cache_dir=None, suffix_list_urls=())
 """Knows the domains of its release; Presidio's own fetches a list."""
-_DATE = re.compile(r"[12]\d{3}-[01]\d-[0-3]\d|[0-3]?\d[.-][01]?\d[.-][12]\d{3}")
-"""Several countries have telephone numbers of eight digits."""
 _TAKEN = "\0"
 """Put in place of the characters of patterns that were found."""
 _WORDS = re.compile(r"\w(?:[^\0]*\w)?")
@@ -36,21 +33,19 @@ class OfflineEmailRecognizer(predefined_recognizers.EmailRecognizer):
         return bool(_find_domain(pattern_text).fqdn)
 
 
-_RECOGNIZERS = vars(predefined_recognizers) | {
-    "EmailRecognizer": OfflineEmailRecognizer,
+_RECOGNIZERS = vars(predefined_recognizers) | {"EmailRecognizer": OfflineEmailRecognizer}
+_RECOGNIZERS |= {
     # In lower case too. A group is the end of what may be an IBAN: the next word may look like more of it.
-    "IbanRecognizer": partial(
-        predefined_recognizers.IbanRecognizer,
+    "IbanRecognizer": lambda: predefined_recognizers.IbanRecognizer(
         [
-            Pattern(
+            Pattern(  # type: ignore[list-item]  # Presidio's annotation names another type
                 "IBAN",
-                r"(?<![A-Z0-9])(?=([A-Z]{2}\d\d(?:[ -]?[A-Z0-9]{4}){2})(?:([ -]?[A-Z0-9]{4})(?:([ -]?[A-Z0-9]{4})"
-                r"(?:([ -]?[A-Z0-9]{4})(?:([ -]?[A-Z0-9]{4})([ -]?[A-Z0-9]{4})?)?)?)?)?([ -]?[A-Z0-9]{1,3})?(?![A-Z0-9]))",
+                r"(?i)(?<![A-Z\d])(?=([A-Z]{2}\d\d(?:[ -]?[A-Z\d]{4}){2})([ -]?[A-Z\d]{4})?([ -]?[A-Z\d]{4})?"
+                r"([ -]?[A-Z\d]{4})?([ -]?[A-Z\d]{4})?([ -]?[A-Z\d]{4})?([ -]?[A-Z\d]{1,3})?(?![A-Z\d]))",
                 0.5,
             )
         ],
         exact_match=True,
-        regex_flags=regex.IGNORECASE,
     ),
 }
 
@@ -66,16 +61,17 @@ class CheckedPatterns:
         wanted = set(map(read_words, labels))
         regions = [
             region
-            for of, regions in read_columns("phone_regions.tsv", "language", "regions")
-            if of in ("*", language)
-            for region in regions.split()
+            for region, languages in read_columns("phone_regions.tsv", "region", "languages")
+            if languages == "*" or language in languages.split()
         ]
-        recognizers = _RECOGNIZERS | {
-            "PhoneRecognizer": partial(predefined_recognizers.PhoneRecognizer, supported_regions=regions)
-        }
         own = {read_words(type_): type_ for type_ in types}
         self._recognizers = [
-            (own.get(label, label), recognizers[name]())
+            (
+                own.get(label, label),
+                predefined_recognizers.PhoneRecognizer(supported_regions=regions)
+                if name == "PhoneRecognizer"
+                else _RECOGNIZERS[name](),
+            )
             for label, name, languages in read_columns("patterns.tsv", "label", "recognizer", "languages")
             if (label in wanted if wanted else language == SEVERAL_LANGUAGES or languages in ("*", language))
         ]
@@ -88,7 +84,11 @@ class CheckedPatterns:
             Span(match.start, match.end, type_, confidence=match.score)
             for type_, recognizer in self._recognizers
             for match in recognizer.analyze(plain, recognizer.supported_entities)
-            if match.score >= _LEAST and not _DATE.fullmatch(plain, match.start, match.end)
+            # Several countries' numbers of eight digits may look like dates.
+            if match.score >= _LEAST
+            and not re.fullmatch(
+                r"[12]\d{3}-[01]\d-[0-3]\d|[0-3]?\d[.-][01]?\d[.-][12]\d{3}", plain[match.start : match.end]
+            )
         ]
         found = list[Span]()
         for span in sorted(matches, key=lambda span: (span.start - span.end, -span.confidence)):

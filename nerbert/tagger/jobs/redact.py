@@ -16,7 +16,7 @@ from typing import IO, Any
 from nerbert.artifacts import check_free, publish, publish_job, sha256_of, write_json
 from nerbert.config import check_choice
 from nerbert.entity_labels import read_words
-from nerbert.errors import InputError, SettingsError, at, few, need, refused, unknown
+from nerbert.errors import InputError, SettingsError, at, few, need, refused
 from nerbert.executors import HERE, Executor
 from nerbert.formats.format import check_needs
 from nerbert.formats.jsonl import ANNOTATIONS
@@ -65,7 +65,9 @@ class RedactJob:
         check_choice("--how", self.how, redact.WAYS)
         check_choice("--document", self.document, (FILE, ROW))
         if self.patterns is not None:
-            _check_patterns(self.patterns)
+            known = [name for (name,) in read_columns("patterns.tsv", "name")]
+            for name in self.patterns:
+                check_choice("--patterns", "" if read_words(name) in map(read_words, known) else name, known)
             need("presidio", "presidio_analyzer")
         if never := [name for name in self.keep if name in (*_NEVER, self.tag.field)]:
             raise SettingsError(f"--keep {never[0]}: has the text, its words or entities, so it can't be kept")
@@ -102,13 +104,6 @@ class RedactJob:
                 key = self.key.read_bytes()
         name = redact.hash_names(key.strip())
         return lambda _: name
-
-
-def _check_patterns(names: Iterable[str]) -> None:
-    known = [name for (name,) in read_columns("patterns.tsv", "name")]
-    for name in names:
-        if read_words(name) not in map(read_words, known):
-            raise SettingsError(f"--patterns {name!r}{unknown(name, known)}")
 
 
 class _RedactedRows:
