@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
 from nerbert.model import onnx as graphs
+from nerbert.model.concept_encoder import LONGEST_NAME
 from nerbert.model.folder import WEIGHTS, weight_files
 from nerbert.model.head_kinds import TEXTS
 from nerbert.model.int8 import SCALE, read_int8, to_fp32, to_int8
@@ -45,7 +46,8 @@ def pack(trained: Path, folder: Path) -> None:
     export(folder)
     inside = folder / graphs.FOLDER
     of_names = CONCEPTS if (folder / CONCEPTS).is_file() else WEIGHTS
-    encoded = AutoTokenizer.from_pretrained(folder)(" ".join(TEXTS), return_tensors="np")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    encoded = tokenizer(" ".join(TEXTS), truncation=True, max_length=LONGEST_NAME, return_tensors="np")
     inputs = {name: encoded[name].astype(np.int64) for name in ("input_ids", "attention_mask")}
     constants = {
         INT8: strip(inside, FP32, INT8, WEIGHTS, inputs),
