@@ -263,13 +263,14 @@ def weight_files(folder: Path) -> list[Path]:
 
     Raise InputError for a shard that is missing.
     """
+    whole = folder / WEIGHTS
     index = folder / f"{WEIGHTS}.index.json"
-    # A single file wins over an index, as the loader has it.
-    if (folder / WEIGHTS).is_file() or not index.is_file():
-        return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else []
-    shards = [
-        folder / name for name in sorted({*read_json(index, _ShardIndex, limit=_LARGEST_INDEX).weight_map.values()})
-    ]
+    if whole.is_file():
+        return [whole]
+    if not index.is_file():
+        return []
+    names = {*read_json(index, _ShardIndex, limit=_LARGEST_INDEX).weight_map.values()}
+    shards = [folder / name for name in sorted(names)]
     for shard in shards:
         if not shard.is_file():
             raise InputError(f"{shard}: is missing; copy the whole folder")

@@ -23,6 +23,8 @@ _find_domain = TLDExtract(cache_dir=None, suffix_list_urls=())
 """Knows the domains of its release; Presidio's own fetches a list."""
 _TAKEN = "\0"
 """Put in place of the characters of patterns that were found."""
+_DATE = re.compile(r"[12]\d{3}-[01]\d-[0-3]\d|[0-3]?\d[.-][01]?\d[.-][12]\d{3}")
+"""A date as several countries' telephone numbers of eight digits look."""
 _WORDS = re.compile(r"\w(?:[^\0]*\w)?")
 
 
@@ -87,11 +89,7 @@ class CheckedPatterns:
             Span(match.start, match.end, type_, confidence=match.score)
             for type_, recognizer in self._recognizers
             for match in recognizer.analyze(plain, recognizer.supported_entities)
-            # Several countries' numbers of eight digits may look like dates.
-            if match.score >= _LEAST
-            and not re.fullmatch(
-                r"[12]\d{3}-[01]\d-[0-3]\d|[0-3]?\d[.-][01]?\d[.-][12]\d{3}", plain[match.start : match.end]
-            )
+            if match.score >= _LEAST and not _DATE.fullmatch(plain, match.start, match.end)
         ]
         found = list[Span]()
         for span in sorted(matches, key=lambda span: (span.start - span.end, -span.confidence)):
