@@ -11,7 +11,6 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from domains import read_domains
-
 from nerbert.evaluation.evaluate import evaluate_open, open_tagger
 from nerbert.metrics.score import Counts
 

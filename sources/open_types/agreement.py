@@ -14,7 +14,6 @@ from heapq import nsmallest
 from pathlib import Path
 
 from domains import Domain, path_of, read_domain, read_domains
-
 from nerbert.errors import InputError
 from nerbert.formats.marked import write_marks
 from nerbert.metrics.score import Counts

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from domains import NAME, PASSAGES, Domain, read_domains
 from jinja2 import Environment, StrictUndefined
 
+from domains import NAME, PASSAGES, Domain, read_domains
 from nerbert.artifacts import publish_folder, sha256_of
 from nerbert.data.splits import SPLITS
 from nerbert.terminal import tell

@@ -7,9 +7,8 @@ the names of its types in its language.
 import argparse
 from pathlib import Path
 
-from domains import LANGUAGES, NAME, read_domains
-
 from build import publish
+from domains import LANGUAGES, NAME, read_domains
 
 
 def main() -> None:

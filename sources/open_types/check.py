@@ -13,8 +13,8 @@ from itertools import chain, combinations, pairwise
 from pathlib import Path
 
 import regex
-from domains import ENGLISH, NAME, Domain, Type, path_of, read_domain, read_domains
 
+from domains import ENGLISH, NAME, Domain, Type, path_of, read_domain, read_domains
 from nerbert.errors import InputError
 from nerbert.formats.json_files import values_of_file
 from nerbert.labels import fold_type
