@@ -35,7 +35,7 @@ def examine(folder: Path) -> list[Finding]:
     """Return the findings for this machine; `folder` is the one for outputs."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name the one to work in")
-    return [*_machine(), *_check_folders(folder), *_packages(), *_torch()]
+    return [*_machine(), *_check_folders(folder), *_packages(), _models(), *_torch()]
 
 
 def _machine() -> Iterator[Finding]:
@@ -117,6 +117,15 @@ def _examine_extra(extra: str, needs: Sequence[tuple[str, str]]) -> Finding:
 def _numbers(version: str) -> list[int]:
     # "2.11.0+cu128": the local part isn't compared.
     return [int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:3]]
+
+
+def _models() -> Finding:
+    """Return the finding for the models of other distributions, which commands take by their names."""
+    from nerbert.model.folder import MODELS
+
+    names = ", ".join(MODELS)
+    advice = "pip install nerbert-minilm"
+    return Finding("models", "ok", names) if names else Finding("models", "missing", "none is installed", advice)
 
 
 def _torch() -> Iterator[Finding]:

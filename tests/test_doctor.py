@@ -62,6 +62,12 @@ def test_missing_extras_are_no_fault_and_old_libraries_are(tmp_path: Path, monke
     assert found("core", tmp_path).state == "wrong"
 
 
+def test_models_are_told_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "minilm" in found("models", tmp_path).found
+    monkeypatch.setattr("nerbert.model.folder.MODELS", [])
+    assert found("models", tmp_path)[1:] == ("missing", "none is installed", "pip install nerbert-minilm")
+
+
 def test_places_without_room_or_rights_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "not" / "there"))
     assert found("cache", tmp_path).state == "ok"
