@@ -64,6 +64,7 @@ ELSEWHERE = {
     "docs/tutorial.md": "below",
     "docs/how-to/annotate.md": "packages/nerbert-annotate/tests/annotate/test_guide.py",
     "docs/how-to/compare.md": "packages/nerbert-bench/tests/bench/test_guide.py",
+    "packages/nerbert-bench/README.md": "packages/nerbert-bench/tests/bench/test_guide.py",
     "packages/nerbert-annotate/README.md": "packages/nerbert-annotate/tests/annotate/test_guide.py",
     "docs/how-to/data-sets.md": "packages/nerbert-bench/tests/bench/datasets/test_commands.py",
 }
@@ -284,7 +285,8 @@ def test_the_glossary_explains_every_reason_and_column() -> None:
 def test_the_architecture_names_modules_that_are_there() -> None:
     text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     named = re.findall(r"`([a-z_/]+\.py)`", text)
-    modules = [path.relative_to(ROOT / "nerbert").as_posix() for path in (ROOT / "nerbert").rglob("*.py")]
+    folders = (ROOT / "nerbert", *ROOT.glob("packages/*/nerbert_*"))
+    modules = [path.relative_to(folder).as_posix() for folder in folders for path in folder.rglob("*.py")]
     assert len(named) > 30
     for name in named:
         assert any(f"/{module}".endswith(f"/{name}") for module in modules), name

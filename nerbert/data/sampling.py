@@ -1,6 +1,7 @@
-"""Small subsets and episodes of sentences: independent of training seeds, and the same for every system.
+"""Small subsets of sentences: independent of training seeds, and the same for every system.
 
-Subsets of one draw are nested. Episodes are Few-NERD's (Ding et al. 2021). `str(size)` is a size's canonical text.
+Subsets of one draw are nested. A size may be an episode's (Few-NERD, Ding et al. 2021), which only benchmarks draw.
+`str(size)` is a size's canonical text.
 """
 
 import itertools
@@ -99,11 +100,6 @@ def parse_size(value: str | int) -> Size:
 
 
 _SUBSETS = 'a subset is of sentences (50), a share ("5%") or entities a type ("k=4")'
-_TYPE_DRAWS, _ORDERS = 500, 10
-"""Maximum number of type draws, and of sentence orders for each of them, in the search for an episode."""
-
-_TypeCounts = dict[int, Counter[str]]
-"""Entities of each type, by the index of their sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +122,7 @@ class Subset:
 
 def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) -> Subset:
     """Return the subset of a size in a numbered draw; raise SettingsError if the size is too large."""
-    _check_draw(draw)
+    check_draw(draw)
     size = size if isinstance(size, Size) else parse_size(size)
     if not examples:
         raise InputError(f"no sentences to draw {size} from")
@@ -135,7 +131,7 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
             indices: Iterable[int] = range(len(examples))
         case SizeUnit.SENTENCES | SizeUnit.PERCENT:
             # The first ones of one order: smaller sizes of a draw lie within larger ones.
-            order = _order(_identities(examples), range(len(examples)), draw, "subset: sentences")
+            order = draw_order(identities(examples), range(len(examples)), draw, "subset: sentences")
             indices = order[: _count(size, len(examples))]
         case SizeUnit.EACH:
             indices = _each_type(examples, size.shots, draw)
@@ -143,8 +139,8 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
             units = "episodes" if size.unit is SizeUnit.EPISODE else "zero-shot cells"
             raise SettingsError(f"size {size}: {units} exist in suites only (nerbert benchmark); {_SUBSETS}")
     indices = tuple(sorted(indices))
-    there = _entities(examples)
-    reached = _entities(examples[index] for index in indices)
+    there = count_types(examples)
+    reached = count_types(examples[index] for index in indices)
     return Subset(size, draw, indices, {type_: reached[type_] for type_ in sorted(there)}, dict(sorted(there.items())))
 
 
@@ -158,19 +154,19 @@ def _count(size: Size, there: int) -> int:
     return int(size.number)
 
 
-def _entities(examples: Iterable[Example]) -> Counter[str]:
+def count_types(examples: Iterable[Example]) -> Counter[str]:
     """Count the entities of each type."""
     return Counter(span.type for example in examples for span in example.spans)
 
 
 def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
     """Return sentences with at least k entities of each type (or all there are), adding one entity per round."""
-    there = _entities(examples)
+    there = count_types(examples)
     if not there:
         raise InputError(f"no entity in {plural(len(examples), 'sentence')}, so none of each type can be drawn")
     # The rarest type first: its sentences often bring the frequent types along.
     queues: dict[str, list[int]] = {type_: [] for type_ in sorted(there, key=lambda type_: (there[type_], type_))}
-    order = _order(_identities(examples), range(len(examples)), draw, "subset: entities of each type")
+    order = draw_order(identities(examples), range(len(examples)), draw, "subset: entities of each type")
     for index in reversed(order):
         for type_ in {span.type for span in examples[index].spans}:
             queues[type_].append(index)
@@ -182,101 +178,23 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
             while reached[type_] < min(goal, there[type_]):
                 if (index := queue.pop()) not in taken:
                     taken.add(index)
-                    reached += _entities([examples[index]])
+                    reached += count_types([examples[index]])
     return sorted(taken)
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """An episode: its types, and the indices (from 0, ascending) of its training and test sentences."""
-
-    draw: int
-    types: tuple[str, ...]
-    support: tuple[int, ...]
-    query: tuple[int, ...]
-    support_reached: dict[str, int]
-    query_reached: dict[str, int]
-
-
-def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: int, draw: int) -> Episode:
-    """Return the episode of a numbered draw; raise InputError with the reason if there is none."""
-    _check_draw(draw)
-    counted = {index: _entities([example]) for index, example in enumerate(examples) if example.spans}
-    there = _total(counted, counted)
-    names = _identities(examples)
-    tried = 0
-    frequent = sorted(type_ for type_, count in there.items() if count >= shots + queries)
-    # Types are drawn first; sentences with any other type don't count.
-    for types, candidates, attempt in _attempts(counted, frequent, ways, shots + queries, draw):
-        order = _order(names, candidates, draw, f"episode: support {attempt}")
-        support = _fill_quota(counted, order, types, shots)
-        texts = {examples[index].text for index in support}
-        left = [index for index in candidates if examples[index].text not in texts]
-        query = _fill_quota(counted, _order(names, left, draw, f"episode: query {attempt}"), types, queries)
-        if support and query:
-            reached = (dict(sorted(_total(counted, indices).items())) for indices in (support, query))
-            return Episode(draw, types, support, query, *reached)
-        tried += 1
-    form = f"{plural(ways, 'way')}, {plural(shots, 'shot')} and {plural(queries, 'query', 'queries')}"
-    raise InputError(
-        f"no episode of {form}: {len(frequent)} of {plural(len(there), 'type')} have the "
-        f"{shots + queries} entities that both parts need, and none of {plural(tried, 'order')} of "
-        "sentences gave K to 2K of each; ask for fewer ways, or other shots"
-    )
-
-
-def _attempts(
-    counted: _TypeCounts, frequent: Sequence[str], ways: int, least: int, draw: int
-) -> Iterator[tuple[tuple[str, ...], list[int], str]]:
-    """Yield attempts: types out of `frequent`, the indices of sentences with no others, and the attempt's name."""
-    tried = set()
-    for number in range(_TYPE_DRAWS if len(frequent) >= ways else 0):
-        drawn = sorted(frequent, key=lambda type_: (uniform(draw, f"episode: types {number}", type_), type_))
-        types = tuple(sorted(drawn[:ways]))
-        if types in tried:
-            # Few types give few different draws.
-            continue
-        tried.add(types)
-        candidates = [index for index, counts in counted.items() if counts.keys() <= set(types)]
-        there = _total(counted, candidates)
-        if all(there[type_] >= least for type_ in types):
-            yield from ((types, candidates, f"{number}.{order}") for order in range(_ORDERS))
-
-
-def _fill_quota(counted: _TypeCounts, order: Iterable[int], types: Sequence[str], k: int) -> tuple[int, ...]:
-    """Return indices, taken in the given order, with k to 2k entities of each type; none if that is impossible."""
-    reached: Counter[str] = Counter()
-    taken = []
-    for index in order:
-        counts = counted[index]
-        fits = all(reached[type_] + count <= 2 * k for type_, count in counts.items())
-        # A sentence that adds nothing that is missing only uses up the limit of 2k.
-        if fits and any(reached[type_] < k for type_ in counts):
-            taken.append(index)
-            reached += counts
-            if all(reached[type_] >= k for type_ in types):
-                return tuple(sorted(taken))
-    return ()
-
-
-def _total(counted: _TypeCounts, indices: Iterable[int]) -> Counter[str]:
-    """Return the number of entities of each type in the sentences at these indices."""
-    return Counter(type_ for index in indices for type_ in counted[index].elements())
-
-
-def _check_draw(draw: int) -> None:
+def check_draw(draw: int) -> None:
     """Raise SettingsError for an invalid draw number."""
     if draw < 1:
         raise SettingsError(f"draw {draw}: draws are numbered from 1")
 
 
-def _identities(examples: Iterable[Example]) -> list[str]:
+def identities(examples: Iterable[Example]) -> list[str]:
     """Return each sentence's identity: its text, and the number of equal ones before it."""
     numbers = defaultdict[str, Iterator[int]](itertools.count)
     return [f"{example.text}\0{next(numbers[example.text])}" for example in examples]
 
 
-def _order(names: Sequence[str], indices: Iterable[int], draw: int, step: str) -> list[int]:
+def draw_order(names: Sequence[str], indices: Iterable[int], draw: int, step: str) -> list[int]:
     """Return indices of sentences in a draw's order; `names` are their identities, `step` is the purpose."""
     # Coins are by text, not by place: other sentences in the file don't change a sentence's luck.
     return sorted(indices, key=lambda index: (uniform(draw, step, names[index]), index))

@@ -31,7 +31,8 @@ def feed(name: str) -> None:
     print(name, "ate")
 '''
 POINTS = {
-    "one": "count = toys:count\npets = toys:pets\ndata.pets = toys:pets\ntag = toys:count\ntwice = toys:count\nlost = toys:nothing",
+    "one": "count = toys:count\npets = toys:pets\ndata.pets = toys:pets\ntag = toys:count\ntwice = toys:count\n"
+    "lost = toys:nothing",
     "other": "twice = toys:pets",
 }
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from nerbert.config import refuse
 from nerbert.data.catalogue import find_duplicates, find_folder
-from nerbert.data.sampling import SizeUnit, draw_episode, draw_subset, parse_size
+from nerbert.data.sampling import SizeUnit, draw_subset, parse_size
 from nerbert.errors import InputError, NerbertError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import check_head, objective_for
@@ -41,7 +41,7 @@ from nerbert_bench.cells import (
     System,
     time_step,
 )
-from nerbert_bench.datasets.episodes import episodes_name, read_episode
+from nerbert_bench.datasets.episodes import draw_episode, episodes_name, read_episode
 from nerbert_bench.keys import DataFiles, encoder_digest, key_of
 from nerbert_bench.suite import Suite, SystemSettings, Target
 from nerbert_bench.systems.external import Command, command_digest

@@ -16,7 +16,9 @@ from nerbert_bench.runner import select_cells
 from nerbert_bench.suite import Published, SystemSettings, Target, parse_encoders, read_suite
 from tests.commands import exit_code
 
-PAGES = Path(__file__).parents[4] / "docs" / "how-to"
+ROOT = Path(__file__).parents[4]
+PAGES = ROOT / "docs" / "how-to"
+README = (ROOT / "packages" / "nerbert-bench" / "README.md").read_text(encoding="utf-8")
 GUIDE, PAPERS = ((PAGES / name).read_text(encoding="utf-8") for name in ("compare.md", "reproduce.md"))
 
 
@@ -54,6 +56,15 @@ def test_the_guide_runs(
     }
     command(listed)
     assert capsys.readouterr().out.count("cached: F1") == 24
+
+
+def test_the_readme_runs(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(data.parent)
+    Path("ships.toml").write_text(*blocks("toml", README), encoding="utf-8")
+    (commands,) = blocks("sh", README)
+    for line in commands.splitlines():
+        command(line)
+    assert "ships, 10, draw 5, seed 1: would run" in capsys.readouterr().out
 
 
 def test_the_papers_commands_are_read_as_bash_expands_them(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from nerbert.errors import InputError
 from nerbert.formats.conll import example_of, scheme_of
 from nerbert.formats.documents import CheckReading, Reading
 from nerbert.records import Repair
-from nerbert.render.terminal import advice_on, print_findings
 from nerbert_bench.datasets.check import Findings, Repeats, check_data
 from nerbert_bench.datasets.mentions import Mentions
+from nerbert_bench.render.findings import advice_on, print_findings
 from tests.data.conftest import TRAIN, Make
 from tests.raised import raises
 from tests.tagger.jobs.rows import write_rows
