@@ -74,8 +74,8 @@ PLAIN = {split: place(f"a/{split}{'%20file' if split == 'train' else ''}.txt") f
 
 def know(patch: pytest.MonkeyPatch, known: Mapping[str, KnownData]) -> None:
     """Let the package know these data sets alone."""
-    for name in ("load", "fetch"):
-        patch.setattr(f"nerbert_bench.datasets.{name}.known_data", lambda: known)
+    for name in ("nerbert.data.catalogue", "nerbert_bench.datasets.fetch"):
+        patch.setattr(f"{name}.known_data", lambda: known)
 
 
 @pytest.fixture
