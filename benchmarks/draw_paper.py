@@ -18,12 +18,12 @@ import numpy as np
 from figures import COLOURS, Curves, few_labels_of, open_panels, open_picture, plain_axes, read_results, styles_of
 
 from nerbert.corpus.shards import is_corpus, read_manifest
+from nerbert.data.sampling import parse_size
 from nerbert.data.splits import read_gold
 from nerbert.errors import InputError, NerbertError, SettingsError, need, refused
-from nerbert.evaluation.tables.statistics import Summary
-from nerbert.finetuning.sampling import parse_size
 from nerbert.records import Example, Span
 from nerbert.rng import Array, uniform
+from nerbert_bench.tables.statistics import Summary
 
 _NAMED = 4
 """Figure 1 names every fourth category."""
@@ -130,7 +130,6 @@ def draw_few_labels(curves: Curves, output: Path) -> None:
     """Draw F1 by size, a panel for each target, with the 95 % interval if there are three runs (Figure 2); of two
     systems also the second's improvement over the first, on a right axis.
     """
-    need("benchmark", "scipy")
     styles = styles_of(dict.fromkeys(system for target in curves.values() for system in target))
     with open_panels(output, len(curves), 2.8) as (figure, panels):
         for panel, (target, lines) in zip(panels.flat, curves.items(), strict=False):
@@ -190,7 +189,7 @@ Point = tuple[int, Span]
 
 def make_maps(encoders: Sequence[str], sentences: Sequence[Example], most: int) -> tuple[list[str], dict[str, Array]]:
     """Return types of up to `most` entities, and coordinates by encoder, (entities, 2); InputError for too few."""
-    need("figures", "openTSNE")
+    need("figures", "openTSNE", package="nerbert-bench")
     from openTSNE import TSNE
 
     points = draw_points(sentences, most, _SEED)

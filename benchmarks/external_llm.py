@@ -1,7 +1,7 @@
 """A language model as a system of `nerbert benchmark` (docs/extending/external-system.md), with zero or few examples.
 
 `python benchmarks/external_llm.py --model NAME [--url URL] [--examples 5] [--label TYPE=label …] [--csv FILE]
-TRAIN DEV TEST OUTPUT SEED [--keep FOLDER]`, in an environment with nerbert[train,benchmark]. URL is any
+TRAIN DEV TEST OUTPUT SEED [--keep FOLDER]`, in an environment with nerbert[train,bench]. URL is any
 OpenAI-compatible server (default: the variable OPENAI_BASE_URL, so that no suite names it); its key is in
 OPENAI_API_KEY.
 
@@ -39,19 +39,19 @@ from report import surroundings
 from nerbert.data.open_types import Mention
 from nerbert.entity_labels import as_learnt
 from nerbert.errors import InputError, NerbertError
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, CellSentences, Predictions, State
-from nerbert.evaluation.benchmark.plan import score_part
-from nerbert.evaluation.benchmark.systems.zero_shot import asked_labels
-from nerbert.evaluation.tables.results import BenchmarkTable
 from nerbert.formats.conll import example_of
 from nerbert.labels import fold_type
 from nerbert.records import EntityLabel, OpenText
-from nerbert.render.benchmark import csv_of
 from nerbert.terminal import percent, tell
 from nerbert_annotate.annotate import AnnotateRun
 from nerbert_annotate.answers import Failure, Fault, Labels, Reply, Tokens, read_labels
 from nerbert_annotate.settings import AnnotateSettings, load_key
 from nerbert_annotate.store import text_key
+from nerbert_bench.cells import Cell, CellKey, CellSentences, Predictions, State
+from nerbert_bench.plan import score_part
+from nerbert_bench.render.benchmark import csv_of
+from nerbert_bench.systems.zero_shot import asked_labels
+from nerbert_bench.tables.results import BenchmarkTable
 
 PROMPT = """Mark the entities of the passage between <passage> and </passage>. The types are:
 {types}

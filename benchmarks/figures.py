@@ -1,6 +1,6 @@
 """A benchmark's results as curves, and frames of pictures, for the scripts that draw.
 
-Pictures are drawn by matplotlib (extra `figures`); equal results give equal files.
+Pictures are drawn by matplotlib (nerbert-bench[figures]); equal results give equal files.
 """
 
 import csv
@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, SettingsError, at, need, refused, unknown
-from nerbert.evaluation.tables.results import COLUMNS
-from nerbert.evaluation.tables.statistics import Summary, summary
+from nerbert_bench.tables.results import COLUMNS
+from nerbert_bench.tables.statistics import Summary, summary
 
 F1, OWN_F1 = "micro.f1", "at_own_threshold.f1"
 """F1 (zero-shot: at a threshold of 0.5), and zero-shot F1 at the folder's own threshold, as users get it."""
@@ -111,7 +111,7 @@ Style = tuple[str, str]
 @contextmanager
 def open_picture(output: Path, size: tuple[float, float]) -> Iterator[Any]:
     """Yield a figure of a size in inches, and write it."""
-    need("figures", "matplotlib")
+    need("figures", "matplotlib", package="nerbert-bench")
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

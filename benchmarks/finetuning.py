@@ -24,8 +24,8 @@ from statistics import mean, median, stdev
 
 from report import MB, Part, digest, measure, ratio, surroundings
 
+from nerbert.data.sampling import draw_subset
 from nerbert.data.splits import read_data
-from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import write_conll
 from nerbert.training.run import total_steps

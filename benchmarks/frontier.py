@@ -26,9 +26,9 @@ from external import sentences
 from report import MB, measure, surroundings
 
 from nerbert.artifacts import write_json
-from nerbert.evaluation.benchmark.suite import SystemSettings, parse_encoders, read_suite
-from nerbert.evaluation.benchmark.systems.external import fill_command
 from nerbert.schema import read_json, to_plain
+from nerbert_bench.suite import SystemSettings, parse_encoders, read_suite
+from nerbert_bench.systems.external import fill_command
 
 SPEEDS = "speeds.json"
 """File of speeds in the results folder."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from trained_share import append_rows, labels_of, read_rows
 
-from nerbert.evaluation.datasets.load import open_data
+from nerbert.data.catalogue import open_data
 from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger
 

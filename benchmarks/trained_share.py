@@ -18,20 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import held
+from nerbert.data.catalogue import open_data
+from nerbert.data.sampling import draw_subset, parse_size
 from nerbert.data.splits import DataSet
 from nerbert.entity_labels import parse_type_labels
 from nerbert.errors import OutputExists
-from nerbert.evaluation.benchmark.suite import read_suite
-from nerbert.evaluation.datasets.load import open_data
 from nerbert.finetuning.averaging import WeightAverage, choose_share, training_f1
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import train_tagger
-from nerbert.finetuning.sampling import draw_subset, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
 from nerbert.labels import WordSpan, types_of_examples, word_spans
 from nerbert.model.heads import Head
 from nerbert.records import Example
+from nerbert_bench.suite import read_suite
 
 SUITES = ("suites/starts.toml", "suites/zero_shot.toml")
 HEADER = (

@@ -8,7 +8,7 @@ long, and commands that only print help check nothing, so pydantic is loaded for
 """
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -20,12 +20,15 @@ from nerbert.registry import Registry
 from nerbert.schema import LARGEST
 
 _Any = TypeVar("_Any")
-_PACKAGE = Path(__file__).parent
 _LONGEST_FILE = 1 << 20
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "multiple of"}
 """Words for each kind of bound, for messages."""
 _LISTS = {int: "[1, 2]", float: "[0.1, 0.2]", str: '["one", "two"]', Path: '["one.jsonl", "two.jsonl"]'}
 """An example list for each type of value, for messages."""
+FOLDERS: Registry[Callable[[], Path]] = Registry(
+    "folder of settings files", "nerbert.settings_folders", {"nerbert": "nerbert.config:settings_folder"}
+)
+"""Functions that return a folder with `configs` or `suites`, by the package that has it."""
 _NAMES = {
     int: "a whole number",
     float: "a number",
@@ -96,14 +99,20 @@ def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def settings_folder() -> Path:
+    """Return the folder with nerbert's own `configs`."""
+    return Path(__file__).parent
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file of at most 1 MiB; errors name the file.
 
-    `configs/NAME.toml` and `suites/NAME.toml` that don't exist are read from the package.
+    `configs/NAME.toml` and `suites/NAME.toml` that don't exist are read from nerbert, or a package beside it.
     """
     # The documentation names them so; a user's file of that path comes first.
-    if path.parts[:-1] in (("configs",), ("suites",)) and not path.exists() and (_PACKAGE / path).is_file():
-        path = _PACKAGE / path
+    if path.parts[:-1] in (("configs",), ("suites",)) and not path.exists():
+        folders = (FOLDERS.find(name)() for name in FOLDERS)
+        path = next((folder / path for folder in folders if (folder / path).is_file()), path)
     not_toml = refused(f"{path}: not TOML", SettingsError, (ValueError, RecursionError))
     with refused(f"{path}: can't be read", of=OSError), not_toml:
         if path.stat().st_size > _LONGEST_FILE:

@@ -275,11 +275,14 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
     return MissingExtra(f"{name} not installed: pip install 'nerbert[{_EXTRAS[name]}]'") if name in _EXTRAS else None
 
 
-def need(extra: str, *modules: str) -> None:
-    """Raise MissingExtra unless all `modules` can be imported; call it where an optional library is first used."""
+def need(extra: str, *modules: str, package: str = "nerbert") -> None:
+    """Raise MissingExtra unless all `modules`, which an extra of a package installs, can be imported.
+
+    Call it where an optional library is first used.
+    """
     from importlib.util import find_spec
 
     # `find_spec` doesn't import, which may take seconds.
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        raise MissingExtra(f"{', '.join(missing)} not installed: pip install 'nerbert[{extra}]'")
+        raise MissingExtra(f"{', '.join(missing)} not installed: pip install '{package}[{extra}]'")

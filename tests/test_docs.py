@@ -22,6 +22,7 @@ from tests.commands import run_in
 from tests.fixtures import Once
 
 ROOT = Path(__file__).parent.parent
+BENCH = ROOT / "packages" / "nerbert-bench" / "nerbert_bench"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("packages/*/*.md"), *(ROOT / "docs").rglob("*.md")])
 UNWRAPPED = {"CHANGELOG.md", "settings.md", "commands.md", "languages.md"}
 """Generated pages, and one that grows line by line."""
@@ -62,9 +63,10 @@ ELSEWHERE = {
     "README.md": "below",
     "docs/tutorial.md": "below",
     "docs/how-to/annotate.md": "packages/nerbert-annotate/tests/annotate/test_guide.py",
-    "docs/how-to/compare.md": "tests/evaluation/benchmark/test_guide.py",
+    "docs/how-to/compare.md": "packages/nerbert-bench/tests/bench/test_guide.py",
+    "packages/nerbert-bench/README.md": "packages/nerbert-bench/tests/bench/test_guide.py",
     "packages/nerbert-annotate/README.md": "packages/nerbert-annotate/tests/annotate/test_guide.py",
-    "docs/how-to/data-sets.md": "tests/evaluation/datasets/test_commands.py",
+    "docs/how-to/data-sets.md": "packages/nerbert-bench/tests/bench/datasets/test_commands.py",
 }
 """Pages whose commands are run by a test of their own."""
 TRAIN = "nerbert finetune --data data -o my-tagger\n"
@@ -283,7 +285,8 @@ def test_the_glossary_explains_every_reason_and_column() -> None:
 def test_the_architecture_names_modules_that_are_there() -> None:
     text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     named = re.findall(r"`([a-z_/]+\.py)`", text)
-    modules = [path.relative_to(ROOT / "nerbert").as_posix() for path in (ROOT / "nerbert").rglob("*.py")]
+    folders = (ROOT / "nerbert", *ROOT.glob("packages/*/nerbert_*"))
+    modules = [path.relative_to(folder).as_posix() for folder in folders for path in folder.rglob("*.py")]
     assert len(named) > 30
     for name in named:
         assert any(f"/{module}".endswith(f"/{name}") for module in modules), name
@@ -302,7 +305,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_suites_of_results_pages_are_in_the_package() -> None:
     for page in (ROOT / "docs" / "results").glob("*.md"):
         for suite in re.findall(r"nerbert benchmark (\S+\.toml)", page.read_text(encoding="utf-8")):
-            assert (ROOT / "nerbert" / suite.removeprefix("nerbert/")).is_file(), f"{page.name}: {suite}"
+            assert (BENCH / suite.removeprefix("nerbert/")).is_file(), f"{page.name}: {suite}"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name not in UNWRAPPED], ids=lambda page: page.stem)

@@ -18,10 +18,10 @@ from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import OutputExists, SettingsError
-from nerbert.evaluation.benchmark.cells import check_folder
-from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.training.sections import make_settings
+from nerbert_bench.cells import check_folder
+from nerbert_bench.suite import read_suite
 from tests.raised import raises
 
 KEPT = Path(__file__).parent / "kept"

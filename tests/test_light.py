@@ -189,6 +189,7 @@ def test_a_fresh_environment_is_small_and_does_the_same(place: Path, tmp_path: P
     assert not {"pyarrow", "duckdb", "lxml", "torch"} & {each.name for each in packages.iterdir()}
     files = (each for each in packages.rglob("*") if each.is_file() and each.suffix != ".pyc")
     assert sum(each.stat().st_size for each in files) <= 250e6
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", *ROOT.glob("packages/*")], check=True)
     found = run(python, place, ())
     for line in (*WORKS, *HELPS):
         assert found[line][0] == 0, (line, found[line])

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from nerbert.artifacts import sha256_of
+from nerbert.data.catalogue import known_data
 from nerbert.data.open_types import read_open_types
-from nerbert.evaluation.datasets.load import known_data
 from nerbert.records import Document, Span
 from nerbert.words import split_words
 from tests.examples import read_examples

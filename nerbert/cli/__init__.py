@@ -54,7 +54,6 @@ _BUILT_IN = {
         ".models:show",
         ".models:check",
         ".models:export",
-        ".models:benchmark",
         ":quickstart",
         ":doctor",
         ":completion",
@@ -63,8 +62,11 @@ _BUILT_IN = {
 for command, place in _BUILT_IN.items():
     app.command(place, name=command)
 COMMANDS: Registry[Callable[..., object]] = Registry("command", "nerbert.commands", _BUILT_IN)
-"""The commands; those of other distributions are functions, or cyclopts' `App`."""
-PACKAGES = {"annotate": "nerbert-annotate"}
+"""The commands; those of other distributions are functions, or cyclopts' `App`. `data.NAME` is a command of `data`."""
+PACKAGES = {
+    "annotate": "nerbert-annotate",
+    **dict.fromkeys(("benchmark", "data.check", "data.fetch"), "nerbert-bench"),
+}
 """Commands of this project that are in distributions of their own, and the names of these."""
 
 
@@ -155,22 +157,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def add_commands(*names: str) -> None:
     """Add these commands of other distributions to `app`; without names, all that can be imported."""
     for name in names or COMMANDS:
-        if name not in app:
-            app.command(COMMANDS.find(name), name=name)
+        group, _, last = name.rpartition(".")
+        parent, last = (app[group], last) if group in app else (app, name)
+        if last not in parent:
+            parent.command(COMMANDS.find(name), name=last)
 
 
 def _call(arguments: Sequence[str]) -> None:
-    first = arguments[0] if arguments else "--help"
-    if first in ("--help", "-h"):  # the list of commands shows the first line of each
+    name, second = [*arguments, "--help", "--help"][:2]
+    parent = app
+    last = name
+    if _BUILT_IN.get(name, "").endswith("_app"):  # a group of commands
+        parent, last, name = app[name], second, f"{name}.{second}"
+    if last in ("--help", "-h"):  # the list of commands shows the first line of each
         add_commands()
-        for name in app:
-            app[name]
-    elif first not in app:
-        if COMMANDS.contains(first):
-            add_commands(first)
-        elif first in PACKAGES:
-            package = PACKAGES[first]
-            raise MissingExtra(f"{first} is in the package {package}, which isn't installed: pip install {package}")
+        for listed in parent:
+            parent[listed]
+    elif last not in parent:
+        if COMMANDS.contains(name):
+            add_commands(name)
+        elif name in PACKAGES:
+            what, package = name.replace(".", " "), PACKAGES[name]
+            raise MissingExtra(f"{what} is in the package {package}, which isn't installed: pip install {package}")
         else:
             add_commands()
     app(arguments, exit_on_error=False, print_error=False)

@@ -1,4 +1,4 @@
-"""`nerbert corpus …`, `knowledge …`, `data …`: build and show silver corpora; fetch, list, check, sample data sets."""
+"""`nerbert corpus …`, `knowledge …`, `data …`: build and show silver corpora; list, convert, sample data sets."""
 
 import sys
 from pathlib import Path
@@ -241,24 +241,10 @@ def data_list(*, data: Path | None = None, json: opt.Flag = False) -> None:
     json
         Print all details as JSON.
     """
-    from nerbert.evaluation.datasets.load import list_data
+    from nerbert.data.catalogue import list_data
     from nerbert.render.terminal import print_list
 
     print_list(list_data(data), as_json=json)
-
-
-@data_app.command(name="check")
-def data_check(
-    name: opt.DataName, *, data: opt.DataRoot = None, read: opt.CheckRead = opt.CHECK, json: opt.Json = False
-) -> None:
-    """Check annotated data for problems that distort scores: leaks, contradictions, slips, rare types. Suggest fixes.
-
-    A data set by name, a folder, or a file in any format and of any size. Nothing is changed.
-    """
-    from nerbert.evaluation.datasets.check import check_data
-    from nerbert.render.terminal import print_findings
-
-    print_findings(check_data(name, data, read), as_json=json)
 
 
 @data_app.command(name="convert")
@@ -310,31 +296,7 @@ def data_sample(
     output
         Folder to make: the sentences drawn, dev and test unchanged, and manifest.json with the sentences' positions.
     """
-    from nerbert.evaluation.datasets.load import open_data, write_sample
+    from nerbert.data.catalogue import open_data, write_sample
     from nerbert.render.terminal import print_sample
 
     print_sample(write_sample(open_data(name, data, read), size, draw, output, overwrite=overwrite), output)
-
-
-@data_app.command(name="fetch")
-def data_fetch(*names: str, output: opt.OptionalOutput = None, mirror: str = "", list_: opt.ListOnly = False) -> None:
-    """Fetch public data sets from their publishers, and check them by SHA-256.
-
-    Each is stored as a folder of train.conll, dev.conll and test.conll. Licences are printed; the publishers' terms
-    apply. An existing data set is checked, not fetched again. A clone of nerbert builds open-types from its sources.
-
-    Parameters
-    ----------
-    names
-        Names of data sets, also those of the paper: crossner_politics, btc, Pol. Required without --list.
-    output
-        Folder to make, or to add to; it gets a folder for each data set.
-    mirror
-        http(s)://host/folder to use instead of the public server, with the same paths below it.
-    list_
-        Print the data sets (name, split, address, licence) without fetching them.
-    """
-    from nerbert.evaluation.datasets.fetch import fetch_data, list_public
-
-    for line in list_public(names, mirror) if list_ else fetch_data(names, output, mirror):
-        print(line, flush=True)

@@ -1,4 +1,4 @@
-"""Models: from `nerbert pretrain` to `nerbert benchmark`."""
+"""Models: from `nerbert pretrain` to `nerbert export`."""
 
 import shlex
 import sys
@@ -370,65 +370,3 @@ def export(
             tagger, int8=int8, output=output, data=data, max_loss=max_loss, overwrite=overwrite, reading=read, head=head
         )
     )
-
-
-def benchmark(
-    suite: Path,
-    *,
-    data: Path,
-    output: opt.Output,
-    encoder: opt.Repeated = None,
-    only: opt.Repeated = None,
-    run: opt.Run = opt.RUN,
-    dry_run: opt.Flag = False,
-    retry: opt.Flag = False,
-) -> None:
-    """Run a suite of systems, data, settings and seeds, and write its tables. Finished cells are not rerun.
-
-    Parameters
-    ----------
-    suite
-        Suite file (TOML). The package has some in suites/: north_star.toml, ner_bert.toml, controls.toml, cofee.toml,
-        cofee_zh.toml, concepts.toml, open_types.toml, k_shot.toml, k_shot_layers.toml, few_nerd.toml, supervised.toml,
-        zero_shot.toml, zero_to_fast.toml, frontier.toml, starts.toml, diversity.toml and quickstart.toml.
-    data
-        Folder with the data sets.
-    output
-        Folder for cells and tables; several suites can share one.
-    encoder
-        NAME=FOLDER: the encoder (folder, hub name or `embedded`) of a system of the suite; {target} in it is the
-        target's name. Several for one name are the same pre-training with different seeds: the i-th is fine-tuned with
-        the i-th seed. Stars need five.
-    only
-        PART=VALUE[,VALUE]: run only these cells; PART is system, target, size, draw, seed or protocol. Several parts
-        must all match; repeating a part adds values. The tables keep the finished cells.
-    dry_run
-        Print the cells in order, the cached and the new ones, and about how long the new ones take.
-    retry
-        Rerun failed cells.
-    """
-    from nerbert.errors import need, visible
-    from nerbert.evaluation.benchmark.suite import parse_encoders, read_suite
-
-    again = ["nerbert", "benchmark", str(suite), "--data", str(data), "-o", str(output)]
-    again += [word for option in encoder or [] for word in ("--encoder", option)]
-    again += [word for option in only or [] for word in ("--only", option)]
-    again += opt.words_of(run) + (["--retry"] if retry else [])
-    plan = read_suite(suite, parse_encoders(encoder or []))
-    need("train", "torch", "transformers", "tokenizers")
-    from nerbert.evaluation.benchmark import runner  # imports torch
-    from nerbert.evaluation.tables.table import make_table
-    from nerbert.render.benchmark import show_results
-
-    if dry_run:
-        for line in runner.list_suite(plan, data, output, retry=retry, only=only or ()):
-            print(visible(line))
-        return
-    need("benchmark", "scipy")
-    with run.open_executor() as executor:
-        cells, stop = runner.run_suite(plan, data, output, executor, retry=retry, only=only or ())
-    succeeded = show_results(make_table(plan, cells), output, runner.advice_on(cells, shlex.join(again)))
-    if stop:
-        raise stop
-    if not succeeded:
-        sys.exit(1)

@@ -10,6 +10,7 @@ from nerbert.about import __version__
 from nerbert.artifacts import check_free, publish_job, sha256_of
 from nerbert.config import refuse
 from nerbert.data.exclude import Excluded, ngrams, read_excluded
+from nerbert.data.sampling import plural
 from nerbert.data.splits import AnyData, DataSet, read_data
 from nerbert.distillation.settings import SOFT, DistilSettings
 from nerbert.entity_labels import entity_labels
@@ -17,7 +18,6 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.executors import HERE, Executor
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput, finetune_domains, held_out_facts
-from nerbert.finetuning.sampling import plural
 from nerbert.finetuning.start import check_head, objective_for
 from nerbert.formats.documents import Reading, document_of, reading_for
 from nerbert.formats.jsonl import JsonLines

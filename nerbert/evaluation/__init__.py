@@ -1,1 +1,1 @@
-"""Tagger → scores, tables and pictures."""
+"""Tagger → scores."""

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from nerbert.data.catalogue import AT_LEAST, find_duplicates
 from nerbert.data.open_types import read_open_types, types_asked
 from nerbert.data.splits import AnyData, DataSet, GoldSentences, read_data, read_gold, train_sum
 from nerbert.entity_labels import entity_labels
 from nerbert.errors import InputError, SettingsError, at, unknown
-from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
 from nerbert.formats.documents import Reading, reading_for, sentences_of
 from nerbert.formats.format import read_documents, recognise_format
 from nerbert.labels import common_name, example_tags, fold_type, types_of_examples, word_spans

@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import nerbert
+from nerbert.data.catalogue import open_data, write_sample
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists, refused
-from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.evaluation.quickstart import ModelScores, QuickstartResult
 from nerbert.executors import LocalExecutor

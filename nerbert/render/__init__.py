@@ -26,12 +26,13 @@ LOG_NAMES = ("step", "epoch", "loss")
 _MOST = 1e15
 
 
-def render(template: str, /, **facts: Any) -> str:
+def render(template: str, folder: Path = TEMPLATES, /, **facts: Any) -> str:
     """Return a template's text with these facts, escaped for its format: `NAME.html.j2`, or svg, md, tex.
 
-    `NAME.txt.j2` is plain text, which the caller escapes. Raise jinja2.UndefinedError for a missing fact.
+    `NAME.txt.j2` is plain text, which the caller escapes. A template of another `folder` can use those of nerbert.
+    Raise jinja2.UndefinedError for a missing fact.
     """
-    return _environment(template.split(".")[-2]).get_template(template).render(**facts)
+    return _environment(template.split(".")[-2], folder).get_template(template).render(**facts)
 
 
 def words(name: str) -> Any:
@@ -58,7 +59,7 @@ def _join_counts(numbers: Mapping[str, int]) -> str:
 
 
 @cache
-def _environment(ending: str) -> Environment:
+def _environment(ending: str, folder: Path = TEMPLATES) -> Environment:
     """Return the environment of a kind of template; LaTeX, full of braces, uses the tags `<% %>` and `<< >>`."""
     finalize: dict[str, Callable[[Any], Any]] = {"md": escape, "tex": latex, "txt": _on_one_line}
     marks = ("<%", "%>", "<<", ">>", "<#", "#>") if ending == "tex" else ("{%", "%}", "{{", "}}", "{#", "#}")
@@ -66,7 +67,7 @@ def _environment(ending: str) -> Environment:
         *marks,
         # Pages are escaped by Jinja; the other formats have syntax of their own, escaped in `finalize`.
         autoescape=ending not in finalize,  # noqa: S701  (Markdown is escaped by `finalize`)
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         finalize=finalize.get(ending, _page_value),
         # A misspelt fact is an error instead of a gap on the page.
         undefined=StrictUndefined,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nerbert.data.sampling import plural
 from nerbert.errors import refused
 from nerbert.evaluation.report.report import Report
 from nerbert.evaluation.report.sentences import ShownEntity, ShownSentence
-from nerbert.finetuning.sampling import plural
 from nerbert.render import Mark, facts_of, pieces_of, render, write
 from nerbert.render.tags_page import direction
 

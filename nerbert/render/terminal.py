@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +11,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nerbert.data.sampling import SizeUnit, Subset, plural
 from nerbert.data.splits import SPLITS
 from nerbert.errors import refused
-from nerbert.finetuning.sampling import SizeUnit, Subset, plural
-from nerbert.formats.documents import repairs_line
 from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro
 from nerbert.process import is_first_process
-from nerbert.records import Repair, Repairs
-from nerbert.render import LOG_NAMES, facts_of, log_figure, render
+from nerbert.render import LOG_NAMES, TEMPLATES, facts_of, log_figure, render
 from nerbert.schema import to_plain
 from nerbert.terminal import duration, percent, plain
 
 if TYPE_CHECKING:
+    from nerbert.data.catalogue import Listed
     from nerbert.data.convert import Conversion
     from nerbert.doctor import Finding
     from nerbert.encoder.pretrain import DryRun
-    from nerbert.evaluation.datasets.check import Findings
-    from nerbert.evaluation.datasets.load import Listed
     from nerbert.evaluation.evaluate import Evaluation, OpenEvaluation
     from nerbert.tagger.calibrate import Calibrated
     from nerbert.tagger.export import Export
@@ -57,9 +54,9 @@ def table(
     return drawn
 
 
-def say(console: Console, template: str, /, style: str = "", **facts: Any) -> None:
+def say(console: Console, template: str, folder: Path = TEMPLATES, /, style: str = "", **facts: Any) -> None:
     """Print the lines of a text template; values are printed on one line, without markup or control characters."""
-    for line in render(f"terminal/{template}.txt.j2", **facts).splitlines():
+    for line in render(f"terminal/{template}.txt.j2", folder, **facts).splitlines():
         console.print(plain(line), style=style, highlight=False)
 
 
@@ -301,51 +298,6 @@ def _list_cells(listed: "Listed") -> list[object]:
     sentences = "/".join(f"{known.splits[split].sentences}" for split in SPLITS)
     mark = "*" if paper and not known.fits else ""
     return [known.name, f"{paper}{mark}", sentences, len(known.types) or "open", known.licence]
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """A finding in words: its kind, its count, and its description, effect and remedy."""
-
-    kind: str
-    count: int
-    text: str
-
-
-def advice_on(findings: "Findings") -> list[Advice]:
-    """Return advice on the findings of a check, the most harmful first."""
-    repairs = Repairs(findings.repairs)
-    # Overlaps lose entities, so they are advised on apart from harmless repairs.
-    overlaps = repairs.pop(Repair.OVERLAP, 0)
-    lines = render(
-        "data_advice.txt.j2",
-        findings=findings,
-        overlaps=overlaps,
-        repaired=repairs.total(),
-        repairs=repairs_line(repairs),
-    ).splitlines()
-    return [Advice(kind, int(count), text) for kind, count, text in (line.split(" ", 2) for line in lines if line)]
-
-
-def print_findings(findings: "Findings", *, as_json: bool) -> None:
-    """Print what a check found: counts, entities by type, then advice, one per line."""
-    advice = advice_on(findings)
-    if as_json:
-        print_json(findings.as_json() | {"advice": [asdict(line) for line in advice]})
-        return
-    console = Console(soft_wrap=True)
-    splits = [
-        (split, facts.sentences, facts.tokens, facts.entities, facts.repeated, facts.long, facts.scheme.name)
-        for split, facts in findings.splits.items()
-    ]
-    heads = ("split", "sentences", "tokens", "entities", "repeated", f"> {findings.long_above} words", "tags")
-    title = f"{findings.name} ({findings.folder})"
-    console.print(table(heads, splits, numbers=range(1, 6), title=title), "")
-    names = dict.fromkeys(name for facts in findings.splits.values() for name in facts.types)
-    types = [(name, *(facts.types.get(name, 0) for facts in findings.splits.values())) for name in names]
-    title = f"{plural(len(names), 'type')}, entities of each"
-    console.print(table(("type", *findings.splits), types, numbers=range(1, 4), title=title), "")
-    say(console, "data", findings=findings, advice=advice)
 
 
 def print_conversion(done: "Conversion") -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.corpus.shards import read_manifest
-from nerbert.evaluation.tables.results import COLUMNS
+from nerbert_bench.tables.results import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,6 +9,7 @@ import pytest
 
 from nerbert import cli
 from nerbert.about import __version__
+from nerbert.cli.data import data_app
 from nerbert.errors import MissingExtra
 from nerbert.process import check_package
 from nerbert.registry import Registry, _tell_once
@@ -30,7 +31,8 @@ def feed(name: str) -> None:
     print(name, "ate")
 '''
 POINTS = {
-    "one": "count = toys:count\npets = toys:pets\ntag = toys:count\ntwice = toys:count\nlost = toys:nothing",
+    "one": "count = toys:count\npets = toys:pets\ndata.pets = toys:pets\ntag = toys:count\ntwice = toys:count\n"
+    "lost = toys:nothing",
     "other": "twice = toys:pets",
 }
 
@@ -53,6 +55,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     _tell_once.cache_clear()
     own = {name: each for name, each in cli.app._commands.items() if name in cli._BUILT_IN or name.startswith("-")}
     monkeypatch.setattr(cli.app, "_commands", own)
+    monkeypatch.setattr(data_app, "_commands", dict(data_app._commands))
     monkeypatch.setattr(cli, "COMMANDS", Registry[Any]("command", "nerbert.commands", cli._BUILT_IN))
     return tmp_path
 
@@ -66,6 +69,16 @@ def test_a_command_of_another_distribution_runs(site: Path, capsys: pytest.Captu
     assert "Usage: nerbert count " in capsys.readouterr().out
     assert exit_code("pets", "fed", "Rex") == 2
     assert "no command 'fed': did you mean 'feed'?" in capsys.readouterr().err
+
+
+def test_a_group_takes_commands_of_another_distribution(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("data", "pets", "feed", "Rex") == 0
+    assert exit_code("data") == 0
+    assert exit_code("data", "sampel") == 2
+    told = capsys.readouterr()
+    assert told.out.startswith("Rex ate\nUsage: nerbert data COMMAND")
+    assert re.search(r"\bpets\b.*Keep pets\.", told.out)
+    assert "no command 'sampel': did you mean 'sample'?" in told.err
 
 
 def test_the_help_lists_commands_of_other_distributions(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,13 +107,15 @@ def test_the_help_lists_commands_of_other_distributions(site: Path, capsys: pyte
             1,
             "nerbert: knit is in the package nerbert-knit, which isn't installed: pip install nerbert-knit\n",
         ),
+        ("data knit", 1, "nerbert: data knit is in the package nerbert-knit, which isn't installed: pip install"),
         ("cuont", 2, "no command 'cuont': did you mean 'count'?"),
     ],
 )
 def test_a_command_that_cannot_be_used_is_one_line(
     site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, code: int, said: str
 ) -> None:
-    monkeypatch.setitem(cli.PACKAGES, "knit", "nerbert-knit")
+    for name in ("knit", "data.knit"):
+        monkeypatch.setitem(cli.PACKAGES, name, "nerbert-knit")
     assert exit_code(*command.split()) == code
     assert said in capsys.readouterr().err
 
@@ -110,7 +125,7 @@ def test_entry_points_are_not_looked_up_for_a_command_of_nerbert(
 ) -> None:
     asked = list[str]()
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: asked.append(group) or [])  # type: ignore[func-returns-value]
-    assert exit_code("doctor", "--help") == 0
+    assert exit_code("doctor", "--help") == exit_code("data", "list", "--help") == 0
     assert asked == []
     assert exit_code("count") == 2
     assert asked == ["nerbert.commands"]

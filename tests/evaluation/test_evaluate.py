@@ -10,9 +10,9 @@ import pytest
 
 import nerbert
 from nerbert.artifacts import sha256_of
+from nerbert.data.catalogue import find_duplicates
 from nerbert.data.splits import read_data
 from nerbert.errors import InputError, SettingsError
-from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.evaluation.evaluate import Evaluation, evaluate, tagger_folders
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.documents import Reading

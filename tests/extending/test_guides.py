@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.evaluation.benchmark import runner
-from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.executors import ONE_CORE
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.sections import change_settings, load_settings
+from nerbert_bench import runner
+from nerbert_bench.suite import read_suite
 from tests.commands import exit_code
 from tests.extending.guides import blocks, module
 from tests.raised import raises

@@ -15,8 +15,8 @@ import pytest
 import nerbert
 from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.corpus.shards import read_sentences
+from tests.bench.conftest import SHIPS
 from tests.encoder.open_rows import ROWS
-from tests.evaluation.benchmark.conftest import SHIPS
 from tests.faults.harness import Command, Desk
 from tests.faults.jobs import SETTINGS
 from tests.faults.strikes import Strike

@@ -74,10 +74,7 @@ SETTINGS = {
 }
 """The files with settings among the inputs."""
 _PARTS = "nerbert.tagger.jobs.files:_PART=400"
-_HERE = (
-    "nerbert.evaluation.benchmark.runner:Resources=tests.faults.jobs:one_core "
-    "nerbert.evaluation.benchmark.runner:cores=tests.faults.jobs:single"
-)
+_HERE = "nerbert_bench.runner:Resources=tests.faults.jobs:one_core nerbert_bench.runner:cores=tests.faults.jobs:single"
 
 
 def one_core(**_: object) -> object:

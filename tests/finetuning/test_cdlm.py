@@ -13,8 +13,6 @@ import torch
 
 from nerbert.data.splits import DataSet
 from nerbert.errors import InputError, SettingsError
-from nerbert.evaluation.benchmark.runner import run_suite
-from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.executors import LocalExecutor
 from nerbert.finetuning.cdlm import Cdlm, JointData, read_raw
 from nerbert.finetuning.domains import Domains
@@ -34,6 +32,8 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import collate
 from nerbert.training.sections import make_settings
 from nerbert.words import SPLITTER
+from nerbert_bench.runner import run_suite
+from nerbert_bench.suite import read_suite
 from tests.raised import raises
 from tests.stages import finetune
 

@@ -14,7 +14,6 @@ from nerbert.encoder.objectives.zero_shot import ZeroShot
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.evaluation.benchmark.systems.finetuned import in_key
 from nerbert.finetuning.data import FinetuneData, ReplaySettings
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import train_tagger
@@ -33,6 +32,7 @@ from nerbert.training.batches import TrainingData
 from nerbert.training.objective import Task
 from nerbert.training.sections import make_settings
 from nerbert.words import split_words
+from nerbert_bench.systems.finetuned import in_key
 from tests.encoder.objectives.test_zero_shot import SMALL, row
 from tests.encoder.preparing import written
 from tests.fixtures import Once

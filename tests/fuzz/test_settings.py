@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 
 import nerbert
 import nerbert_annotate
+import nerbert_bench
 from nerbert.cache import cache_place
 from nerbert.cli import PACKAGES, add_commands, app, main
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.stages import read_stages
-from nerbert.evaluation.benchmark.suite import parse_encoders, read_suite
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.training.sections import load_settings, make_settings
 from nerbert_annotate.settings import AnnotateSettings, load_key, load_prompt
+from nerbert_bench.suite import parse_encoders, read_suite
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.mutator import PIECES, mutated
 from tests.fuzz.properties import answer, check_message
@@ -29,6 +30,7 @@ from tests.fuzz.properties import answer, check_message
 pytestmark = pytest.mark.fuzz
 PACKAGE = Path(nerbert.__file__).parent
 PROMPTS = Path(nerbert_annotate.__file__).parent / "prompts"
+SUITES = Path(nerbert_bench.__file__).parent / "suites"
 add_commands(*PACKAGES)
 KINDS = (CorpusSettings, PretrainSettings, FinetuneSettings, DistilSettings)
 WORDS = (
@@ -73,7 +75,7 @@ def as_stages(path: Path) -> object:
     ("folder", "readers"),
     [
         ("configs", [*(partial(load_settings, kind) for kind in KINDS), as_stages]),
-        ("suites", [read_suite]),
+        (SUITES, [read_suite]),
         (PROMPTS, [as_prompt]),
     ],
 )

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.evaluation.benchmark.keys import encoder_digest
 from nerbert.model.folder import FILES, MODEL_KINDS, ModelFolder, ModelKind, Use
 from nerbert.model.head_kinds import HeadOptions, head_kind
+from nerbert_bench.keys import encoder_digest
 from tests.raised import raises
 
 FOLDERS = {

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from nerbert.about import __version__
+from nerbert.data.catalogue import known_data
 from nerbert.data.splits import AnyData
 from nerbert.errors import InputError, at
-from nerbert.evaluation.datasets.load import known_data
 from nerbert.evaluation.evaluate import Evaluation, Scored, evaluate, reading_card
 from nerbert.evaluation.report.difference import TaggerComparison, compare
 from nerbert.evaluation.report.sentences import ScoredAnswers, SentenceList, missed_sentences, worst_sentences

@@ -102,7 +102,7 @@ def test_several_seeds_are_refused(tmp_path: Path, gold: Path) -> None:
 
 
 def test_a_known_file_has_its_licence(gold: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nerbert.evaluation.datasets.load import KnownSplit, known_data
+    from nerbert.data.catalogue import KnownSplit, known_data
 
     (known, *_) = known_data().values()
     split = next(iter(known.splits.values()))

@@ -1,1 +1,0 @@
-"""Systems × data × settings × seeds → cells, cached one by one → tables."""

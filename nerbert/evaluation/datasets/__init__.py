@@ -1,1 +1,0 @@
-"""Annotated data sets: known public ones, reading, checking, sampling, fetching."""

@@ -1,0 +1,1 @@
+"""Annotated data sets: checking, fetching public ones, published episodes."""
