@@ -19,6 +19,7 @@ from nerbert.cli import PACKAGES, add_commands, app, main
 from nerbert.config import read_toml
 from nerbert.errors import InputError, MissingExtra
 from nerbert.evaluation.benchmark.suite import read_suite
+from nerbert.registry import IN_PACKAGES
 from tests.raised import raises
 
 ROOT = Path(__file__).parent.parent
@@ -117,6 +118,20 @@ def test_configs_and_suites_of_the_package_are_found_anywhere(tmp_path: Path, mo
         read_toml(Path("configs/smal.toml"))
     with pytest.raises(InputError, match="can't be read"):
         read_toml(tmp_path / "suites" / "north_star.toml")
+
+
+def test_packages_offer_configs_and_a_missing_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "knots-1.0.dist-info").mkdir()
+    (tmp_path / "knots-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: knots\nVersion: 1.0\n")
+    (tmp_path / "knots-1.0.dist-info" / "entry_points.txt").write_text("[nerbert.files]\nknots = knots_module\n")
+    (tmp_path / "knots_module" / "configs").mkdir(parents=True)
+    (tmp_path / "knots_module" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(IN_PACKAGES, "nerbert.files", {"configs/knot.toml": "nerbert-knots"})
+    with raises(MissingExtra, words="configs/knot.toml is in the package nerbert-knots, which isn't installed: pip"):
+        read_toml(Path("configs/knot.toml"))
+    (tmp_path / "knots_module" / "configs" / "knot.toml").write_text("x = 1")
+    assert read_toml(Path("configs/knot.toml")) == {"x": 1}
 
 
 def test_help_ends_lines_where_the_terminal_does(

@@ -15,9 +15,9 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 
 from nerbert.about import DOCS
 from nerbert.cli.options import Json, UnwrappedHelp
-from nerbert.errors import MissingExtra, NerbertError, bad_path, missing_extra, need, refused, unknown
+from nerbert.errors import NerbertError, bad_path, missing_extra, need, refused, unknown
 from nerbert.process import version_report
-from nerbert.registry import Registry
+from nerbert.registry import IN_PACKAGES, Registry
 
 _OBJECTS = 20_000
 """Threshold of the garbage collector: Python's default of 700 costs more at start-up than it frees."""
@@ -63,8 +63,8 @@ _BUILT_IN = {
 for command, place in _BUILT_IN.items():
     app.command(place, name=command)
 COMMANDS: Registry[Callable[..., object]] = Registry("command", "nerbert.commands", _BUILT_IN)
-"""The commands; those of other distributions are functions, or cyclopts' `App`."""
-PACKAGES = {"annotate": "nerbert-annotate"}
+"""The commands; those of other distributions are functions, or cyclopts' `App`. `corpus near` is `near` of `corpus`."""
+PACKAGES = IN_PACKAGES[COMMANDS.group]
 """Commands of this project that are in distributions of their own, and the names of these."""
 
 
@@ -155,25 +155,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def add_commands(*names: str) -> None:
     """Add these commands of other distributions to `app`; without names, all that can be imported."""
     for name in names or COMMANDS:
-        if name not in app:
-            app.command(COMMANDS.find(name), name=name)
+        *groups, command = name.split(" ")
+        group = reduce(App.__getitem__, groups, app)
+        if command not in group:
+            group.command(COMMANDS.find(name), name=command)
 
 
 def _call(arguments: Sequence[str]) -> None:
-    first = arguments[0] if arguments else "--help"
-    if first in ("--help", "-h"):  # the list of commands shows the first line of each
+    first, second, *_ = *arguments, "", ""
+    if first in ("", "--help", "-h"):  # the list of commands shows the first line of each
         add_commands()
-        for name in app:
-            app[name]
+        for command in app:
+            app[command]
     elif first not in app:
-        if COMMANDS.contains(first):
-            add_commands(first)
-        elif first in PACKAGES:
-            package = PACKAGES[first]
-            raise MissingExtra(f"{first} is in the package {package}, which isn't installed: pip install {package}")
-        else:
-            add_commands()
+        _add(first)
+    elif _BUILT_IN.get(first, "").endswith("_app") and (second.startswith("-") or second not in app[first]):
+        _add(f"{first} {second}")
     app(arguments, exit_on_error=False, print_error=False)
+
+
+def _add(name: str) -> None:
+    """Add a command of another distribution; all for a name that none has, so that the nearest is suggested."""
+    add_commands(*([name] if COMMANDS.contains(name) or name in PACKAGES else ()))
 
 
 def _usage(error: CycloptsError) -> str:
