@@ -154,11 +154,12 @@ def try_packages(packages: Mapping[str, Path], bare: Path) -> None:
         project = tomllib.loads((PACKAGES[name] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         commands = project["entry-points"]["nerbert.commands"]
         for command in commands:
-            said = subprocess.run([bare / "bin/nerbert", command], capture_output=True, text=True, check=False).stderr
+            words = [bare / "bin/nerbert", *command.split()]
+            said = subprocess.run(words, capture_output=True, text=True, check=False).stderr
             _expect(f"pip install {name}\n" in said, f"without {name}, nerbert {command} says: {said}")
         _install(bare, f"{name} @ {wheel.as_uri()}")
         for command in commands:
-            told = _run(bare / "bin/nerbert", command, "--help")
+            told = _run(bare / "bin/nerbert", *command.split(), "--help")
             _expect(f"Usage: nerbert {command} " in told, f"nerbert {command} --help has no usage")
         print(f"and {name}: nerbert {', nerbert '.join(commands)}")
 

@@ -115,16 +115,15 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _find_offered(path: Path) -> Path:
     """Return the file of this path in nerbert's folder, or else in a package's; `path` itself if none has it."""
-    if (_PACKAGE / path).is_file():
-        return _PACKAGE / path
     from importlib.metadata import entry_points
     from importlib.util import find_spec
 
-    specs = [find_spec(point.value) for point in entry_points(group=_FILES)]
-    paths = [Path(folder) / path for spec in specs if spec for folder in spec.submodule_search_locations or ()]
-    if (missing := missing_package(_FILES, path.as_posix())) and not any(map(Path.is_file, paths)):
+    specs = (find_spec(point.value) for point in entry_points(group=_FILES))
+    folders = [_PACKAGE, *(Path(spec.origin).parent for spec in specs if spec and spec.origin)]
+    found = next((folder / path for folder in folders if (folder / path).is_file()), None)
+    if not found and (missing := missing_package(_FILES, path.as_posix())):
         raise missing
-    return next(filter(Path.is_file, paths), path)
+    return found or path
 
 
 def _parse_toml(text: str) -> dict[str, Any]:

@@ -23,7 +23,19 @@ if TYPE_CHECKING:
 Entry = TypeVar("Entry")
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _tell_once = cache(tell)
-IN_PACKAGES: dict[str, dict[str, str]] = {"nerbert.commands": {"annotate": "nerbert-annotate"}}
+_PAPERS = "nerbert-papers"
+IN_PACKAGES: dict[str, dict[str, str]] = {
+    "nerbert.commands": {"annotate": "nerbert-annotate", "corpus near": _PAPERS, "knowledge gazetteer": _PAPERS},
+    "nerbert.files": {
+        "configs/cdlm.toml": _PAPERS,
+        "configs/cofee.toml": _PAPERS,
+        "configs/cofee_corpus.toml": _PAPERS,
+    },
+    "nerbert.heads": {"cdlm": _PAPERS},
+    "nerbert.model_kinds": {"cdlm": _PAPERS},
+    "nerbert.objectives": dict.fromkeys(("cdlm", "self_training", "typing"), _PAPERS),
+    "nerbert.sources": {"gazetteers": _PAPERS},
+}
 """This project's entries that are in distributions of their own, and the names of these, by group of entry points."""
 
 

@@ -283,7 +283,8 @@ def test_the_glossary_explains_every_reason_and_column() -> None:
 def test_the_architecture_names_modules_that_are_there() -> None:
     text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     named = re.findall(r"`([a-z_/]+\.py)`", text)
-    modules = [path.relative_to(ROOT / "nerbert").as_posix() for path in (ROOT / "nerbert").rglob("*.py")]
+    folders = ROOT / "nerbert", ROOT / "packages"
+    modules = [path.relative_to(ROOT).as_posix() for folder in folders for path in folder.rglob("*.py")]
     assert len(named) > 30
     for name in named:
         assert any(f"/{module}".endswith(f"/{name}") for module in modules), name
@@ -328,7 +329,7 @@ def test_configs_are_valid() -> None:
     from nerbert.training.sections import make_settings
 
     kinds = {"finetune": FinetuneSettings, "corpus": CorpusSettings}
-    for path in (ROOT / "nerbert" / "configs").glob("*.toml"):
+    for path in (*ROOT.glob("nerbert/configs/*.toml"), *ROOT.glob("packages/*/*/configs/*.toml")):
         kind = next((kinds[word] for word in path.stem.split("_") if word in kinds), PretrainSettings)
         values = read_toml(path)
         for stage in values.pop("stages", [{}]):

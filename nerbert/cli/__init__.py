@@ -163,20 +163,15 @@ def add_commands(*names: str) -> None:
 
 def _call(arguments: Sequence[str]) -> None:
     first, second, *_ = *arguments, "", ""
+    in_group = _BUILT_IN.get(first, "").endswith("_app") and (second.startswith("-") or second not in app[first])
+    name = f"{first} {second}" if in_group else first
     if first in ("", "--help", "-h"):  # the list of commands shows the first line of each
         add_commands()
         for command in app:
             app[command]
-    elif first not in app:
-        _add(first)
-    elif _BUILT_IN.get(first, "").endswith("_app") and (second.startswith("-") or second not in app[first]):
-        _add(f"{first} {second}")
+    elif in_group or first not in app:
+        add_commands(*([name] if COMMANDS.contains(name) or name in PACKAGES else ()))
     app(arguments, exit_on_error=False, print_error=False)
-
-
-def _add(name: str) -> None:
-    """Add a command of another distribution; all for a name that none has, so that the nearest is suggested."""
-    add_commands(*([name] if COMMANDS.contains(name) or name in PACKAGES else ()))
 
 
 def _usage(error: CycloptsError) -> str:

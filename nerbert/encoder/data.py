@@ -181,8 +181,9 @@ class PretrainSources:
 
     def open_labelled(self) -> PretrainData:
         """Return the corpus with the categories of a label set, or with a section's types of links."""
-        both = bool(link_types(self.settings) and self.settings.label_set)
-        refuse(both, "label_set", self.settings.label_set, "empty with gazetteers, whose types are the categories")
+        given = self.settings.label_set
+        why = "empty with gazetteers, whose types are the categories"
+        refuse(bool(given and link_types(self.settings)), "label_set", given, why)
         _ = self.settings.corpus_folder
         return PretrainData(self.settings, (LabelledCorpus(self.settings),), self.executor)
 

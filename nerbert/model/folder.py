@@ -206,7 +206,6 @@ MODEL_KINDS: Registry[type[ModelKind]] = Registry(
         "concepts": "nerbert.model.folder:ConceptKind",
         "gliner2": "nerbert.model.gliner.folder:Gliner2Kind",
         "gliner": "nerbert.model.gliner.folder:GlinerKind",
-        "cdlm": "nerbert.model.cdlm.word_pieces:CdlmKind",
     },
     ModelKind,
 )

@@ -18,7 +18,6 @@ SOURCES: Registry[type[Section]] = Registry(
     "section of settings",
     "nerbert.sources",
     {
-        "gazetteers": "nerbert.encoder.gazetteers:GazetteersSettings",
         "open_types": "nerbert.encoder.open_texts:OpenTypesSettings",
         "replay": "nerbert.finetuning.data:ReplaySettings",
     },
@@ -90,8 +89,8 @@ def _make_section(name: str, value: Any, objective: str, before: Section | None,
     """Return a section from its values, which override `before`; raise SettingsError for any other value."""
     section = find_section(name, objective)
     if section is None:
-        missing = missing_package(SOURCES.group, name) or missing_package(OBJECTIVES.group, name)
-        raise missing or _no_section(name, objective, cls)
+        in_package = missing_package(SOURCES.group, name) or missing_package(OBJECTIVES.group, name)
+        raise in_package or _no_section(name, objective, cls)
     if isinstance(value, section):
         return value
     if not isinstance(value, Mapping):

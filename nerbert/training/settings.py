@@ -17,7 +17,7 @@ Schedule = Literal["linear", "cosine", "constant"]
 """Schedules of the learning rate after the warm-up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LinkTypes:
     """Types of a corpus's links, in place of its categories; pickled for workers. Messages name them by their section.
 

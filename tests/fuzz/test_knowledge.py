@@ -16,11 +16,11 @@ from nerbert.corpus.knowledge.detect import is_header
 from nerbert.corpus.knowledge.exports import Ontology, read_mappings, read_ontology
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.knowledge.wikidata import HIGHEST, _read_items
-from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.errors import visible
 from nerbert.label_sets import open_label_set
 from nerbert.records import Infobox, Reason
 from nerbert.sources.files import FoundFile
+from nerbert_papers.gazetteers import GazetteersSettings, open_gazetteers
 from tests.corpus.knowledge.looking import a_database, types_of
 from tests.corpus.knowledge.test_wikidata import ONTOLOGY, Entity, dump
 from tests.fuzz.conftest import Fuzz

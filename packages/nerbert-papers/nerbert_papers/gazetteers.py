@@ -62,7 +62,7 @@ class GazetteerFacts:
     repeated: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Gazetteers(LinkTypes):
     """Types of texts; small enough to travel to workers, which open the cached `folder` on their own."""
 
@@ -111,13 +111,8 @@ def open_gazetteers(lists: GazetteersSettings, cache: str) -> Gazetteers:
         )
     digest = sha256(json.dumps([origin, lists.max_words]).encode()).hexdigest()
     counts = {name: count for name, count in asdict(facts).items() if name != "types"}
-    return Gazetteers(
-        section=lists.section,
-        types=facts.types,
-        max_words=lists.max_words,
-        facts={"sha256": digest, "match": "anchors", **counts},
-        folder=folder,
-    )
+    of_card = {"sha256": digest, "match": "anchors", **counts}
+    return Gazetteers(lists.section, facts.types, lists.max_words, of_card, folder)
 
 
 def _write(folder: Path, paths: Sequence[Path]) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from nerbert.corpus.shards import read_sentences
 from nerbert.encoder.corpus_labels import LabelledCorpus
-from nerbert.encoder.gazetteers import Gazetteers, GazetteersSettings, open_gazetteers
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
@@ -21,6 +20,7 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.records import TRAIN, Example, Span
 from nerbert.training.sections import change_settings, make_settings
 from nerbert.words import split_words
+from nerbert_papers.gazetteers import Gazetteers, GazetteersSettings, open_gazetteers
 from tests.raised import raises
 
 
