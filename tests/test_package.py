@@ -5,7 +5,7 @@ import re
 import tokenize
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module, reload
 from pathlib import Path
 
@@ -17,9 +17,13 @@ import nerbert
 from nerbert import about
 from nerbert.cli import PACKAGES, add_commands, app, main
 from nerbert.config import read_toml
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, MissingExtra
 from nerbert.evaluation.benchmark.suite import read_suite
+from nerbert.model.folder import MODEL_KINDS, ModelFolder
 from nerbert.registry import IN_PACKAGES
+from nerbert.training.objective import OBJECTIVES
+from nerbert.training.sections import SOURCES, make_settings
 from tests.raised import raises
 
 ROOT = Path(__file__).parent.parent
@@ -101,6 +105,26 @@ def test_packages_go_with_the_core() -> None:
         for group, points in package["entry-points"].items():
             offered[group] |= dict.fromkeys(files if group == "nerbert.files" else points, name)
     assert offered == IN_PACKAGES
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda _: make_settings(PretrainSettings, {"objective": "typing"}),
+        lambda _: make_settings(PretrainSettings, {"cdlm": {"mode": "target"}}),
+        lambda _: make_settings(PretrainSettings, {"gazetteers": {"files": ["names.txt"]}}),
+        lambda folder: ModelFolder.open(folder).check(),
+    ],
+    ids=["objective", "section", "source", "folder"],
+)
+def test_a_missing_package_is_named_for_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Path], object]
+) -> None:
+    for registry in (OBJECTIVES, SOURCES, MODEL_KINDS):
+        monkeypatch.setattr(registry, "_entry_points", {})
+    (tmp_path / "cdlm.json").write_text("{}")
+    with raises(MissingExtra, words="is in the package nerbert-papers, which isn't installed: pip install nerbert-"):
+        ask(tmp_path)
 
 
 @pytest.mark.parametrize("name", [folder.name for folder in CODE[1:]])
