@@ -16,19 +16,18 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, 
 
 from nerbert.about import DOCS
 from nerbert.errors import SettingsError, refused, unknown
-from nerbert.registry import Registry
+from nerbert.registry import Registry, missing_package
 from nerbert.schema import LARGEST
 
 _Any = TypeVar("_Any")
+_PACKAGE = Path(__file__).parent
+_FILES = "nerbert.files"
+"""The group of entry points of packages that offer files: each is the name of a module, whose folder is searched."""
 _LONGEST_FILE = 1 << 20
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "multiple of"}
 """Words for each kind of bound, for messages."""
 _LISTS = {int: "[1, 2]", float: "[0.1, 0.2]", str: '["one", "two"]', Path: '["one.jsonl", "two.jsonl"]'}
 """An example list for each type of value, for messages."""
-FOLDERS: Registry[Callable[[], Path]] = Registry(
-    "folder of settings files", "nerbert.settings_folders", {"nerbert": "nerbert.config:settings_folder"}
-)
-"""Functions that return a folder with `configs` or `suites`, by the package that has it."""
 _NAMES = {
     int: "a whole number",
     float: "a number",
@@ -99,25 +98,32 @@ def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def settings_folder() -> Path:
-    """Return the folder with nerbert's own `configs`."""
-    return Path(__file__).parent
-
-
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file of at most 1 MiB; errors name the file.
 
-    `configs/NAME.toml` and `suites/NAME.toml` that don't exist are read from nerbert, or a package beside it.
+    `configs/NAME.toml` and `suites/NAME.toml` that don't exist are read from nerbert, or from a package of files.
     """
     # The documentation names them so; a user's file of that path comes first.
     if path.parts[:-1] in (("configs",), ("suites",)) and not path.exists():
-        folders = (FOLDERS.find(name)() for name in FOLDERS)
-        path = next((folder / path for folder in folders if (folder / path).is_file()), path)
+        path = _find_offered(path)
     not_toml = refused(f"{path}: not TOML", SettingsError, (ValueError, RecursionError))
     with refused(f"{path}: can't be read", of=OSError), not_toml:
         if path.stat().st_size > _LONGEST_FILE:
             raise SettingsError(f"{path}: {path.stat().st_size} bytes are too many for a settings file")
         return _parse_toml(path.read_text(encoding="utf-8"))
+
+
+def _find_offered(path: Path) -> Path:
+    """Return the file of this path in nerbert's folder, or else in a package's; `path` itself if none has it."""
+    from importlib.metadata import entry_points
+    from importlib.util import find_spec
+
+    specs = (find_spec(point.value) for point in entry_points(group=_FILES))
+    folders = [_PACKAGE, *(Path(spec.origin).parent for spec in specs if spec and spec.origin)]
+    found = next((folder / path for folder in folders if (folder / path).is_file()), None)
+    if not found and (missing := missing_package(_FILES, path.as_posix())):
+        raise missing
+    return found or path
 
 
 def _parse_toml(text: str) -> dict[str, Any]:

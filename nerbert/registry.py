@@ -13,7 +13,7 @@ from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from nerbert.errors import NerbertError, SettingsError, missing_extra, unknown
+from nerbert.errors import MissingExtra, NerbertError, SettingsError, missing_extra, unknown
 from nerbert.terminal import tell
 
 if TYPE_CHECKING:
@@ -23,6 +23,39 @@ if TYPE_CHECKING:
 Entry = TypeVar("Entry")
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _tell_once = cache(tell)
+_BENCH, _PAPERS = "nerbert-bench", "nerbert-papers"
+_SUITES = (
+    "cofee cofee_zh concepts controls diversity few_nerd frontier k_shot k_shot_layers ner_bert north_star open_types"
+    " quickstart starts supervised zero_shot zero_to_fast"
+)
+IN_PACKAGES: dict[str, dict[str, str]] = {
+    "nerbert.commands": {
+        "annotate": "nerbert-annotate",
+        "benchmark": _BENCH,
+        "data.check": _BENCH,
+        "data.fetch": _BENCH,
+        "corpus.near": _PAPERS,
+        "knowledge.gazetteer": _PAPERS,
+    },
+    "nerbert.files": {
+        **{f"suites/{name}.toml": _BENCH for name in _SUITES.split()},
+        "configs/cdlm.toml": _PAPERS,
+        "configs/cofee.toml": _PAPERS,
+        "configs/cofee_corpus.toml": _PAPERS,
+    },
+    "nerbert.heads": {"cdlm": _PAPERS},
+    "nerbert.model_kinds": {"cdlm": _PAPERS},
+    "nerbert.objectives": dict.fromkeys(("cdlm", "self_training", "typing"), _PAPERS),
+    "nerbert.sources": {"gazetteers": _PAPERS},
+}
+"""This project's entries that are in distributions of their own, and the names of these, by group of entry points."""
+
+
+def missing_package(group: str, name: str) -> MissingExtra | None:
+    """Return the error for an entry of this project whose distribution isn't installed; None for any other."""
+    package = IN_PACKAGES.get(group, {}).get(name)
+    why = f"{name} is in the package {package}, which isn't installed: pip install {package}"
+    return MissingExtra(why) if package else None
 
 
 class Registry(Generic[Entry]):
@@ -40,7 +73,7 @@ class Registry(Generic[Entry]):
         base: type | None = None,
         members: tuple[str, ...] = (),
     ) -> None:
-        self._noun, self._group, self._base, self._members = noun, group, base, members
+        self._noun, self.group, self._base, self._members = noun, group, base, members
         self.built_in = tuple(built_in)
         self._known = dict[str, str | Entry](built_in)
 
@@ -71,7 +104,7 @@ class Registry(Generic[Entry]):
 
     def _checked_name(self, name: str) -> str:
         if not self.contains(name):
-            raise ValueError
+            raise missing_package(self.group, name) or ValueError
         return name
 
     def contains(self, name: str) -> bool:
@@ -81,7 +114,8 @@ class Registry(Generic[Entry]):
     def find(self, name: str) -> Entry:
         """Return the entry of this name; raise SettingsError if there is none, or if it can't be used.
 
-        `module:name` is imported, so names from untrusted files must be checked first: only known ones are safe.
+        Raise MissingExtra for an entry of this project whose distribution isn't installed. `module:name` is imported,
+        so names from untrusted files must be checked first: only known ones are safe.
         """
         if name in self._known:
             entry = self._known[name]
@@ -90,6 +124,8 @@ class Registry(Generic[Entry]):
             return self._import_entry(name, name)
         offers = self._entry_points.get(name, [])
         if not offers:
+            if missing := missing_package(self.group, name):
+                raise missing
             names = [*self._known, *self._entry_points]
             raise SettingsError(f"{self._noun} {name!r:.80}{unknown(name, names, allowed=str(self))}")
         # Which one is installed first isn't the user's choice.
@@ -131,7 +167,7 @@ class Registry(Generic[Entry]):
         from importlib.metadata import entry_points
 
         offered: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=self._group):
+        for point in entry_points(group=self.group):
             # A distribution must not replace a built-in entry in silence.
             if point.name in self._known:
                 title = f"{self._noun} {point.name!r:.80} of {_distribution(point)}"

@@ -331,7 +331,7 @@ def test_configs_are_valid() -> None:
     from nerbert.training.sections import make_settings
 
     kinds = {"finetune": FinetuneSettings, "corpus": CorpusSettings}
-    for path in (ROOT / "nerbert" / "configs").glob("*.toml"):
+    for path in (*ROOT.glob("nerbert/configs/*.toml"), *ROOT.glob("packages/*/*/configs/*.toml")):
         kind = next((kinds[word] for word in path.stem.split("_") if word in kinds), PretrainSettings)
         values = read_toml(path)
         for stage in values.pop("stages", [{}]):

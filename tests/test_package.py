@@ -4,8 +4,8 @@ import ast
 import re
 import tokenize
 import tomllib
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from importlib import import_module, reload
 from pathlib import Path
 
@@ -17,7 +17,12 @@ import nerbert
 from nerbert import about
 from nerbert.cli import PACKAGES, add_commands, app, main
 from nerbert.config import read_toml
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, MissingExtra
+from nerbert.model.folder import MODEL_KINDS, ModelFolder
+from nerbert.registry import IN_PACKAGES
+from nerbert.training.objective import OBJECTIVES
+from nerbert.training.sections import SOURCES, make_settings
 from nerbert_bench.suite import read_suite
 from tests.raised import raises
 
@@ -27,6 +32,7 @@ CODE = (PACKAGE, *sorted(ROOT.glob("packages/*/nerbert_*")))
 """The folders of code: the core's, and those of the packages beside it."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 add_commands(*PACKAGES)
+FILES = ("configs", "suites")
 NAMED = re.compile(r"(?<![\w/.-])(?:docs|configs|suites|tests|benchmarks|sources|nerbert)/[\w./*-]*\w")
 """Paths as one writes them in the project's root; addresses have something before."""
 
@@ -87,16 +93,39 @@ def test_metadata_names_the_projects_address() -> None:
 
 
 def test_packages_go_with_the_core() -> None:
-    """A package has the core's version, needs exactly that, and is named by an extra; the core knows its commands."""
-    commands, version = dict[str, str](), about.__version__
+    """A package has the core's version, needs exactly that, and is named by an extra; the core knows what it offers."""
+    offered, version = defaultdict[str, dict[str, str]](dict), about.__version__
     for path in ROOT.glob("packages/*/pyproject.toml"):
         package = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         name = package["name"]
         assert (path.parent.name, package["version"]) == (name, version)
         assert re.fullmatch(rf"nerbert(\[[\w,]+\])?=={version}", package["dependencies"][0])
         assert PROJECT["optional-dependencies"][name.removeprefix("nerbert-")] == [f"{name}=={version}"]
-        commands |= dict.fromkeys(package["entry-points"]["nerbert.commands"], name)
-    assert commands == PACKAGES
+        folder = path.parent / name.replace("-", "_")
+        files = [f"{path.parent.name}/{path.name}" for kind in FILES for path in folder.glob(f"{kind}/*.toml")]
+        for group, points in package["entry-points"].items():
+            offered[group] |= dict.fromkeys(files if group == "nerbert.files" else points, name)
+    assert offered == IN_PACKAGES
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda _: make_settings(PretrainSettings, {"objective": "typing"}),
+        lambda _: make_settings(PretrainSettings, {"cdlm": {"mode": "target"}}),
+        lambda _: make_settings(PretrainSettings, {"gazetteers": {"files": ["names.txt"]}}),
+        lambda folder: ModelFolder.open(folder).check(),
+    ],
+    ids=["objective", "section", "source", "folder"],
+)
+def test_a_missing_package_is_named_for_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Path], object]
+) -> None:
+    for registry in (OBJECTIVES, SOURCES, MODEL_KINDS):
+        monkeypatch.setattr(registry, "_entry_points", {})
+    (tmp_path / "cdlm.json").write_text("{}")
+    with raises(MissingExtra, words="is in the package nerbert-papers, which isn't installed: pip install nerbert-"):
+        ask(tmp_path)
 
 
 @pytest.mark.parametrize("name", [folder.name for folder in CODE[1:]])
@@ -118,6 +147,20 @@ def test_configs_and_suites_of_the_package_are_found_anywhere(tmp_path: Path, mo
         read_toml(Path("configs/smal.toml"))
     with pytest.raises(InputError, match="can't be read"):
         read_toml(tmp_path / "suites" / "north_star.toml")
+
+
+def test_packages_offer_configs_and_a_missing_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "knots-1.0.dist-info").mkdir()
+    (tmp_path / "knots-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: knots\nVersion: 1.0\n")
+    (tmp_path / "knots-1.0.dist-info" / "entry_points.txt").write_text("[nerbert.files]\nknots = knots_module\n")
+    (tmp_path / "knots_module" / "configs").mkdir(parents=True)
+    (tmp_path / "knots_module" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(IN_PACKAGES, "nerbert.files", {"configs/knot.toml": "nerbert-knots"})
+    with raises(MissingExtra, words="configs/knot.toml is in the package nerbert-knots, which isn't installed: pip"):
+        read_toml(Path("configs/knot.toml"))
+    (tmp_path / "knots_module" / "configs" / "knot.toml").write_text("x = 1")
+    assert read_toml(Path("configs/knot.toml")) == {"x": 1}
 
 
 def test_help_ends_lines_where_the_terminal_does(

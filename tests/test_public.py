@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 import nerbert
-from nerbert.encoder.gazetteers import GazetteersSettings
 from nerbert.encoder.objectives.zero_shot import ZeroShotSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.training.tagging import TaggingSettings
+from nerbert_papers.gazetteers import GazetteersSettings
 from tests.raised import raises
 
 HEAVY = ["torch", "transformers", "tokenizers", "numpy", "pyarrow", "lxml", "rich", "cyclopts"]

@@ -1,5 +1,6 @@
 """Registries: names, `module:name`, and what they refuse."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import pytest
 
 from nerbert.config import check
 from nerbert.errors import MissingExtra, NerbertError, SettingsError
-from nerbert.registry import Registry
+from nerbert.registry import IN_PACKAGES, Registry
 from tests.raised import raises
 
 
@@ -63,6 +64,17 @@ def test_a_registry_bounds_a_setting(shapes: Registry[type]) -> None:
     assert check("shape", "mine.own:Shape", Annotated[str, shapes]) == "mine.own:Shape"
     with raises(SettingsError, words="must be text, one of 'path', or your own as module:name"):
         check("shape", "none", Annotated[str, shapes])
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda shapes: shapes.find("knot"), lambda shapes: check("shape", "knot", Annotated[str, shapes])]
+)
+def test_an_entry_of_a_missing_package_names_it(
+    shapes: Registry[type], monkeypatch: pytest.MonkeyPatch, ask: Callable[[Registry[type]], object]
+) -> None:
+    monkeypatch.setitem(IN_PACKAGES, "nerbert.shapes", {"knot": "nerbert-knots"})
+    with raises(MissingExtra, "knot is in the package nerbert-knots, which isn't installed: pip install nerbert-knots"):
+        ask(shapes)
 
 
 def test_other_distributions_join_and_one_that_is_broken_breaks_nothing(

@@ -15,9 +15,9 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 
 from nerbert.about import DOCS
 from nerbert.cli.options import Json, UnwrappedHelp
-from nerbert.errors import MissingExtra, NerbertError, bad_path, missing_extra, need, refused, unknown
+from nerbert.errors import NerbertError, bad_path, missing_extra, need, refused, unknown
 from nerbert.process import version_report
-from nerbert.registry import Registry
+from nerbert.registry import IN_PACKAGES, Registry
 
 _OBJECTS = 20_000
 """Threshold of the garbage collector: Python's default of 700 costs more at start-up than it frees."""
@@ -63,10 +63,7 @@ for command, place in _BUILT_IN.items():
     app.command(place, name=command)
 COMMANDS: Registry[Callable[..., object]] = Registry("command", "nerbert.commands", _BUILT_IN)
 """The commands; those of other distributions are functions, or cyclopts' `App`. `data.NAME` is a command of `data`."""
-PACKAGES = {
-    "annotate": "nerbert-annotate",
-    **dict.fromkeys(("benchmark", "data.check", "data.fetch"), "nerbert-bench"),
-}
+PACKAGES = IN_PACKAGES[COMMANDS.group]
 """Commands of this project that are in distributions of their own, and the names of these."""
 
 
@@ -164,23 +161,15 @@ def add_commands(*names: str) -> None:
 
 
 def _call(arguments: Sequence[str]) -> None:
-    name, second = [*arguments, "--help", "--help"][:2]
-    parent = app
-    last = name
-    if _BUILT_IN.get(name, "").endswith("_app"):  # a group of commands
-        parent, last, name = app[name], second, f"{name}.{second}"
-    if last in ("--help", "-h"):  # the list of commands shows the first line of each
+    first, second, *_ = *arguments, "", ""
+    in_group = _BUILT_IN.get(first, "").endswith("_app") and (second.startswith("-") or second not in app[first])
+    name = f"{first}.{second}" if in_group else first
+    if first in ("", "--help", "-h"):  # the list of commands shows the first line of each
         add_commands()
-        for listed in parent:
-            parent[listed]
-    elif last not in parent:
-        if COMMANDS.contains(name):
-            add_commands(name)
-        elif name in PACKAGES:
-            what, package = name.replace(".", " "), PACKAGES[name]
-            raise MissingExtra(f"{what} is in the package {package}, which isn't installed: pip install {package}")
-        else:
-            add_commands()
+        for command in app:
+            app[command]
+    elif in_group or first not in app:
+        add_commands(*([name] if COMMANDS.contains(name) or name in PACKAGES else ()))
     app(arguments, exit_on_error=False, print_error=False)
 
 

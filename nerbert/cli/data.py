@@ -79,39 +79,6 @@ def corpus_show(
     show_corpus(corpus, sentences, as_json=json, html=html, overwrite=overwrite)
 
 
-@corpus_app.command(name="near")
-def corpus_near(
-    *texts: opt.FileOrDash,
-    output: opt.Output,
-    from_: Annotated[list[str], Parameter(name="--from", negative="")],
-    pages: int = 1000,
-    run: opt.Run = opt.RUN,
-    overwrite: opt.ReplaceFile = False,
-) -> None:
-    """Find texts of a domain for DAPT (mlm.texts): the pages of dumps and corpora most similar to its sentences.
-
-    Needs nerbert[cluster]. Similarity is the cosine of TF-IDF vectors of a page and of all sentences.
-
-    Parameters
-    ----------
-    texts
-        Files or folders of sentences of the domain, as for `tag`, such as the training sentences.
-    output
-        File of JSON lines to make: text, title, page and revision, similarity; most similar first.
-    from_
-        Pages to search: corpora built by `corpus build`, with all their sentences except excluded ones, or MediaWiki
-        pages-articles files, read whole. They are read twice.
-    pages
-        Number of pages to keep.
-    """
-    from nerbert.corpus.similar_pages import near_pages
-    from nerbert.executors import HERE
-
-    with run.open_executor() as executor:
-        read, kept = near_pages(texts, from_, output, pages, executor or HERE, overwrite=overwrite)
-    print(f"pages: {len(kept):,} of {read:,}; similarity {kept[0]:.3f} to {kept[-1]:.3f}")
-
-
 @corpus_app.command(name="export")
 def corpus_export(
     corpus: opt.Corpus,
@@ -195,36 +162,6 @@ def knowledge_fetch(
     addresses = list_addresses(language, date, tuple(also or ()))
     for line in list_lines(addresses, mirror) if list_ else fetch(addresses, output, mirror):
         print(line, flush=True)
-
-
-@knowledge_app.command(name="gazetteer")
-def knowledge_gazetteer(
-    *knowledge: Path,
-    output: opt.Output,
-    label_set: str = "4types",
-    language: str = "en",
-    overwrite: opt.ReplaceFile = False,
-) -> None:
-    """Write titles and their types as a list for `pretrain --set gazetteers.files=…`: lines of entry, tab, type.
-
-    Disambiguation in brackets is removed from titles. Infobox mappings aren't used, since they need a dump's pages.
-
-    Parameters
-    ----------
-    knowledge
-        Files or folders with types of titles, as for `corpus build`: instance types, Wikidata, tables; an ontology.
-    output
-        File to make, for example coarse.tsv.
-    label_set
-        Label set: 4types (person, location, organisation), paper315, 212types, dbpedia, or a file `class<TAB>label`.
-        Titles without one are left out.
-    language
-        Wikipedia's code of the titles.
-    """
-    from nerbert.corpus.knowledge.knowledge import write_gazetteer
-
-    written = write_gazetteer(knowledge, label_set, output, language=language, overwrite=overwrite)
-    print(f"{written:,} entries written", file=sys.stderr)
 
 
 data_app = App(name="data", help="List, check, convert, sample and fetch annotated data sets.")

@@ -30,7 +30,7 @@ def pretrain(
     config
         Settings file (TOML): at least `corpus`. The package has configs/small.toml, configs/paper.toml,
         configs/nuner.toml, configs/gliner.toml, configs/nuner_zero.toml, configs/nuner_zero_span.toml and, in stages,
-        configs/cofee.toml.
+        configs/cofee.toml (nerbert-papers).
     output
         Folder to make: a Hugging Face token-classification model.
     dry_run

@@ -5,7 +5,7 @@ Counts of the shards are cached. Limitation: sentences whose only typed mention 
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,6 @@ from nerbert.corpus.shards import (
     write_table,
 )
 from nerbert.encoder.concept_table import Concept, ConceptTable, all_of
-from nerbert.encoder.gazetteers import Gazetteers, GazetteersSettings, open_gazetteers
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
@@ -36,6 +35,7 @@ from nerbert.labels import class_words, fold_type, sentence_example
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Example, Sentence, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json
+from nerbert.training.settings import LinkTypes
 
 _VERSION = 2
 """Of what is cached here."""
@@ -49,13 +49,19 @@ MentionCounts = Counter[tuple[tuple[str, ...], str]]
 """How many mentions of the train part have a class path and a category of the corpus's own set."""
 
 
+def link_types(settings: PretrainSettings) -> Callable[[], LinkTypes] | None:
+    """Return what opens the types that a section of the settings gives to links, or None."""
+    openers = (section.open_link_types(settings.cache) for section in settings.sections)
+    return next(filter(None, openers), None)
+
+
 @dataclass(frozen=True, slots=True)
 class CorpusLabels:
     """The categories that mentions have in a training, ENTITY among them.
 
     `facts` are for the encoder's card: the set's name and digest, and how many typed mentions of the train part
     have no label in it, or a label with too few mentions. `other` is None for the corpus's own set. An objective that
-    learns from names has `concepts`, and the text of each category's in `concept_texts`. With `gazetteers` these alone
+    learns from names has `concepts`, and the text of each category's in `concept_texts`. With `link_types` these alone
     give types.
     """
 
@@ -64,7 +70,7 @@ class CorpusLabels:
     other: LabelSet | None = None
     concepts: ConceptTable | None = None
     concept_texts: Mapping[str, str] = field(default_factory=dict)
-    gazetteers: Gazetteers | None = None
+    link_types: LinkTypes | None = None
 
     def category(self, path: Sequence[str], category: str) -> str:
         """Return the category of a mention with a class path, `category` in the corpus's set."""
@@ -127,13 +133,15 @@ class LabelledCorpus:
                 yield from rows.filter(pc.greater(rows["copies"], 0))["text"].to_pylist()
 
     def held_out(self) -> list[Example]:
-        """Return the validation sentences, labelled by gazetteers if any; raise InputError if all are too long."""
+        """Return the validation sentences, labelled by `LinkTypes` if any; raise InputError if all are too long."""
         labels = self.labels
         examples = map(sentence_example, held_out(self.manifest, self.labels, self.settings))
-        if not (lists := labels.gazetteers):
+        if not (lists := labels.link_types):
             return [labels.of_source(example, self.source) for example in examples]
         kept = [example for example in examples if len(example.words) <= (lists.max_words or math.inf)]
-        refuse(not kept, "gazetteers.max_words", lists.max_words, "larger: all validation sentences have more words")
+        refuse(
+            not kept, f"{lists.section}.max_words", lists.max_words, "larger: all validation sentences have more words"
+        )
         return lists.relabel(kept)
 
 
@@ -146,11 +154,10 @@ def read_label_set(
     where `descriptions` are wanted. Raise InputError if the train part has none of the set's labels, or a category that
     the manifest doesn't list.
     """
-    # The lists alone give types; the corpus's categories aren't looked at.
-    if settings.of(GazetteersSettings).files:
-        lists = open_gazetteers(settings)
-        facts = {"name": "gazetteers", "sha256": lists.digest, "match": "anchors", **lists.facts}
-        return CorpusLabels(facts, tuple(sorted(lists.types)), gazetteers=lists)
+    # They alone give types; the corpus's categories aren't looked at.
+    if open_lists := link_types(settings):
+        lists = open_lists()
+        return CorpusLabels({"name": lists.section, **lists.facts}, tuple(sorted(lists.types)), link_types=lists)
     corpus_set = manifest["label_set"]
     categories = tuple(manifest["categories"])
     name = settings.label_set or (_EACH_CLASS if named else "")

@@ -1,4 +1,4 @@
-"""The data of a pre-training: a corpus, with gazetteers or without; or corpora, files of open types, or both."""
+"""The data of a pre-training: a corpus, by its types of links or others; or corpora, files of open types, or both."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +14,7 @@ from nerbert.artifacts import sha256_of
 from nerbert.config import refuse
 from nerbert.corpus.shards import shard_hashes
 from nerbert.encoder.concept_table import ROOT, ConceptTable
-from nerbert.encoder.corpus_labels import CorpusLabels, LabelledCorpus
-from nerbert.encoder.gazetteers import GazetteersSettings
+from nerbert.encoder.corpus_labels import CorpusLabels, LabelledCorpus, link_types
 from nerbert.encoder.open_texts import OpenTexts, OpenTypesSettings
 from nerbert.encoder.plain_texts import PlainTexts, open_blocks
 from nerbert.encoder.preprocess import open_training_data
@@ -181,9 +180,10 @@ class PretrainSources:
     executor: Executor | None = None
 
     def open_labelled(self) -> PretrainData:
-        """Return the corpus with the categories of a label set, or with types by gazetteers."""
-        both = bool(self.settings.of(GazetteersSettings).files and self.settings.label_set)
-        refuse(both, "label_set", self.settings.label_set, "empty with gazetteers, whose types are the categories")
+        """Return the corpus with the categories of a label set, or with a section's types of links."""
+        given = self.settings.label_set
+        why = "empty with gazetteers, whose types are the categories"
+        refuse(bool(given and link_types(self.settings)), "label_set", given, why)
         _ = self.settings.corpus_folder
         return PretrainData(self.settings, (LabelledCorpus(self.settings),), self.executor)
 

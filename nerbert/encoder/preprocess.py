@@ -71,7 +71,7 @@ def cut_shard(
             # A negative number would fail later, where neither file nor remedy is known.
             if len(rows) and (least := rows["copies"].to_numpy().min()) < 0:
                 raise InputError(f"copies = {least}: must be at least 0; build the corpus again")
-            if (lists := labels.gazetteers) and lists.max_words:
+            if (lists := labels.link_types) and lists.max_words:
                 rows = rows.filter(pc.less_equal(pc.list_value_length(rows["words"]), lists.max_words))
             examples = list(_examples(rows, lambda path, name: category(tuple(path), name)))
             examples = lists.relabel(examples) if lists else examples
@@ -156,11 +156,11 @@ def open_training_data(
     numbers = np.repeat(np.arange(len(windows)), copies[windows.sentences])
     if not len(numbers):
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
-    lists = corpora[0].labels.gazetteers if corpora else None
+    lists = corpora[0].labels.link_types if corpora else None
     # Lists in another language or spelling match nothing, and a model of O alone would come out.
     if lists and word_labels and not (windows.labels > 0).any():
         raise InputError(
-            "setting gazetteers.files: no link of the corpus is in the lists: do they have its language and spelling?"
+            f"setting {lists.section}: no link of the corpus is in the lists: do they have its language and spelling?"
         )
     if not settings.shares:
         return TrainingData(windows, lambda _: numbers, pieces.pad_id)
@@ -210,10 +210,7 @@ def _make(
         write_windows(folder, number_windows(cutting))
     write_json(folder / _COUNTS, counts)
     if too_long:
-        tell(
-            f"{too_long:,} sentences have more words than gazetteers.max_words and are left out; {sum(counts):,} are "
-            "there"
-        )
+        tell(f"{too_long:,} sentences have more words than max_words and are left out; {sum(counts):,} are there")
 
 
 def _read(folder: Path) -> tuple[Windows, Array, tuple[int, ...]]:

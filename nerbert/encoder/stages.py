@@ -10,8 +10,8 @@ from typing import Any
 from nerbert.artifacts import finish, write_json
 from nerbert.config import merge_values, parse_changes, read_toml
 from nerbert.data.splits import data_sum
+from nerbert.encoder.corpus_labels import link_types
 from nerbert.encoder.data import PretrainSources, files_read
-from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.encoder.pretrain import EncoderFacts, compared_settings, pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError, StaleOutput, at, refused, unknown
@@ -129,8 +129,8 @@ def pretrain_stages(
     for stage in missing:
         with at(part=f"stage {stage.name}"):
             chosen_objective(stage.settings, PRETRAIN)
-            if stage.settings.of(GazetteersSettings).files:
-                open_gazetteers(stage.settings)
+            if open_lists := link_types(stage.settings):
+                open_lists()
     processes = make_process_group(stages[0].settings)
     for stage in stages:
         if processes.is_first:

@@ -206,7 +206,6 @@ MODEL_KINDS: Registry[type[ModelKind]] = Registry(
         "concepts": "nerbert.model.folder:ConceptKind",
         "gliner2": "nerbert.model.gliner.folder:Gliner2Kind",
         "gliner": "nerbert.model.gliner.folder:GlinerKind",
-        "cdlm": "nerbert.model.cdlm.word_pieces:CdlmKind",
     },
     ModelKind,
 )
@@ -315,8 +314,9 @@ class ModelFolder:
     @cached_property
     def kinds(self) -> list[type[ModelKind]]:
         """Return the kinds that it may be of, the latest to be registered first."""
-        # Without its marker a kind's module isn't even imported.
-        names = [name for name in reversed([*MODEL_KINDS]) if (self.path / MARKERS.get(name, "")).exists()]
+        # Without its marker a kind's module isn't even imported; the marker of a missing package's kind is refused.
+        known = dict.fromkeys([*MODEL_KINDS, *MARKERS])
+        names = [name for name in reversed(known) if (self.path / MARKERS.get(name, "")).exists()]
         return [kind for kind in map(MODEL_KINDS.find, names) if kind.holds(self.path)]
 
     @property

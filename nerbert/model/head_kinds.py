@@ -282,7 +282,6 @@ HEADS: Registry[type[HeadKind]] = Registry(
         "linear": "nerbert.tagger.backends:LinearHeadKind",
         "concepts": "nerbert.tagger.concept_backends:ConceptHeadKind",
         "gliner": "nerbert.tagger.gliner_backends:GlinerHeadKind",
-        "cdlm": "nerbert.tagger.backends:CdlmHeadKind",
     },
     HeadKind,
 )

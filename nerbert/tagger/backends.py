@@ -14,8 +14,7 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, SettingsError, at, need
 from nerbert.labels import OUTSIDE, check_tags, split_tag
 from nerbert.model import onnx
-from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
-from nerbert.model.cdlm.word_pieces import WordPieces
+from nerbert.model.backbone import load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, TransformersKind
 from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, HeadOptions
 from nerbert.model.heads import Head
@@ -25,8 +24,6 @@ from nerbert.schema import read_json
 _TOKENS = {"cpu": 512}
 """Padded subwords of a batch on a device: a CPU pays for padding and cache misses; a GPU takes more."""
 _GPU_TOKENS = 16384
-_CDLM_TOKENS = 16384
-"""An LSTM processes word by word, so large batches are far faster."""
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/kfd")
 """Device files of GPUs that torch calls CUDA: NVIDIA's, WSL's, Tegra's, AMD's. Without one torch isn't imported."""
 
@@ -81,26 +78,6 @@ def _rename_tag(tag: str, names: Mapping[str, str]) -> str:
     prefix, type_ = split_tag(tag)
     new = names.get(type_, type_)
     return f"{prefix}-{new}" if new else OUTSIDE
-
-
-class CdlmHeadKind(HeadKind):
-    """A BiLSTM with generated weights, and a CRF: a linear head with the scores of the best paths through each tag."""
-
-    @classmethod
-    def open(cls, folder: ModelFolder, options: HeadOptions) -> LinearHead:
-        """Return the head; raise InputError for a back end other than torch, MissingExtra without torch."""
-        if options.backend == "onnx" or options.precision == "int8":
-            raise InputError(f"{folder}: a CDLM tagger computes in torch alone, in fp32")
-        need("train", "torch", "transformers")
-        from nerbert.model.cdlm.cdlm_model import CdlmModel, open_cdlm
-        from nerbert.model.forward import TorchScorer
-
-        tokenizer = load_tokenizer(folder.name)
-        model = open_cdlm(folder.name, tokenizer)
-        pieces = WordPieces(tokenizer, options.longest, on_too_long=options.on_too_long)
-        name, _ = place_model(model, replace(options, precision="fp32"))
-        scorer = TorchScorer(model, "fp32", CdlmModel.scores)
-        return LinearHead(scorer, pieces, model.shape.tags, _CDLM_TOKENS, options.decoding or "legal", name)
 
 
 def on_back_end(

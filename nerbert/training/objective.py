@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from nerbert.errors import SettingsError, need
+from nerbert.errors import SettingsError
 from nerbert.labels import WordSpan, unknown_words, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
 from nerbert.model.heads import Head
@@ -100,8 +100,6 @@ class Traits:
     """Commands that offer it."""
     sources: tuple[str, ...] = ()
     """Sections of sources that its data may be read from, besides a corpus or annotated sentences."""
-    needs: tuple[str, ...] = ()
-    """A required extra of nerbert, followed by the required modules of that extra."""
     trains_gently: bool = False
     """True if its fine-tuning needs few steps at a low rate, since it starts from a complete model (docs/results)."""
     usual_rate: float = 0.0
@@ -266,23 +264,16 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
         "mlm": "nerbert.encoder.objectives.mlm:Mlm",
         "concepts": "nerbert.encoder.objectives.concepts:Concepts",
         "names": "nerbert.encoder.objectives.names:Names",
-        "self_training": "nerbert.encoder.objectives.self_training:SelfTraining",
-        "typing": "nerbert.encoder.objectives.cluster_typing:ClusterTyping",
         "zero_shot": "nerbert.encoder.objectives.zero_shot:ZeroShot",
         "distillation": "nerbert.distillation.objective:Distillation",
-        "cdlm": "nerbert.finetuning.cdlm:Cdlm",
     },
     base=Objective,
 )
 """The training objectives."""
 
 
-def find_objective(name: str) -> type[Objective]:
-    """Return an objective by name; raise MissingExtra if a library that it needs is missing."""
-    objective = OBJECTIVES.find(name)
-    if objective.traits.needs:
-        need(*objective.traits.needs)
-    return objective
+find_objective = OBJECTIVES.find
+"""Returns an objective by name."""
 
 
 Spans = Sequence[Sequence[WordSpan]]

@@ -9,7 +9,7 @@ from nerbert.about import DOCS
 from nerbert.config import Settings, check, check_values, read_settings
 from nerbert.config import make_settings as make_plain_settings
 from nerbert.errors import SettingsError, unknown
-from nerbert.registry import Registry
+from nerbert.registry import Registry, missing_package
 from nerbert.training.objective import OBJECTIVES, Objective, find_objective
 from nerbert.training.settings import Section, TrainSettings
 
@@ -18,7 +18,6 @@ SOURCES: Registry[type[Section]] = Registry(
     "section of settings",
     "nerbert.sources",
     {
-        "gazetteers": "nerbert.encoder.gazetteers:GazetteersSettings",
         "open_types": "nerbert.encoder.open_texts:OpenTypesSettings",
         "replay": "nerbert.finetuning.data:ReplaySettings",
     },
@@ -90,7 +89,8 @@ def _make_section(name: str, value: Any, objective: str, before: Section | None,
     """Return a section from its values, which override `before`; raise SettingsError for any other value."""
     section = find_section(name, objective)
     if section is None:
-        raise _no_section(name, objective, cls)
+        in_package = missing_package(SOURCES.group, name) or missing_package(OBJECTIVES.group, name)
+        raise in_package or _no_section(name, objective, cls)
     if isinstance(value, section):
         return value
     if not isinstance(value, Mapping):

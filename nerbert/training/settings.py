@@ -1,6 +1,6 @@
 """The settings of every training run, and the base class of sections, which objectives and sources declare."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -10,10 +10,29 @@ from annotated_types import Interval
 from nerbert.config import Settings, make_settings
 from nerbert.errors import SettingsError
 from nerbert.model.tokenizer import OnTooLong
+from nerbert.records import Example
 
 _Section = TypeVar("_Section", bound="Section")
 Schedule = Literal["linear", "cosine", "constant"]
 """Schedules of the learning rate after the warm-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTypes:
+    """Types of a corpus's links, in place of its categories; pickled for workers. Messages name them by their section.
+
+    Sentences of more than `max_words` words are left out (0: none is). `facts` are for the encoder's card: their
+    `sha256` stands for all that decides a label.
+    """
+
+    section: str
+    types: tuple[str, ...]
+    max_words: int
+    facts: Mapping[str, str | int]
+
+    def relabel(self, examples: Sequence[Example]) -> list[Example]:
+        """Return the examples with those of their spans that have a type."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +52,10 @@ class Section(Settings):
     def full_name(cls, name: str) -> str:
         """Return a field's name, prefixed with the section's."""
         return f"{cls.section}.{name}"
+
+    def open_link_types(self, cache: str) -> Callable[[], LinkTypes] | None:
+        """Return what opens the types of links that the section names, with a folder to cache them; None for none."""
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import pytest
 
 from nerbert import cli
 from nerbert.about import __version__
-from nerbert.cli.data import data_app
+from nerbert.cli.data import corpus_app
 from nerbert.errors import MissingExtra
 from nerbert.process import check_package
 from nerbert.registry import Registry, _tell_once
@@ -31,9 +31,8 @@ def feed(name: str) -> None:
     print(name, "ate")
 '''
 POINTS = {
-    "one": "count = toys:count\npets = toys:pets\ndata.pets = toys:pets\ntag = toys:count\ntwice = toys:count\n"
-    "lost = toys:nothing",
-    "other": "twice = toys:pets",
+    "one": "count = toys:count\npets = toys:pets\ntag = toys:count\ntwice = toys:count\nlost = toys:nothing",
+    "other": "twice = toys:pets\ncorpus.weigh = toys:count",
 }
 
 
@@ -71,14 +70,13 @@ def test_a_command_of_another_distribution_runs(site: Path, capsys: pytest.Captu
     assert "no command 'fed': did you mean 'feed'?" in capsys.readouterr().err
 
 
-def test_a_group_takes_commands_of_another_distribution(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code("data", "pets", "feed", "Rex") == 0
-    assert exit_code("data") == 0
-    assert exit_code("data", "sampel") == 2
-    told = capsys.readouterr()
-    assert told.out.startswith("Rex ate\nUsage: nerbert data COMMAND")
-    assert re.search(r"\bpets\b.*Keep pets\.", told.out)
-    assert "no command 'sampel': did you mean 'sample'?" in told.err
+@pytest.mark.parametrize(("arguments", "said"), [("--help", r"\bweigh\b.*Count the characters"), ("weigh abc", r"^3$")])
+def test_a_command_of_another_distribution_joins_a_group(
+    site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: str, said: str
+) -> None:
+    monkeypatch.setattr(corpus_app, "_commands", corpus_app._commands.copy())
+    assert exit_code("corpus", *arguments.split()) == 0
+    assert re.search(said, capsys.readouterr().out)
 
 
 def test_the_help_lists_commands_of_other_distributions(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,15 +105,17 @@ def test_the_help_lists_commands_of_other_distributions(site: Path, capsys: pyte
             1,
             "nerbert: knit is in the package nerbert-knit, which isn't installed: pip install nerbert-knit\n",
         ),
-        ("data knit", 1, "nerbert: data knit is in the package nerbert-knit, which isn't installed: pip install"),
+        ("corpus knit x", 1, "nerbert: corpus.knit is in the package nerbert-knit, which isn't installed: pip"),
+        ("corpus wiegh x", 2, "no command 'wiegh': did you mean 'weigh'?"),
         ("cuont", 2, "no command 'cuont': did you mean 'count'?"),
     ],
 )
 def test_a_command_that_cannot_be_used_is_one_line(
     site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, code: int, said: str
 ) -> None:
-    for name in ("knit", "data.knit"):
+    for name in ("knit", "corpus.knit"):
         monkeypatch.setitem(cli.PACKAGES, name, "nerbert-knit")
+    monkeypatch.setattr(corpus_app, "_commands", corpus_app._commands.copy())
     assert exit_code(*command.split()) == code
     assert said in capsys.readouterr().err
 

@@ -6,11 +6,11 @@ from typing import Any
 from nerbert.formats.conll import example_of
 from nerbert.labels import tag_names
 from nerbert.model.backbone import save_tokenizer
-from nerbert.model.cdlm.cdlm_model import CdlmModel, CdlmShape
-from nerbert.model.cdlm.word_pieces import count_words, make_vocabulary
 from nerbert.model.folder import write_card
 from nerbert.model.surgery import train_tokenizer
 from nerbert.tagger.self_check import write_check
+from nerbert_papers.cdlm.cdlm_model import CdlmModel, CdlmShape
+from nerbert_papers.cdlm.word_pieces import count_words, make_vocabulary
 from tests.model.gliner.conftest import write_model as write_gliner
 from tests.model.gliner2.conftest import write_boundary
 from tests.model.gliner2.conftest import write_model as write_gliner2

@@ -16,12 +16,11 @@ from nerbert.corpus.knowledge.detect import is_header
 from nerbert.corpus.knowledge.exports import Ontology, read_mappings, read_ontology
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.knowledge.wikidata import HIGHEST, _read_items
-from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import visible
 from nerbert.label_sets import open_label_set
 from nerbert.records import Infobox, Reason
 from nerbert.sources.files import FoundFile
+from nerbert_papers.gazetteers import GazetteersSettings, open_gazetteers
 from tests.corpus.knowledge.looking import a_database, types_of
 from tests.corpus.knowledge.test_wikidata import ONTOLOGY, Entity, dump
 from tests.fuzz.conftest import Fuzz
@@ -262,8 +261,8 @@ def test_any_list_of_names(fuzz: Fuzz, tmp_path: Path) -> None:
         data, name = case
         path = folder / name
         path.write_bytes(data)
-        settings = PretrainSettings(cache=str(cache), sections=(GazetteersSettings(files=(path,)),))
-        if found := answer(lambda: open_gazetteers(settings), naming=(str(path),)):
+        settings = GazetteersSettings(files=(path,))
+        if found := answer(lambda: open_gazetteers(settings, str(cache)), naming=(str(path),)):
             assert found.types
             assert all(each.isprintable() for each in found.types)
             assert found.facts["entries"]

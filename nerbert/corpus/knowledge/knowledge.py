@@ -9,13 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import IO, TypeVar
 
-import pyarrow as pa
-
-from nerbert.artifacts import check_free, publish, sha256_of
+from nerbert.artifacts import sha256_of
 from nerbert.corpus.dump.sites import editions
 from nerbert.corpus.knowledge.claims import (
     DISAMBIGUATION,
@@ -31,13 +28,12 @@ from nerbert.corpus.knowledge.claims import (
     parse_triple,
     read_rows,
 )
-from nerbert.corpus.knowledge.database import MOST_SOURCES, Database, insert, open_database, write_types
+from nerbert.corpus.knowledge.database import MOST_SOURCES, Database, write_types
 from nerbert.corpus.knowledge.detect import UNDERSTOOD, Detected, SourceKind, detect_export, detect_lines, is_header
 from nerbert.corpus.knowledge.exports import Mappings, Ontology, read_mappings, read_ontology
 from nerbert.corpus.knowledge.wikidata import site_of, wikidata_answers
 from nerbert.errors import InputError
-from nerbert.label_sets import open_label_set
-from nerbert.records import ENTITY, Infobox
+from nerbert.records import Infobox
 from nerbert.sources.files import FoundFile, find_all, open_plain
 
 INFOBOX = "infobox"
@@ -215,43 +211,3 @@ def _why_not(file: FoundFile, detected: Detected, ours: Collection[str]) -> str:
     if detected.language and detected.language not in ours:
         return f"{detected.kind} of another language ({detected.language}) than the dump's ({', '.join(ours)})"
     return ""
-
-
-_LABELS = pa.schema([("class", pa.int32()), ("label", pa.string())])
-_ROWS = 1 << 16
-_ENTRIES = r"""
-SELECT entry, arg_min(label, title) AS label
-FROM (
-    SELECT title, regexp_replace(title, '^(.+?) *\([^()]*\)$', '\1') AS entry, label
-    FROM types JOIN labels USING (class)
-)
-WHERE length(entry) > 1
-GROUP BY entry ORDER BY entry
-"""
-
-
-def write_gazetteer(
-    knowledge: Sequence[Path], label_set: str, output: Path, *, language: str = "en", overwrite: bool = False
-) -> int:
-    """Write `entry<TAB>type` for each title without its disambiguation, sorted, as the setting `gazetteers` reads it.
-
-    Return the number of entries; raise InputError for none. Infobox mappings are ignored, because they need pages.
-    """
-    check_free(output, overwrite=overwrite, file=True)
-    read = open_knowledge(knowledge, language)
-    labels = open_label_set(label_set, read.ontology.parents)
-    with TemporaryDirectory(prefix="nerbert-") as scratch, open_database(Path(scratch) / "database") as database:
-        read.write_types(database)
-        classes = database.execute("SELECT class, class_path FROM classes").fetchall()
-        named = ((number, labels.label(path)) for number, path in classes)
-        insert(database, "labels", [row for row in named if row[1] != ENTITY], _LABELS)
-        count = 0
-        with publish(output) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
-            entries = database.execute(_ENTRIES)
-            while rows := entries.fetchmany(_ROWS):
-                file.writelines(f"{entry}\t{label}\n" for entry, label in rows)
-                count += len(rows)
-            # Inside the block, so that no empty file is published
-            if not count:
-                raise InputError(f"label_set = {label_set!r}: gives no title of the knowledge a type; choose another")
-    return count

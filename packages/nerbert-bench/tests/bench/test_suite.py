@@ -243,7 +243,7 @@ def test_the_projects_suites_are_read() -> None:
     assert len(list(paper.cell_keys())) == len(set(paper.cell_keys())) == count
     assert sum(len(each.f1) for each in paper.published) == 4 * 11 + 5 + 4 * 11 + 7 + 5
     assert {each.name for each in paper.published} == set(paper.systems)
-    cdlm = in_key(load_settings(FinetuneSettings, Path("configs") / "cdlm.toml"))
+    cdlm = in_key(load_settings(FinetuneSettings, Path("configs/cdlm.toml")))
     for settings in (paper.settings_of("CDLM, source & target", protocol) for protocol in paper.protocols):
         assert check_head(find_objective(settings.objective), settings)
         assert in_key(settings) == cdlm

@@ -14,7 +14,10 @@ from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.labels import tag_names
 from nerbert.model.backbone import load_tokenizer, save_tokenizer
-from nerbert.model.cdlm.cdlm_model import (
+from nerbert.model.folder import ModelFolder
+from nerbert.model.windows import Windows
+from nerbert.training.batches import collate
+from nerbert_papers.cdlm.cdlm_model import (
     LANGUAGE,
     SOURCE,
     TAGS,
@@ -27,10 +30,7 @@ from nerbert.model.cdlm.cdlm_model import (
     log_expected,
     open_cdlm,
 )
-from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary
-from nerbert.model.folder import ModelFolder
-from nerbert.model.windows import Windows
-from nerbert.training.batches import collate
+from nerbert_papers.cdlm.word_pieces import WordPieces, count_words, make_vocabulary
 from tests.raised import raises
 
 EXAMPLES = [example_of(f"Ada{'s' * n} saw boats".split(), ["B-x", "O", "O"]) for n in range(3)]

@@ -14,14 +14,12 @@ import torch
 from nerbert.data.splits import DataSet
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import LocalExecutor
-from nerbert.finetuning.cdlm import Cdlm, JointData, read_raw
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tokenizer, save_model
-from nerbert.model.cdlm.cdlm_model import CdlmShape, language_loss, open_cdlm
 from nerbert.model.folder import TaggerFacts, read_card, write_card
 from nerbert.model.windows import Windows
 from nerbert.records import Example
@@ -34,6 +32,8 @@ from nerbert.training.sections import make_settings
 from nerbert.words import SPLITTER
 from nerbert_bench.runner import run_suite
 from nerbert_bench.suite import read_suite
+from nerbert_papers.cdlm.cdlm_model import CdlmShape, language_loss, open_cdlm
+from nerbert_papers.cdlm.objective import Cdlm, JointData, read_raw
 from tests.raised import raises
 from tests.stages import finetune
 
@@ -44,7 +44,7 @@ PEOPLE, PLACES = ("Ada", "Bob", "Eve", "Kim"), ("Oslo", "Rome", "Lima")
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer units than the public code has."""
     shape = partial(CdlmShape, states=24, filters=10, task_width=4, domain_width=4)
-    monkeypatch.setattr("nerbert.finetuning.cdlm.CdlmShape", shape)
+    monkeypatch.setattr("nerbert_papers.cdlm.objective.CdlmShape", shape)
 
 
 def target(count: int = 12) -> list[Example]:

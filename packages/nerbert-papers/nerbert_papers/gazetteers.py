@@ -2,7 +2,7 @@
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -14,7 +14,6 @@ from annotated_types import Interval
 
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.cache import load_cached
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, at, refused
 from nerbert.model.windows import map_file
 from nerbert.records import Example
@@ -22,7 +21,7 @@ from nerbert.rng import Array, hash64
 from nerbert.schema import read_json
 from nerbert.sources.files import read_blocks
 from nerbert.terminal import tell
-from nerbert.training.settings import Section
+from nerbert.training.settings import LinkTypes, Section
 
 _VERSION = 1
 """Of what is cached, and of how it matches."""
@@ -48,6 +47,10 @@ class GazetteersSettings(Section):
     max_words: Annotated[int, Interval(ge=0, lt=1e6)] = 30
     """Longest sentence; longer ones are left out. 0: no limit. Unit: words. Source: CoFEE's public code."""
 
+    def open_link_types(self, cache: str) -> "Callable[[], Gazetteers] | None":
+        """Return what opens the lists, if there are any."""
+        return partial(open_gazetteers, self, cache) if self.files else None
+
 
 @dataclass(frozen=True, slots=True)
 class GazetteerFacts:
@@ -60,17 +63,10 @@ class GazetteerFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Gazetteers:
-    """Types of texts; small enough to travel to workers, which open the cached `folder` on their own.
-
-    Sentences of more than `max_words` words are left out (0: none is). `digest` stands for all that decides a label.
-    """
+class Gazetteers(LinkTypes):
+    """Types of texts; small enough to travel to workers, which open the cached `folder` on their own."""
 
     folder: Path
-    types: tuple[str, ...]
-    max_words: int
-    digest: str
-    facts: dict[str, str | int]
 
     def relabel(self, examples: Sequence[Example]) -> list[Example]:
         """Return the examples with those of their spans that are in the lists, under the lists' types."""
@@ -97,9 +93,8 @@ def _open_table(folder: Path) -> tuple[Array, Array]:
     return map_file(folder / _HASHES, np.uint64, entries), map_file(folder / _TYPES, np.uint16, entries)
 
 
-def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
+def open_gazetteers(lists: GazetteersSettings, cache: str) -> Gazetteers:
     """Return the lists of the settings; raise InputError for a bad file or line."""
-    lists = settings.of(GazetteersSettings)
     files = list[list[str]]()
     with at(setting="setting gazetteers.files"):
         for path in lists.files:
@@ -108,7 +103,7 @@ def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
                 files.append([path.name, sha256_of(path)])
         origin = {"version": _VERSION, "match": "anchors", "files": files}
         folder, facts = load_cached(
-            settings.cache,
+            cache,
             "gazetteers",
             origin,
             partial(_write, paths=lists.files),
@@ -116,7 +111,8 @@ def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
         )
     digest = sha256(json.dumps([origin, lists.max_words]).encode()).hexdigest()
     counts = {name: count for name, count in asdict(facts).items() if name != "types"}
-    return Gazetteers(folder, facts.types, lists.max_words, digest, counts)
+    of_card = {"sha256": digest, "match": "anchors", **counts}
+    return Gazetteers(lists.section, facts.types, lists.max_words, of_card, folder)
 
 
 def _write(folder: Path, paths: Sequence[Path]) -> None:

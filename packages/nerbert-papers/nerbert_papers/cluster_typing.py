@@ -82,7 +82,7 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
     learnt: ClassVar[str] = "tag entities, and to predict their clusters (CoFEE, arXiv 2010.08210)"
     parts: ClassVar[tuple[str, ...]] = ("tagging", "clusters")
     settings: ClassVar[type[Section]] = TypingSettings
-    traits: ClassVar[Traits] = replace(TokenClassification.traits, commands=(PRETRAIN,), needs=("cluster", "sklearn"))
+    traits: ClassVar[Traits] = replace(TokenClassification.traits, commands=(PRETRAIN,))
 
     def __init__(self, types: Sequence[str], section: TypingSettings, settings: TrainSettings, after: int) -> None:
         super().__init__(types, section)

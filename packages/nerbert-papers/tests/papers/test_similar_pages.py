@@ -9,9 +9,9 @@ import pytest
 
 import nerbert
 from nerbert.corpus.shards import PageLines
-from nerbert.corpus.similar_pages import near_pages, source_parts
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.executors import LocalExecutor
+from nerbert_papers.similar_pages import near_pages, source_parts
 
 pytestmark = pytest.mark.extras
 WANTED = "The ship left the harbour.\nA captain sailed the sea with his crew.\n"

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.objectives import self_training
-from nerbert.encoder.objectives.self_training import SelfTraining, SelfTrainingSettings, compare_spans, decode_spans
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
@@ -21,6 +19,8 @@ from nerbert.training.batches import TrainingData, collate
 from nerbert.training.distributed import make_process_group
 from nerbert.training.objective import FINETUNE, EpochColumns
 from nerbert.training.sections import chosen_objective, make_settings
+from nerbert_papers import self_training
+from nerbert_papers.self_training import SelfTraining, SelfTrainingSettings, compare_spans, decode_spans
 from tests.encoder.preparing import by_two_processes
 from tests.raised import raises
 

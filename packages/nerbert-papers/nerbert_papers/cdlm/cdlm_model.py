@@ -19,12 +19,13 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, at, refused
 from nerbert.labels import check_tags
-from nerbert.model.cdlm.word_pieces import LONGEST_WORD, MARKER, count_words
 from nerbert.model.folder import WEIGHTS, ModelFolder
 from nerbert.model.forward import Batch
 from nerbert.model.linear import TagClasses
 from nerbert.rng import Array
 from nerbert.schema import read_json
+from nerbert_papers.cdlm.folder import MARKER
+from nerbert_papers.cdlm.word_pieces import LONGEST_WORD, count_words
 
 TAGS, LANGUAGE = 0, 1
 """The tasks."""

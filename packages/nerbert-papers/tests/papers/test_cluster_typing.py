@@ -3,7 +3,6 @@
 import itertools
 import json
 from dataclasses import replace
-from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-import nerbert.encoder.objectives.cluster_typing as module
+import nerbert_papers.cluster_typing as module
 from nerbert import pretrain
-from nerbert.encoder.objectives.cluster_typing import (
-    Clustering,
-    ClusterTyping,
-    EntityPieces,
-    TypingSettings,
-    entities_of,
-    match_clusters,
-    rand_index,
-    vectors_of,
-    weights_of,
-)
 from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, MissingExtra, SettingsError
+from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import tag_names
 from nerbert.model.backbone import load_tokenizer
@@ -40,6 +28,17 @@ from nerbert.training.objective import FINETUNE, EpochColumns
 from nerbert.training.sections import change_settings, chosen_objective, make_settings
 from nerbert.training.tagging import TokenClassification
 from nerbert.words import split_words
+from nerbert_papers.cluster_typing import (
+    Clustering,
+    ClusterTyping,
+    EntityPieces,
+    TypingSettings,
+    entities_of,
+    match_clusters,
+    rand_index,
+    vectors_of,
+    weights_of,
+)
 from tests.encoder.backbones import load_tagging_model, tiny_tagging
 from tests.encoder.preparing import assert_cut_changes_nothing, by_two_processes, prepared
 from tests.raised import raises
@@ -207,16 +206,12 @@ def test_an_encoder_comes_out_without_the_layer(settings: PretrainSettings, tmp_
     assert 0 < epochs[1]["rand_index"] <= 1
 
 
-def test_what_is_refused(settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_refused(settings: PretrainSettings, tmp_path: Path) -> None:
     with raises(SettingsError, setting="typing.num_clusters"):
         pretrain(tmp_path / "encoder", change_settings(settings, {"typing": {"num_clusters": 99999}, "max_steps": 1}))
     assert not (tmp_path / "encoder").exists()
     with raises(SettingsError, "is for `nerbert pretrain` only", setting="objective"):
         chosen_objective(FinetuneSettings(objective="typing"), FINETUNE)
-    real = util.find_spec
-    monkeypatch.setattr(util, "find_spec", lambda name: None if name == "sklearn" else real(name))
-    with raises(MissingExtra, "pip install 'nerbert[cluster]'"):
-        prepared(settings)
 
 
 DRAW = np.random.default_rng(3)

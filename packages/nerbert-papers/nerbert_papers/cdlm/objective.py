@@ -22,8 +22,6 @@ from nerbert.data.splits import DataSet
 from nerbert.finetuning.data import FinetuneData
 from nerbert.labels import tag_names, types_of_examples
 from nerbert.model.backbone import Backbone
-from nerbert.model.cdlm.cdlm_model import SOURCE, TAGS, TARGET, BatchWords, CdlmModel, CdlmShape, language_loss
-from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary, read_vectors, subword_means
 from nerbert.model.forward import Batch, TorchScorer
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
@@ -48,6 +46,8 @@ from nerbert.training.objective import (
 )
 from nerbert.training.settings import Section, TrainSettings
 from nerbert.words import split_words
+from nerbert_papers.cdlm.cdlm_model import SOURCE, TAGS, TARGET, BatchWords, CdlmModel, CdlmShape, language_loss
+from nerbert_papers.cdlm.word_pieces import WordPieces, count_words, make_vocabulary, read_vectors, subword_means
 
 _WIDTH = 100
 """Dimensions of random word vectors."""

@@ -6,9 +6,9 @@ import torch
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.model.backbone import load_tokenizer, save_tokenizer
-from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary, read_vectors, subword_means
 from nerbert.model.tokenizer import BioLabels
 from nerbert.records import Example
+from nerbert_papers.cdlm.word_pieces import WordPieces, count_words, make_vocabulary, read_vectors, subword_means
 from tests.raised import raises
 
 EXAMPLES = [example_of("Ada saw 12 boats".split(), ["B-x", "O", "O", "O"]), example_of("Ada saw".split(), ["B-x", "O"])]

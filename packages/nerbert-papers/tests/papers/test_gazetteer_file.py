@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.knowledge.knowledge import write_gazetteer
 from nerbert.errors import InputError, OutputExists
+from nerbert_papers.gazetteer_file import write_gazetteer
 from tests.commands import exit_code
 from tests.raised import raises
 

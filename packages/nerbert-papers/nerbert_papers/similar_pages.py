@@ -22,7 +22,7 @@ from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.page_rows import drop_reason
 from nerbert.corpus.shards import PageLines, corpus_parts, is_corpus
 from nerbert.corpus.wikitext.scan import scan_page
-from nerbert.errors import InputError, need
+from nerbert.errors import InputError
 from nerbert.executors import HERE, Executor
 from nerbert.rng import Array
 from nerbert.schema import json_line
@@ -52,7 +52,6 @@ def near_pages(
     """
     refuse(pages < 1, "pages", pages, "at least 1")
     refuse(not sources, "from", [], "dumps or corpora to look in")
-    need("cluster", "sklearn")
     check_free(output, overwrite=overwrite, file=True)
     sentences = list(read_texts(texts))
     counts = np.zeros(_COLUMNS, np.int64)

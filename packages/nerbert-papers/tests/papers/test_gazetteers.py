@@ -9,7 +9,6 @@ import pytest
 
 from nerbert.corpus.shards import read_sentences
 from nerbert.encoder.corpus_labels import LabelledCorpus
-from nerbert.encoder.gazetteers import Gazetteers, open_gazetteers
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
@@ -21,6 +20,7 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.records import TRAIN, Example, Span
 from nerbert.training.sections import change_settings, make_settings
 from nerbert.words import split_words
+from nerbert_papers.gazetteers import Gazetteers, GazetteersSettings, open_gazetteers
 from tests.raised import raises
 
 
@@ -37,7 +37,8 @@ def lists(folder: Path, **files: str) -> tuple[Path, ...]:
 
 def opened(folder: Path, *paths: Path) -> Gazetteers:
     values = {"corpus": "c", "cache": str(folder / "cache"), "gazetteers": {"files": paths}}
-    return open_gazetteers(make_settings(PretrainSettings, values))
+    settings = make_settings(PretrainSettings, values)
+    return open_gazetteers(settings.of(GazetteersSettings), settings.cache)
 
 
 def typed(found: Gazetteers, text: str, *anchors: str) -> list[tuple[str, str]]:
@@ -56,11 +57,11 @@ def test_the_first_of_equal_entries_counts(tmp_path: Path, capsys: pytest.Captur
     found = opened(tmp_path, person, place)
     assert typed(found, TEXT, "Ada", "Paris", "Texas", "X")[:2] == [("Ada", "person"), ("Paris", "person")]
     assert found.types == ("person", "city", "state")
-    assert found.facts == {"entries": 3, "one_letter": 1, "repeated": 2}
+    assert found.facts.items() >= {"entries": 3, "one_letter": 1, "repeated": 2}.items()
     assert "3 entries of 3 types; left out: 1 of one letter, 2 repeated" in capsys.readouterr().err
     turned = opened(tmp_path, place, person)
     assert ("Paris", "city") in typed(turned, TEXT, "Paris")
-    assert turned.digest != found.digest
+    assert turned.facts["sha256"] != found.facts["sha256"]
     assert "X" not in [text for text, _ in typed(turned, TEXT, "X")]
 
 
@@ -109,7 +110,7 @@ def test_a_corpus_is_cut_with_the_types_of_lists(
     sentences = [each for each in read_sentences(settings.corpus_folder) if not most or len(each.words) <= most]
     with LocalExecutor(2 if most else 1) as executor:
         windows = open_training_data([corpus], pieces, settings, executor, BioLabels(tags)).windows
-    assert ("sentences have more words than gazetteers.max_words" in capsys.readouterr().err) == bool(most)
+    assert ("sentences have more words than max_words" in capsys.readouterr().err) == bool(most)
     trained = [sentence_example(each) for each in sentences if each.split == TRAIN and each.expected_copies]
     plain = [relabelled_plainly(example, entries) for example in trained]
     expected = [label for each in pieces.windows(plain, BioLabels(tags)) for label in each.labels]

@@ -1,4 +1,4 @@
-"""CDLM's folders and words: a piece for each word, by a vocabulary, and one for each character.
+"""CDLM's words: a piece for each word, by a vocabulary, and one for each character.
 
 The vocabulary is a tokenizer of `transformers`: words of training texts by frequency, the other words of a file of
 vectors, then characters, each after a space, which no word holds. Digits are read as 0, and a word that the vocabulary
@@ -10,19 +10,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from nerbert.errors import InputError, at, refused
-from nerbert.model.folder import MARKERS, WEIGHTS, ModelFolder, ModelKind
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels, cut_into_windows
 from nerbert.model.windows import IGNORED, Window
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.sources.files import open_plain
 
-MARKER = MARKERS["cdlm"]
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 _SPECIALS = (PAD, UNKNOWN)
 LONGEST_WORD = 20
@@ -31,31 +29,6 @@ _WIDEST = 4096
 _LONGEST = 1 << 20
 """Most numbers of a vector, and bytes of a line."""
 _DIGIT = re.compile(r"\d")
-
-
-class CdlmKind(ModelKind):
-    """A BiLSTM of CDLM with its tags: sizes in `cdlm.json`, weights, and a vocabulary as a tokenizer."""
-
-    marker: ClassVar[str] = MARKER
-    config: ClassVar[str] = MARKER
-    head: ClassVar[str] = "cdlm"
-    noun: ClassVar[str] = "a CDLM tagger"
-
-    @classmethod
-    def check(cls, folder: ModelFolder) -> None:
-        """Raise InputError without weights."""
-        if not (folder.path / WEIGHTS).is_file():
-            raise InputError(f"{folder}: {cls.noun} without {WEIGHTS}; copy the whole folder")
-
-    @classmethod
-    def encoder(cls, path: Path) -> dict[str, Any]:
-        """Return its sizes."""
-        return {**super().encoder(path), "model_type": "cdlm"}
-
-    @classmethod
-    def check_start(cls, folder: ModelFolder) -> None:
-        """Raise InputError: its words are those of its own training."""
-        raise InputError(f"{folder}: {cls.noun}, which no training starts from; give the encoder that it began with")
 
 
 def normal(word: str) -> str:
