@@ -141,8 +141,9 @@ def test_no_class_name_is_used_twice() -> None:
 
 
 def test_no_module_name_is_used_more_than_three_times() -> None:
-    names = Counter(path.stem for path in TREES if path.stem != "__init__")
-    assert [name for name, count in names.items() if count > 3 and name != "settings"] == []  # one a stage
+    own = {"__init__", "cli", "settings"}  # one a package or stage
+    names = Counter(path.stem for path in TREES)
+    assert [name for name, count in names.items() if count > 3 and name not in own] == []
 
 
 NO_CODE = {
@@ -178,8 +179,8 @@ def test_the_code_stays_small() -> None:
     counts = {path: count_tokens(path) for path in TREES}
     core = sum(count for path, count in counts.items() if path.is_relative_to(PACKAGE))
     tokens = sum(counts.values())
-    assert core <= 382_500, f"{core:,} tokens of the core: what comes in, something else pays for"
-    assert tokens <= 388_500, f"{tokens:,} tokens of code: what comes in, something else pays for"
+    assert core <= 376_500, f"{core:,} tokens of the core: what comes in, something else pays for"
+    assert tokens <= 388_700, f"{tokens:,} tokens of code: what comes in, something else pays for"
 
 
 BRANCHES = (

@@ -47,7 +47,6 @@ _BUILT_IN = {
         ".models:evaluate",
         ".models:report",
         ".tag:tag",
-        ".tag:redact",
         ".serve:serve",
         ".serve:label",
         ".serve:mcp",
@@ -64,7 +63,7 @@ for command, place in _BUILT_IN.items():
     app.command(place, name=command)
 COMMANDS: Registry[Callable[..., object]] = Registry("command", "nerbert.commands", _BUILT_IN)
 """The commands; those of other distributions are functions, or cyclopts' `App`."""
-PACKAGES = {"annotate": "nerbert-annotate"}
+PACKAGES = {"annotate": "nerbert-annotate", "redact": "nerbert-redact"}
 """Commands of this project that are in distributions of their own, and the names of these."""
 
 
