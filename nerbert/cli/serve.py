@@ -114,7 +114,9 @@ def label(
     """
     from nerbert.entity_labels import parse_labels
     from nerbert.model.folder import usual_model
-    from nerbert.serve.protocols.labelling import LabelJob
+    from nerbert.serve.labelling.labelling import LabelJob, Labelling
+    from nerbert.serve.labelling.routes import label_routes
+    from nerbert.serve.protocol import PROTOCOLS
     from nerbert.serve.server import ServeJob
     from nerbert.serve.server import serve as run
 
@@ -129,7 +131,17 @@ def label(
         seed=seed,
         reading=reading,
     )
-    run(ServeJob(taggers=(tagger or usual,), port=port, limits=_LIMITS, labelling=job, browser=browser))
+    work = Labelling(job)
+    served = ServeJob(
+        taggers=(tagger or usual,),
+        port=port,
+        protocols=tuple(name for name in PROTOCOLS if name != "page"),
+        limits=_LIMITS,
+        operations=label_routes(work),
+        lifespan=work.run,
+        browser=browser,
+    )
+    run(served)
 
 
 def mcp(

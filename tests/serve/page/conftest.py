@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from nerbert.entity_labels import parse_labels
-from nerbert.serve.protocols.labelling import LabelJob, Labelling
+from nerbert.serve.labelling.labelling import LabelJob, Labelling
+from nerbert.serve.labelling.routes import label_routes
 from nerbert.tagger.tagger import Tagger
 from tests.serve.heads import DEADLINE, until
 from tests.serve.servers import ROOT, environment, inside, is_ready
@@ -239,7 +240,8 @@ def labelling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
                 return server
             labels = tuple(parse_labels(types)) if types else ()
             work = Labelling(LabelJob(folder=folder / "work", files=files, types=labels))
-            running = stack.enter_context(inside(folder / "served", lambda _: tagger, labelling=work))
+            how: dict[str, Any] = {"operations": label_routes(work), "lifespan": work.run}
+            running = stack.enter_context(inside(folder / "served", lambda _: tagger, **how))
             return LabelServer(running.url, folder / "work")
 
         yield make
