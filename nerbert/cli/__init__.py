@@ -48,7 +48,6 @@ _BUILT_IN = {
         ".models:report",
         ".tag:tag",
         ".serve:serve",
-        ".serve:label",
         ".serve:mcp",
         ".models:show",
         ".models:check",
@@ -63,7 +62,7 @@ for command, place in _BUILT_IN.items():
     app.command(place, name=command)
 COMMANDS: Registry[Callable[..., object]] = Registry("command", "nerbert.commands", _BUILT_IN)
 """The commands; those of other distributions are functions, or cyclopts' `App`."""
-PACKAGES = {"annotate": "nerbert-annotate", "redact": "nerbert-redact"}
+PACKAGES = {"annotate": "nerbert-annotate", "label": "nerbert-label", "redact": "nerbert-redact"}
 """Commands of this project that are in distributions of their own, and the names of these."""
 
 

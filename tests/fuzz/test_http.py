@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from nerbert.formats.documents import Reading
 from nerbert.records import EntityLabel
-from nerbert.serve.labelling.labelling import LabelJob, Labelling
-from nerbert.serve.labelling.learning import Learner
-from nerbert.serve.labelling.project import Project
-from nerbert.serve.labelling.routes import label_routes
 from nerbert.serve.protocol import Operation
 from nerbert.serve.service import log
 from nerbert.serve.settings import Limits
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER
+from nerbert_label.labelling import LabelJob, Labelling
+from nerbert_label.learning import Learner
+from nerbert_label.project import Project
+from nerbert_label.routes import label_routes
 from tests.examples import read_examples
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.json_values import dumped, json_mutated

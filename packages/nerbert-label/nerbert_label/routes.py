@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nerbert.serve.labelling import labelling as bodies
 from nerbert.serve.protocol import Operation
 from nerbert.serve.routes import get, page_routes, post
+from nerbert_label import labelling as bodies
 
 _PAGE = Path(__file__).parent / "page"
 

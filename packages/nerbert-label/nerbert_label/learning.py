@@ -21,8 +21,8 @@ from nerbert.errors import NerbertError, SettingsError
 from nerbert.formats.jsonl import JsonLines
 from nerbert.schema import read_json
 from nerbert.serve.commands import run_command
-from nerbert.serve.labelling.project import Project
 from nerbert.serve.service import INTERNAL, Service, log
+from nerbert_label.project import Project
 
 EVERY = 5
 """Number of newly accepted sentences after which the next tagger is trained."""

@@ -15,10 +15,10 @@ import pytest
 
 from nerbert.formats.documents import Reading
 from nerbert.records import EntityLabel
-from nerbert.serve.labelling import learning
-from nerbert.serve.labelling.labelling import LabelJob, Labelling
-from nerbert.serve.labelling.learning import Round
-from nerbert.serve.labelling.routes import label_routes
+from nerbert_label import learning
+from nerbert_label.labelling import LabelJob, Labelling
+from nerbert_label.learning import Round
+from nerbert_label.routes import label_routes
 from tests.commands import exit_code
 from tests.examples import read_examples
 from tests.serve.heads import DEADLINE, until
