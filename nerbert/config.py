@@ -8,7 +8,7 @@ long, and commands that only print help check nothing, so pydantic is loaded for
 """
 
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from pathlib import Path

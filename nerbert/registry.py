@@ -34,6 +34,8 @@ IN_PACKAGES: dict[str, dict[str, str]] = {
         "benchmark": _BENCH,
         "data.check": _BENCH,
         "data.fetch": _BENCH,
+        "label": "nerbert-label",
+        "redact": "nerbert-redact",
         "corpus.near": _PAPERS,
         "knowledge.gazetteer": _PAPERS,
     },

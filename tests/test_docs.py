@@ -57,6 +57,7 @@ PLACES = {
     "docs/how-to/speed.md": "data encoder my-tagger notes.txt",
     "docs/how-to/tag.md": "letters my-tagger notes.txt",
     "docs/formats.md": "corpus",
+    "packages/nerbert-redact/README.md": "letters my-tagger notes.txt",
 }
 """Pages whose commands and Python run here, and what they find in their folder."""
 ELSEWHERE = {

@@ -1,4 +1,4 @@
-"""`nerbert serve`, `nerbert label`, `nerbert mcp`: taggers behind HTTP, a labelling page, and tools of an assistant."""
+"""`nerbert serve`, `nerbert mcp`: taggers behind HTTP, and tools of an assistant."""
 
 from pathlib import Path
 from typing import Annotated
@@ -73,63 +73,6 @@ def serve(
         limits=limits,
     )
     run(job, check=check)
-
-
-def label(
-    *files: Path,
-    output: opt.OptionalOutput = None,
-    types: str = "",
-    tagger: str = "",
-    encoder: str = "",
-    config: opt.Config = None,
-    seed: int = 0,
-    port: int = 8010,
-    browser: Annotated[bool, Parameter(negative="--no-browser")] = True,
-    reading: opt.Read = opt.READ,
-) -> None:
-    """Label sentences in the browser while a tagger learns from them, and is tested on held-out sentences.
-
-    Everything is kept in one folder: labels.jsonl (the labels), journal.jsonl (all actions), rounds (the taggers). The
-    command can be stopped and run again. The page is available on this machine only.
-
-    Parameters
-    ----------
-    files
-        Files or folders with the sentences, in any format that `nerbert tag` reads; more can be added on the page.
-    output
-        Folder for the work; default: the first file's name with -labels, or else labels.
-    types
-        Types to label, as labels of `nerbert tag`: "ship,port: where ships stay"; more can be added on the page.
-    tagger
-        Tagger that takes labels at run time, for the first suggestions; default: `minilm`, or `many` with a --language
-        that isn't English.
-    encoder
-        Encoder to fine-tune on the labels: a model folder or hub name; default: as for `tagger`.
-    seed
-        Seed of the random order of sentences.
-    port
-        Port of the page; 0 chooses a free one.
-    browser
-        Open the page in the browser.
-    """
-    from nerbert.entity_labels import parse_labels
-    from nerbert.model.folder import usual_model
-    from nerbert.serve.protocols.labelling import LabelJob
-    from nerbert.serve.server import ServeJob
-    from nerbert.serve.server import serve as run
-
-    usual = "" if tagger and encoder else usual_model(reading.language)
-    folder = output or Path(f"{files[0].absolute().stem[:60]}-labels" if files else "labels")
-    job = LabelJob(
-        folder=folder,
-        files=files,
-        types=tuple(parse_labels(types)) if types else (),
-        encoder=encoder or usual,
-        config=config,
-        seed=seed,
-        reading=reading,
-    )
-    run(ServeJob(taggers=(tagger or usual,), port=port, limits=_LIMITS, labelling=job, browser=browser))
 
 
 def mcp(

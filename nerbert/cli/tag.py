@@ -1,15 +1,14 @@
-"""`nerbert tag` and `nerbert redact`: text in, entities out, or the text without them."""
+"""`nerbert tag`: text in, entities out."""
 
 import os
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from nerbert.cli import options as opt
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import SettingsError
 
 _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
 """Compiled operations that torch caches on a CPU, one per batch shape. Its default of 1,024 lets memory grow by
@@ -100,108 +99,3 @@ def _write_page(*rows: Any, **names: Any) -> None:
     from nerbert.render.tags_page import write_page
 
     write_page(*rows, **names)
-
-
-def _split_names(names: str | bool) -> tuple[str, ...]:
-    """Return the names in a list with commas; none for an option without a value."""
-    return tuple(filter(None, map(str.strip, names.split(",")))) if isinstance(names, str) else ()
-
-
-def redact(
-    tagger: str,
-    *inputs: opt.FileOrDash,
-    output: opt.Output,
-    to: str = "",
-    how: str = "replace",
-    keep: str = "",
-    document: str = "file",
-    repeats: Annotated[bool, Parameter(negative="--no-repeats")] = True,
-    key: Path | None = None,
-    originals: Annotated[Path | None, Parameter(name="--map")] = None,
-    undo: Path | None = None,
-    edited: opt.Flag = False,
-    labels: str = "",
-    patterns: Annotated[str | bool, Parameter(negative="")] = False,
-    min_confidence: str = "",
-    overwrite: opt.ReplaceJob = False,
-    loading: opt.Loading = opt.LOADING,
-    read: opt.Texts = opt.TEXTS,
-    run: opt.Run = opt.RUN,
-) -> None:
-    """Replace the entities in texts, so that you can share them; entities that the tagger misses stay in them.
-
-    A job can be interrupted: rerun the command to resume it.
-
-    Parameters
-    ----------
-    tagger
-        Tagger's folder or hub name; with --undo, the redacted file.
-    inputs
-        Files, folders, or `-` or nothing for standard input, as `nerbert tag` reads them.
-    output
-        File to make; for a folder, or several inputs, the folder to make, with a file for each.
-    to
-        text, jsonl, csv or parquet; default: by the output's name, jsonl for a folder.
-    how
-        replace: the type with a number, [person 1], the same for equal texts in a document. mask: a block for each
-        character except white space. hash: the type with a keyed hash, [person 3f2a9c1b7d20], the same in all files.
-    keep
-        Other fields or columns to keep, separated by commas; texts of found entities are replaced in them. All others
-        are left out.
-    document
-        Scope in which numbers and repeats are the same: file, or row.
-    repeats
-        Also replace whole words that equal an entity of the document, in any case, if the tagger missed them.
-    key
-        File with the secret key of hashes, at least 16 bytes; default: the variable NERBERT_REDACT_KEY.
-    originals
-        File for the originals, separate from the output and readable only by you.
-    undo
-        A map: restore the texts of the redacted file.
-    edited
-        With --undo: the redacted file was edited; restore the original of each pseudonym that is left.
-    labels
-        Labels to find, as in `nerbert tag`.
-    patterns
-        Also replace numbers and addresses that Presidio's recognizers can check, such as card numbers
-        (nerbert[presidio]): those named, as in --patterns=iban,phone,email; with --patterns alone, after the inputs,
-        all of the tagger's language. They win overlaps with entities.
-    min_confidence
-        Leave entities below this confidence in the text: a number from 0 to 1, or by type: 0.8,city=0.5.
-    """
-    if undo:
-        from nerbert.tagger.jobs.redact import undo_redaction
-
-        if inputs:
-            raise InputError(f"--undo: restores one file, {tagger}; leave {inputs[0]} out")
-        undo_redaction(undo, Path(tagger), output, edited=edited, overwrite=overwrite)
-        return
-    if edited:
-        raise SettingsError("--edited: is for --undo MAP; give the map, or leave it out")
-    from nerbert.tagger.jobs.job import TagJob
-    from nerbert.tagger.jobs.redact import RedactJob, redact_files
-
-    tags = TagJob(
-        tagger=tagger,
-        inputs=inputs,
-        output=output,
-        to="jsonl",
-        labels=labels,
-        min_confidence=min_confidence,
-        overwrite=overwrite,
-        loading=loading,
-        **asdict(read),
-    )
-    job = RedactJob(
-        tag=tags,
-        to=to,
-        how=how,
-        keep=_split_names(keep),
-        document=document,
-        repeats=repeats,
-        key=key,
-        map=originals,
-        patterns=None if patterns is False else _split_names(patterns),
-    )
-    with run.open_executor() as executor:
-        redact_files(job, executor)

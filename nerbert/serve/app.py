@@ -10,8 +10,8 @@ import re
 import secrets
 import time
 from base64 import b64decode
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nerbert.errors import NerbertError, Overloaded, TimedOut
 from nerbert.schema import parse_json, parse_strings
-from nerbert.serve.protocol import Call, Gone, Operation, describe
+from nerbert.serve.protocol import Call, Gone, Lifespan, Operation, describe
 from nerbert.serve.protocols.status import Metrics
 from nerbert.serve.service import INTERNAL, Service, log, message_of
 from nerbert.serve.settings import is_loopback
@@ -60,9 +60,9 @@ def application(
     operations: Sequence[Operation],
     access: Access,
     metrics: Metrics,
-    learning: Callable[[Service], AbstractAsyncContextManager[object]] = lambda _: nullcontext(),
+    beside: Lifespan | None = None,
 ) -> ASGIApp:
-    """Return the application; its lifespan starts and stops the service and, alongside it, `learning`."""
+    """Return the application; its lifespan starts and stops the service, and runs what is `beside` it."""
     metrics.watch(service.queue)
     description = to_json(describe(operations, token=bool(access.token)))
     packed = Middleware(GZipMiddleware, minimum_size=_PACKED, compresslevel=4)
@@ -81,8 +81,8 @@ def application(
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         service.start()
-        # After the service, which the newest tagger is added to, and ended before it.
-        async with learning(service):
+        # It may add models to the service, so it starts after the service, and ends before it.
+        async with beside(service) if beside else nullcontext():
             yield
         await service.stop()
 

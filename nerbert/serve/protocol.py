@@ -7,6 +7,7 @@ clients of other servers send additional ones, unless a model forbids them.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Annotated, Any, TypeVar
@@ -155,6 +156,8 @@ class Operation:
 
 Strings = Annotated[list[str], Field(fail_fast=True)]
 """A list of texts; validation stops at the first element that isn't one."""
+Lifespan = Callable[[Service], AbstractAsyncContextManager[object]]
+"""A function that returns what runs as long as the server, between the start and the stop of its models."""
 Protocol = Callable[[], Sequence[Operation]]
 """A function that returns the operations of a protocol."""
 PROTOCOLS: Registry[Protocol] = Registry(

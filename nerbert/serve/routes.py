@@ -6,23 +6,23 @@ Answers in other servers' protocols are documented by those servers.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from nerbert.serve.answers import ServedModels, TagAnswer, TextResult
 from nerbert.serve.protocol import LabelQuery, Operation
 from nerbert.serve.protocols import gliner, hugging_face, label_studio, presidio, status, tag
 
-if TYPE_CHECKING:
-    from nerbert.serve.protocols.labelling import Labelling
-
 _TEXT = "Ada Lovelace came to London."
 
 
-def _get(path: str, run: Any, **fields: Any) -> Operation:
+def get(path: str, run: Any, **fields: Any) -> Operation:
+    """Return an operation without a body."""
     return Operation(path=path, run=run, method="GET", **fields)
 
 
-def _post(path: str, run: Any, body: Any, example: Any, **fields: Any) -> Operation:
+def post(path: str, run: Any, body: Any, example: Any, **fields: Any) -> Operation:
+    """Return an operation with a body, and one example of it."""
     return Operation(path=path, run=run, body=body, examples={"an example": example}, **fields)
 
 
@@ -38,7 +38,7 @@ def own_routes() -> Sequence[Operation]:
     examples = {"a text": {"text": _TEXT}, "labels at run time": labels}
     return [
         Operation(path="/tag", run=tag.tag, body=tag.TagBody, answer=TagAnswer, examples=examples),
-        _post(
+        post(
             "/tag/stream",
             tag.stream,
             tag.StreamLine,
@@ -54,7 +54,7 @@ def hugging_face_routes() -> Sequence[Operation]:
     """Return the routes of Hugging Face's token classification."""
     example = {"inputs": _TEXT, "parameters": {"aggregation_strategy": "simple"}}
     return [
-        _post(path, hugging_face.classify, hugging_face.Inputs, example, query=LabelQuery)
+        post(path, hugging_face.classify, hugging_face.Inputs, example, query=LabelQuery)
         for path in ("/models/{model}", "/")
     ]
 
@@ -62,7 +62,7 @@ def hugging_face_routes() -> Sequence[Operation]:
 def gliner_routes() -> Sequence[Operation]:
     """Return the routes of GLiNER's server."""
     example = {"text": _TEXT, "labels": ["person", "city"], "threshold": 0.5}
-    return [_post("/gliner", gliner.predict, gliner.GlinerRequest, example)]
+    return [post("/gliner", gliner.predict, gliner.GlinerRequest, example)]
 
 
 def presidio_routes() -> Sequence[Operation]:
@@ -70,9 +70,9 @@ def presidio_routes() -> Sequence[Operation]:
     example = {"text": _TEXT, "language": "en", "entities": ["PERSON"]}
     health = partial(status.send_text, "Presidio Analyzer service is up")
     return [
-        _post("/analyze", presidio.analyze, presidio.PresidioRequest, example),
-        _get("/supportedentities", presidio.list_types, answer=list[str], query=presidio.LanguageQuery),
-        _get("/health", health, summary="Return whether it lives, as Presidio's analyzer", open=True),
+        post("/analyze", presidio.analyze, presidio.PresidioRequest, example),
+        get("/supportedentities", presidio.list_types, answer=list[str], query=presidio.LanguageQuery),
+        get("/health", health, summary="Return whether it lives, as Presidio's analyzer", open=True),
     ]
 
 
@@ -80,8 +80,8 @@ def nemo_routes() -> Sequence[Operation]:
     """Return the routes of NeMo Guardrails' GLiNER server and of NVIDIA's NIM."""
     chat = {"messages": [{"role": "user", "content": _TEXT}], "labels": ["person"]}
     return [
-        _post("/v1/extract", gliner.extract, gliner.ExtractRequest, {"text": _TEXT, "labels": ["person"]}),
-        _post("/v1/chat/completions", gliner.chat, gliner.ChatRequest, chat),
+        post("/v1/extract", gliner.extract, gliner.ExtractRequest, {"text": _TEXT, "labels": ["person"]}),
+        post("/v1/chat/completions", gliner.chat, gliner.ChatRequest, chat),
     ]
 
 
@@ -91,45 +91,25 @@ def label_studio_routes() -> Sequence[Operation]:
     task = {"tasks": [{"data": {"text": "Ada came to Rome."}}], "label_config": label_studio.EXAMPLE}
     event = {"action": "ANNOTATION_CREATED", "project": {"id": 1}}
     return [
-        _get("/label-studio/health", label_studio.health, open=True),
-        _post("/label-studio/setup", label_studio.setup, label_studio.LabelStudioSetup, project),
-        _post("/label-studio/predict", label_studio.predict, label_studio.LabelStudioTasks, task),
-        _post("/label-studio/webhook", label_studio.Trainings().take_event, label_studio.LabelStudioEvent, event),
+        get("/label-studio/health", label_studio.health, open=True),
+        post("/label-studio/setup", label_studio.setup, label_studio.LabelStudioSetup, project),
+        post("/label-studio/predict", label_studio.predict, label_studio.LabelStudioTasks, task),
+        post("/label-studio/webhook", label_studio.Trainings().take_event, label_studio.LabelStudioEvent, event),
     ]
 
 
-def page_routes() -> Sequence[Operation]:
-    """Return the routes of the page."""
-    page = _get("/", status.send_file, summary="Return the page", open=True)
-    return [page, _get("/page/{name}", status.send_file, open=True)]
+def page_routes(more: Path | None = None) -> Sequence[Operation]:
+    """Return the routes of the page; files of the folder `more` are added, or replace those of the same name."""
+    send = partial(status.send_file, *status.read_page(more))
+    page = get("/", send, summary="Return the page", open=True)
+    return [page, get("/page/{name}", send, summary="Return the page or one of its files", open=True)]
 
 
 def status_routes(metrics: status.Metrics) -> Sequence[Operation]:
     """Return the routes of every server."""
     return [
-        _get("/models", status.list_models, answer=ServedModels),
-        _get("/healthz", partial(status.send_text, "ok"), summary="Return whether the server lives", open=True),
-        _get("/ready", status.is_ready, open=True),
-        _get("/metrics", partial(status.send_metrics, metrics), summary="Counts, for Prometheus"),
-    ]
-
-
-def label_routes(work: "Labelling") -> Sequence[Operation]:
-    """Return the routes of the labelling page."""
-    from nerbert.serve.protocols import labelling as bodies
-
-    saved = {"tab": "a1", "id": 0, "revision": 0, "entities": [{"start": 0, "end": 3, "type": "ship"}]}
-    return [
-        _get("/label", work.describe_state),
-        _get("/label/list", work.list_answered),
-        _post("/label/next", work.next, bodies.TabBody, {"tab": "a1"}),
-        _post("/label/open", work.open_sentence, bodies.OpenBody, {"tab": "a1", "id": 0}),
-        _post("/label/save", work.save, bodies.SaveBody, saved),
-        _post("/label/undo", work.undo, bodies.TabBody, {"tab": "a1"}),
-        _post("/label/types", work.set_types, bodies.TypesBody, {"types": [{"name": "ship"}]}),
-        _post("/label/train", work.train, bodies.NoBody, {}),
-        _post("/label/cancel", work.cancel, bodies.NoBody, {}),
-        _post("/label/sample", work.sample, bodies.NoBody, {}),
-        Operation(path="/label/load", run=work.load, query=bodies.LoadQuery, streams=True),
-        _get("/label/export", work.export, query=bodies.ExportQuery),
+        get("/models", status.list_models, answer=ServedModels),
+        get("/healthz", partial(status.send_text, "ok"), summary="Return whether the server lives", open=True),
+        get("/ready", status.is_ready, open=True),
+        get("/metrics", partial(status.send_metrics, metrics), summary="Counts, for Prometheus"),
     ]

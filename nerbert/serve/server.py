@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 import webbrowser
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,7 @@ from nerbert.tagger.thresholds import parse_thresholds
 
 if TYPE_CHECKING:
     from nerbert.serve.app import Access
-    from nerbert.serve.protocol import Operation
-    from nerbert.serve.protocols.labelling import LabelJob, Labelling
+    from nerbert.serve.protocol import Lifespan, Operation
     from nerbert.serve.protocols.status import Metrics
     from nerbert.serve.service import Service
 
@@ -51,8 +51,10 @@ class ServeJob:
     min_confidence: str = ""
     loading: Loading = DEFAULTS
     limits: Limits
-    labelling: "LabelJob | None" = None
-    """The data to label on the page."""
+    operations: "Sequence[Operation]" = ()
+    """Operations besides those of the protocols."""
+    lifespan: "Lifespan | None" = None
+    """What runs as long as the server."""
     browser: bool = False
     """True to open the page in the browser."""
 
@@ -108,21 +110,19 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     """
     need("serve", "starlette", "uvicorn", "prometheus_client")
     from nerbert.serve.app import Access, application
-    from nerbert.serve.protocols.labelling import Labelling
     from nerbert.serve.protocols.status import Metrics
     from nerbert.serve.service import Service, log
 
     sources = job.sources()
     token = job.token()
     metrics = Metrics()
-    labelling = Labelling(job.labelling) if job.labelling else None
-    operations = _plan_operations(job, metrics, labelling)
+    operations = _plan_operations(job, metrics)
     if not check:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until models are loaded
     with nullcontext() if check else _open_socket(job.host, job.port) as listening:
         service = Service(sources, job.load, job.limits, metrics.batch)
         access = Access(token=token, origins=job.cors, local=not (token or job.no_token))
-        app = application(service, operations, access, metrics, *([labelling.run] if labelling else []))
+        app = application(service, operations, access, metrics, job.lifespan)
         host, port, *_ = listening.getsockname() if listening else (job.host, job.port)
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         lines = _announce(service, access, address)
@@ -143,15 +143,15 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
         log.info("stopped")
 
 
-def _plan_operations(job: ServeJob, metrics: "Metrics", labelling: "Labelling | None") -> "list[Operation]":
+def _plan_operations(job: ServeJob, metrics: "Metrics") -> "list[Operation]":
     """Return the operations of all protocols; raise SettingsError if two have the same path."""
     from nerbert.serve.protocol import PROTOCOLS, operations_of
-    from nerbert.serve.routes import label_routes, status_routes
+    from nerbert.serve.routes import status_routes
 
     operations = [
         *(operation for name in job.protocols or PROTOCOLS for operation in operations_of(name)),
         *status_routes(metrics),
-        *(label_routes(labelling) if labelling else ()),
+        *job.operations,
     ]
     paths = [f"{operation.method} {operation.path}" for operation in operations]
     if twice := next((path for path in paths if paths.count(path) > 1), ""):

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 
-def read_columns(name: str, *columns: str) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of each row of a table, in the order of `columns`."""
-    text = files(__name__).joinpath(name).read_text(encoding="utf-8")
+def read_columns(name: str, *columns: str, package: str = __name__) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of each row of a table of a Python package, in the order of `columns`."""
+    text = files(package).joinpath(name).read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if line and not line.startswith("#"))
     header = next(lines).split("\t")
     places = [header.index(column) for column in columns]

@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 
 from nerbert.formats.documents import Reading
 from nerbert.records import EntityLabel
-from nerbert.serve.labelling.learning import Learner
-from nerbert.serve.labelling.project import Project
 from nerbert.serve.protocol import Operation
-from nerbert.serve.protocols.labelling import LabelJob, Labelling
 from nerbert.serve.service import log
 from nerbert.serve.settings import Limits
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER
+from nerbert_label.labelling import LabelJob, Labelling
+from nerbert_label.learning import Learner
+from nerbert_label.project import Project
+from nerbert_label.routes import label_routes
 from tests.examples import read_examples
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.json_values import dumped, json_mutated
@@ -95,7 +96,7 @@ class AsgiServer:
 
     def __init__(self, work: Labelling, runner: asyncio.Runner) -> None:
         tagger = Tagger(NamesHead(), SPLITTER, "en").with_labels(["ship", "port"])
-        self.service, operations, app = built(lambda _: tagger, LIMITS, labelling=work)
+        self.service, operations, app = built(lambda _: tagger, LIMITS, more=label_routes(work))
         self.operations = [operation for operation in operations if operation.path not in LEFT_OUT]
         self.project, self.logged, self._runner = work.project, Records(), runner
         transport = httpx.ASGITransport(app)

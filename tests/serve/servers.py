@@ -24,9 +24,9 @@ import uvicorn
 
 from nerbert.errors import InputError
 from nerbert.serve.app import Access, application
-from nerbert.serve.protocol import PROTOCOLS, Operation
+from nerbert.serve.protocol import PROTOCOLS, Lifespan, Operation
 from nerbert.serve.protocols.status import Metrics
-from nerbert.serve.routes import label_routes, status_routes
+from nerbert.serve.routes import status_routes
 from nerbert.serve.server import _open_socket
 from nerbert.serve.service import Service, log
 from nerbert.serve.settings import Limits
@@ -144,7 +144,8 @@ def built(
     load: Callable[[str], Tagger],
     limits: Limits,
     name: str = "told",
-    labelling: Any = None,
+    more: Sequence[Operation] = (),
+    lifespan: Lifespan | None = None,
     access: Access = _LOCAL,
     protocols: Sequence[str] = (),
 ) -> tuple[Service, list[Operation], Any]:
@@ -152,9 +153,8 @@ def built(
     metrics = Metrics()
     service = Service({name: "nowhere"}, load, limits, metrics.batch)
     operations = [operation for protocol in (*PROTOCOLS, *protocols) for operation in PROTOCOLS.find(protocol)()]
-    operations += [*status_routes(metrics), *(label_routes(labelling) if labelling else [])]
-    running = [labelling.run] if labelling else []
-    return service, operations, application(service, operations, access, metrics, *running)
+    operations = [*more, *operations, *status_routes(metrics)]
+    return service, operations, application(service, operations, access, metrics, lifespan)
 
 
 @contextmanager
@@ -163,7 +163,8 @@ def inside(
     load: Callable[[Gate], Tagger] = told,
     *,
     name: str = "told",
-    labelling: Any = None,
+    operations: Sequence[Operation] = (),
+    lifespan: Lifespan | None = None,
     access: Access = _LOCAL,
     protocols: Sequence[str] = (),
     **limits: Any,
@@ -175,7 +176,7 @@ def inside(
     folder.mkdir()
     gate, clock, records = Gate(folder), Clock(), Records()
     limit = Limits(**{"deadline": 3_600_000, **limits})
-    service, _, app = built(lambda _: load(gate), limit, name, labelling, access, protocols)
+    service, _, app = built(lambda _: load(gate), limit, name, operations, lifespan, access, protocols)
     one = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -1,32 +1,29 @@
 /** The page: its views, the current view, and the token if the server requires one. */
 import { h, render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Refused, ask, hasToken, keepToken, words } from "./api.js";
-import { Label } from "./label.js";
+import { added } from "./added.js";
+import { ask, hasToken, keepToken, words } from "./api.js";
 import { html } from "./sentence.js";
 import { Try } from "./try.js";
 
 /** @typedef {import("./types.js").Model} Model */
-/** @typedef {import("./types.js").State} State */
 
 function App() {
   const [view, setView] = useState(location.hash.slice(1));
   const [models, setModels] = useState(/** @type {Model[]} */ ([]));
-  const [state, setState] = useState(/** @type {State | null} */ (null));
+  const [state, setState] = useState(/** @type {any} */ (null)); // of the added view
   const [problem, setProblem] = useState("");
-  const [ready, setReady] = useState(false); // whether this server labels is known
+  const [ready, setReady] = useState(added === null);
   const [locked, setLocked] = useState(false);
   const tried = useRef(false);
-  const rounds = state ? state.rounds.filter((each) => each.state === "done").length : 0;
+  const shared = added && state ? added.share(state) : null;
   useEffect(() => {
     const turn = () => setView(location.hash.slice(1));
     const lock = () => setLocked(true);
     addEventListener("hashchange", turn);
     document.addEventListener("token", lock);
     for (const each of ["dragover", "drop"]) addEventListener(each, keepPage);
-    ask("label").then(setState, (error) => {
-      if (!(error instanceof Refused && error.status === 404)) setProblem(words(error));
-    }).then(() => setReady(true));
+    if (added) added.load().then(setState, (error) => setProblem(words(error))).then(() => setReady(true));
     return () => {
       removeEventListener("hashchange", turn);
       document.removeEventListener("token", lock);
@@ -35,25 +32,25 @@ function App() {
   }, []);
   useEffect(() => {
     ask("models").then((found) => setModels(found.models), (error) => setProblem(words(error)));
-  }, [rounds]);
-  const shown = ready ? view || (state ? "label" : "try") : "";
+  }, [shared ? shared.models : 0]);
+  const shown = ready ? view || (added && state ? added.name : "try") : "";
   if (shown === "try") tried.current = true; // keep it from now on, with its input
   /** @param {string} name @param {string} title */
   const link = (name, title) => html`
     <a href=${`#${name}`} aria-current=${shown === name ? "page" : undefined}>${title}</a>`;
   return html`${locked && html`<${Locked} again=${hasToken()} onOpen=${() => setLocked(false)} />`}
     <div hidden=${locked}><header><span class="brand">nerbert</span>
-      ${state ? html`<nav aria-label="Views">${link("label", "Label")}${link("try", "Try")}</nav>
-        <span class="quiet file">${state.file}</span>`
-      : ready && html`<span class="quiet file">To label sentences here: <code>nerbert label FILE</code></span>`}
+      ${added && shared ? html`<nav aria-label="Views">${link(added.name, added.title)}${link("try", "Try")}</nav>
+        <span class="quiet file">${shared.note}</span>`
+      : ready && html`<span class="quiet file">To label sentences: <code>nerbert label FILE</code></span>`}
     </header>
     <main>
       ${problem && html`<p class="problem" role="alert">${problem}</p>`}
-      ${state && html`<div hidden=${shown !== "label"}><${Label} state=${state} setState=${setState}
-        shown=${shown === "label"} /></div>`}
+      ${added && state && html`<div hidden=${shown !== added.name}><${added.Component} state=${state}
+        setState=${setState} shown=${shown === added.name} /></div>`}
       ${tried.current && models.length > 0 && html`<div hidden=${shown !== "try"}><${Try} models=${models}
-        usual=${models[state ? models.length - 1 : 0].name} known=${state ? state.types : []}
-        example=${state ? state.example : ""} /></div>`}
+        usual=${models[shared ? models.length - 1 : 0].name} known=${shared ? shared.types : []}
+        example=${shared ? shared.example : ""} /></div>`}
     </main></div>`;
 }
 

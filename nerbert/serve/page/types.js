@@ -4,17 +4,11 @@
  * @typedef {{name: string, description: string, colour: string, key: string}} LabelType
  * @typedef {{name: string, types: string[], takes_labels: boolean, language: string, answering: string,
  *   threshold: number}} Model
- * @typedef {"" | "accept" | "reject" | "skip"} Answer
- * @typedef {{id: number, text: string, words: [number, number][], entities: Entity[], suggestions: Entity[],
- *   suggested_by: string, answer: Answer, test: boolean, revision: number, before: string, after: string}} Item
- * @typedef {{sentences: number, state: "done" | "failed" | "cancelled", f1: number | null, low: number | null,
- *   high: number | null, test_sentences: number, seconds: number, tagger: string, commands: string[],
- *   message: string}} Round
- * @typedef {{file: string, folder: string, note: string, types: LabelType[], example: string, next_round: number,
- *   counts: {sentences: number, accepted: number, rejected: number, skipped: number, test: number},
- *   learning: {sentences: number, seconds: number, line: string} | null, rounds: Round[],
- *   enough: {answer: string, why: string}, formats: string[]}} State
- * @typedef {{id: number, text: string, answer: Answer, test: boolean, entities: number}} Listed
  * @typedef {{from: number, to: number}} Range A selection of words, both included; or of characters.
+ * @typedef {{note: string, types: LabelType[], example: string, models: number}} Shared What a view shares with Try: a
+ *   note for the header, types and a text to begin with; `models` changes when the server has another model.
+ * @typedef {{name: string, title: string, load: () => Promise<any>, share: (state: any) => Shared,
+ *   Component: (props: {state: any, setState: (state: any) => void, shown: boolean}) => any}} View A view of a package,
+ *   the first one of the page, with the state that its server sends.
  */
 export {};

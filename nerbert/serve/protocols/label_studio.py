@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.formats.label_studio import LabelStudio
 from nerbert.records import Document, EntityLabel
-from nerbert.serve.labelling.learning import run_command
+from nerbert.serve.commands import run_command
 from nerbert.serve.protocol import Call
 from nerbert.serve.protocols.presidio import asked_labels
 from nerbert.serve.service import Ask, Served, Service, log

@@ -6,7 +6,7 @@ The page runs only its own scripts, and connects only to this server. It needs n
 import base64
 import hashlib
 import re
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,9 @@ async def send_metrics(metrics: Metrics, _: Call) -> Response:
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-async def send_file(call: Call) -> Response:
+async def send_file(files: Mapping[str, bytes], policy: str, call: Call) -> Response:
     """Return the page or one of its files, with its content security policy; raise HTTPException if it is missing."""
-    (files, policy), name = _read_page(), call.path.get("name", "index.html")
+    name = call.path.get("name", "index.html")
     # Looked up by name, never as a path, so "../" leads nowhere.
     if name not in files:
         raise HTTPException(404, f"no file {name!r:.80} on this page")
@@ -97,10 +97,10 @@ async def send_file(call: Call) -> Response:
     return Response(files[name], headers={"Content-Type": media, "Cache-Control": "no-cache", **safety})
 
 
-@cache
-def _read_page() -> tuple[dict[str, bytes], str]:
-    """Return the page's files by name, and its policy; the import map is the only inline script."""
-    files = {path.name: path.read_bytes() for path in _FILES.iterdir() if path.is_file()}
+def read_page(more: Path | None) -> tuple[dict[str, bytes], str]:
+    """Return the page's files by name, with those of a folder, and its policy; only the import map is inline."""
+    folders = [_FILES, *([more] if more else [])]
+    files = {path.name: path.read_bytes() for folder in folders for path in folder.iterdir() if path.is_file()}
     inline = _INLINE.search(files["index.html"])
     # An import map must be inline; its digest allows this script alone.
     digest = base64.b64encode(hashlib.sha256(inline[1] if inline else b"").digest()).decode()

@@ -1,11 +1,8 @@
-"""A browser, labelling servers, one of which can be killed and started again, and the page as people use it."""
+"""A browser, the page as people use it, and the checker of its types."""
 
 import json
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -13,72 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from nerbert.entity_labels import parse_labels
-from nerbert.serve.protocols.labelling import LabelJob, Labelling
-from nerbert.tagger.tagger import Tagger
-from tests.serve.heads import DEADLINE, until
-from tests.serve.servers import ROOT, environment, inside, is_ready
+from nerbert import __file__ as package
+from tests.serve.heads import DEADLINE
+from tests.serve.servers import ROOT
 
+PAGE = Path(package).parent / "serve" / "page"
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-
-@dataclass
-class LabelServer:
-    """A server of a labelling project, in the folder `work`."""
-
-    url: str
-    work: Path
-
-    def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = httpx.get(f"{self.url}/label", timeout=DEADLINE).json()
-        return state
-
-    def labels(self) -> list[dict[str, Any]]:
-        """Return the rows that are exported; each entity's text is where it says."""
-        answer = httpx.get(f"{self.url}/label/export?format=jsonl", timeout=DEADLINE)
-        rows = [json.loads(line) for line in answer.text.splitlines()] if answer.status_code == 200 else []
-        assert all(row["text"][span["start"] : span["end"]] == span["text"] for row in rows for span in row["spans"])
-        return rows
-
-
-class LabelProcess(LabelServer):
-    """`nerbert label` in a process of its own, always at the same port."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        super().__init__(f"http://127.0.0.1:{port}", folder / "work")
-        self._log = folder / "log"
-        self._asked = [
-            sys.executable,
-            "-m",
-            "nerbert",
-            "label",
-            *arguments,
-            "-o",
-            str(self.work),
-            "--no-browser",
-            "--port",
-            str(port),
-        ]
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._asked, cwd=ROOT, env=environment(), stdout=log, stderr=log)
-        with httpx.Client(base_url=self.url) as client:
-            until(lambda: is_ready(client) or self.process.poll() is not None, "the server is ready")
-        assert self.process.poll() is None, self._log.read_text()
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End its process."""
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-            self.process.wait(DEADLINE)
 
 
 @dataclass
@@ -178,6 +118,41 @@ def modules() -> Path:
     return folder / "node_modules"
 
 
+def check_types(folder: Path, more: Sequence[Path], broken: str) -> None:
+    """Assert that the page with a package's files is well typed, and that a fault in the file `broken` is seen."""
+    packages = modules()
+    paths = {
+        "preact": "preact/src/index.d.ts",
+        "preact/hooks": "preact/hooks/src/index.d.ts",
+        "htm": "htm/dist/htm.d.ts",
+    }
+    options = {
+        "checkJs": True,
+        "allowJs": True,
+        "noEmit": True,
+        "strict": True,
+        "target": "es2023",
+        "skipLibCheck": True,
+        "lib": ["es2023", "dom", "dom.iterable"],
+        "module": "esnext",
+        "moduleResolution": "bundler",
+        "types": [],
+        "paths": {name: [str(packages / place)] for name, place in paths.items()},
+    }
+    for fails in (False, True):
+        copy = folder / str(fails)
+        copy.mkdir()
+        for each in [*PAGE.glob("*.js"), *more]:
+            (copy / each.name).write_text(
+                each.read_text() + ("\nconst n = 1 + location.hash; n.x;\n" if fails and each.name == broken else "")
+            )
+        (copy / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["app.js"]}))
+        found = subprocess.run(
+            [packages / ".bin" / "tsc", "-p", copy], capture_output=True, text=True, timeout=300, check=False
+        )
+        assert bool(found.returncode) == fails, found.stdout
+
+
 def axe() -> str:
     return (modules() / "axe-core" / "axe.min.js").read_text()
 
@@ -219,27 +194,3 @@ def visit(browser: Any) -> Iterator[Visit]:
         for page, faults in pages:
             assert faults or page.faults == []
             assert all(each.startswith((page.url, "data:", "blob:")) for each in page.asked), page.asked
-
-
-@pytest.fixture(scope="module")
-def labelling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LabelServer]]:
-    """What serves lines of text, or files, to label: `labelling(lines, types)`; `nerbert label` with `process`."""
-    tagger = Tagger.load("embedded-open", threads=1)
-    with ExitStack() as stack:
-
-        def make(lines: Sequence[str], types: str = "", *more: str, process: bool = False) -> LabelServer:
-            folder = tmp_path_factory.mktemp("label")
-            texts = folder / "texts.jsonl"
-            texts.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines))
-            files = (texts,) if lines else ()
-            if process:
-                server = LabelProcess(folder, *map(str, files), "--types", types, *more)
-                stack.callback(server.stop)
-                server.start()
-                return server
-            labels = tuple(parse_labels(types)) if types else ()
-            work = Labelling(LabelJob(folder=folder / "work", files=files, types=labels))
-            running = stack.enter_context(inside(folder / "served", lambda _: tagger, labelling=work))
-            return LabelServer(running.url, folder / "work")
-
-        yield make

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import SettingsError
+from nerbert.executors import HERE
 from nerbert.formats.arrow_rows import SPAN_LIST
 from nerbert.labels import example_tags
+from nerbert.tagger.jobs.files import Amend, tag_all
 from nerbert.tagger.jobs.job import TagJob, tag_files
+from nerbert.terminal import Progress
+from nerbert.texts.inputs import find_sources
 from tests.examples import read_examples
 from tests.raised import raises
 from tests.tagger.jobs.conftest import Tag
@@ -243,3 +248,18 @@ def test_halves_of_characters_go_out_as_they_came(tag: Tag) -> None:
     assert rows("y.jsonl") == [{"text": "Ada \ud800", "x\udc00": "\U0001f600", "spans": [ADA]}]
     for to in ("conll", "txt", "html", "parquet"):
         assert tag("x.jsonl", "-o", f"y.{to}") == 0
+
+
+@pytest.mark.parametrize("amend", [None, lambda spans, _: spans])
+def test_the_bar_counts_each_row_once(capitals: Capitals, monkeypatch: pytest.MonkeyPatch, amend: Amend | None) -> None:
+    sizes = list[int]()
+
+    class Bar(Progress):
+        def advance(self, items: int = 1, note: str = "", *, size: int = 0, before: bool = False) -> None:
+            super().advance(items, note, size=size, before=before)
+            sizes.append(size)
+
+    monkeypatch.setattr("nerbert.tagger.jobs.files.progress", lambda *_, **__: nullcontext(Bar()))
+    write_rows("x.jsonl", [{"text": text} for text in ("Ada met Bob.", "", "ada\nBob")])
+    tag_all(find_sources(["x.jsonl"], "").sources, Path("work"), capitals, HERE, amend=amend)
+    assert (len(sizes), sum(sizes)) == (3, Path("x.jsonl").stat().st_size)

@@ -15,8 +15,8 @@ from nerbert import __file__ as package
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput, WriteError
 from nerbert.formats.documents import Reading, example_of_spans
 from nerbert.records import Example
-from nerbert.serve.labelling.project import COLOURS, LabelType, Project, complete_types
-from nerbert.serve.labelling.sentences import Draw, is_for_test
+from nerbert_label.project import COLOURS, LabelType, Project, complete_types
+from nerbert_label.sentences import Draw, is_for_test
 from tests.examples import read_examples
 from tests.raised import raises, raising
 
@@ -169,7 +169,7 @@ def test_a_full_disk_loses_only_the_action_that_was_refused(
     again.close()
 
 
-@pytest.mark.parametrize("what", ["nerbert.serve.labelling.project.held", "pathlib.Path.open"])
+@pytest.mark.parametrize("what", ["nerbert_label.project.held", "pathlib.Path.open"])
 def test_a_disk_that_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     opened(tmp_path).close()
     monkeypatch.setattr(what, raising(OSError(errno.EIO, os.strerror(errno.EIO))))

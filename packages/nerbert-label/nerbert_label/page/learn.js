@@ -4,9 +4,9 @@ import { ask, download, say, toClipboard, words } from "./api.js";
 import { html } from "./sentence.js";
 import { Load } from "./setup.js";
 
-/** @typedef {import("./types.js").Listed} Listed */
-/** @typedef {import("./types.js").Round} Round */
-/** @typedef {import("./types.js").State} State */
+/** @typedef {import("./states.js").Listed} Listed */
+/** @typedef {import("./states.js").Round} Round */
+/** @typedef {import("./states.js").State} State */
 const [WIDE, HIGH, EDGE, FEW] = [300, 150, 26, 10]; // pixels; minimum number of test sentences to draw F1
 
 /**

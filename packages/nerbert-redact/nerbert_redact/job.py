@@ -20,12 +20,12 @@ from nerbert.errors import InputError, SettingsError, at, few, need, refused
 from nerbert.executors import HERE, Executor
 from nerbert.formats.format import check_needs
 from nerbert.formats.jsonl import ANNOTATIONS
-from nerbert.formats.lines import TEXT, TOKENS, file_lines
+from nerbert.formats.lines import ERRORS, TEXT, TOKENS, file_lines
+from nerbert.model.loading import DEFAULTS, Loading
 from nerbert.records import Document
 from nerbert.schema import json_line, parse_json
 from nerbert.sources.files import writable
 from nerbert.tables import read_columns
-from nerbert.tagger import redact
 from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, check_output, describe_counts, tag_all, target_kind
 from nerbert.tagger.jobs.job import TagJob
 from nerbert.tagger.tagger import Tagger
@@ -33,6 +33,7 @@ from nerbert.terminal import percent, tell
 from nerbert.texts.inputs import JobPaths, check_no_input
 from nerbert.texts.kinds import JSONL, ROW_KINDS, kind_named, read_rows, write_rows
 from nerbert.texts.kinds import TEXT as LINES
+from nerbert_redact import redact
 
 FILE, ROW = "file", "row"
 KEY = "NERBERT_REDACT_KEY"
@@ -65,7 +66,7 @@ class RedactJob:
         check_choice("--how", self.how, redact.WAYS)
         check_choice("--document", self.document, (FILE, ROW))
         if self.patterns is not None:
-            known = [name for (name,) in read_columns("patterns.tsv", "name")]
+            known = [name for (name,) in read_columns("patterns.tsv", "name", package="nerbert_redact")]
             for name in self.patterns:
                 check_choice("--patterns", "" if read_words(name) in map(read_words, known) else name, known)
             need("presidio", "presidio_analyzer")
@@ -181,25 +182,75 @@ class _RedactedRows:
         self._note(file=writable(name), kind=self._kind, sha256=sha256_of(target) if self._job.map else "")
 
 
-def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
-    """Tag files, folders or standard input, and write their texts without the entities, and the map if requested.
+def redact_texts(
+    tagger: str | Path,
+    texts: Sequence[str | Path],
+    output: str | Path,
+    *,
+    to: str = "",
+    how: str = redact.REPLACE,
+    keep: Sequence[str] = (),
+    document: str = FILE,
+    repeats: bool = True,
+    key: Path | None = None,
+    originals: Path | None = None,
+    patterns: Sequence[str] | None = None,
+    labels: str = "",
+    min_confidence: str = "",
+    loading: Loading = DEFAULTS,
+    from_: str = "",
+    field: str = TEXT,
+    errors: str = ERRORS[0],
+    executor: Executor | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write texts without the entities that a `tagger` (its folder or hub name) finds; it misses some.
 
-    Finished parts survive a kill, as in `tag_files`; they hold offsets of entities, not texts.
+    `texts` are files or folders, as `nerbert tag` reads them; `output` is a file, or a folder for several inputs. `how`
+    replaces an entity: "replace" (its type with a number), "mask" (blocks) or "hash" (its type with a hash that needs
+    the `key` in a file). Numbers and repeats apply to a `document`: "file" or "row". Other fields are left out, except
+    those to `keep`. `patterns` are labels of numbers and addresses to replace, too; `[]` means all of the tagger's
+    language. `labels` and `min_confidence` are written as in `nerbert tag`. The file `originals` is for
+    `undo_redaction`. If the call is killed, repeat it to resume the tagging.
     """
+    # Finished parts hold offsets of entities, not texts.
+    job = RedactJob(
+        tag=TagJob(
+            tagger=str(tagger),
+            inputs=tuple(map(str, texts)),
+            output=Path(output),
+            from_=from_,
+            to=JSONL,
+            field=field,
+            errors=errors,
+            labels=labels,
+            min_confidence=min_confidence,
+            overwrite=overwrite,
+            loading=loading,
+        ),
+        to=to,
+        how=how,
+        keep=tuple(keep),
+        document=document,
+        repeats=repeats,
+        key=key,
+        map=originals,
+        patterns=None if patterns is None else tuple(patterns),
+    )
     paths, names, kind = job.find()
     new = job.pseudonyms()
-    tagger = job.tag.load()
-    output = Path(job.tag.output or "")
-    facts = job.tag.fingerprint(tagger, paths)
+    loaded = job.tag.load()
+    output = Path(output)
+    facts = job.tag.fingerprint(loaded, paths)
     amend = None
     if job.patterns is not None:
-        from nerbert.tagger.patterns import CheckedPatterns
+        from nerbert_redact.patterns import CheckedPatterns
 
         facts["patterns"] = list(job.patterns)
-        amend = CheckedPatterns(job.patterns, tagger.language, tagger.types).add_to
+        amend = CheckedPatterns(job.patterns, loaded.language, loaded.types).add_to
     files = publish_job(output, facts, overwrite=job.tag.overwrite, file=not paths.many)
     with files as (draft, work), TemporaryFile() as notes:
-        tagged = tag_all(paths.sources, work, tagger, executor or HERE, amend=amend)
+        tagged = tag_all(paths.sources, work, loaded, executor or HERE, amend=amend)
         done = [_RedactedRows(job, parts, new, notes, kind) for parts in tagged]
         for name, rows in zip(names, done, strict=True):
             target = draft / name if paths.many else draft
@@ -223,7 +274,7 @@ def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
                 map_.touch(0o600, exist_ok=False)  # only its owner can read it
                 with map_.open("wb") as stream:
                     shutil.copyfileobj(notes, stream)
-    _tell_coverage(job, tagger, output, done)
+    _tell_coverage(job, loaded, output, done)
 
 
 def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[_RedactedRows]) -> None:

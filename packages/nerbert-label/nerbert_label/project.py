@@ -28,7 +28,7 @@ from nerbert.labels import fold_type
 from nerbert.records import Document, Example, Span
 from nerbert.rng import hash64
 from nerbert.schema import json_line, parse_json
-from nerbert.serve.labelling.sentences import LONGEST, LONGEST_NAME, MOST, kept_sentences, read_sentences, type_name
+from nerbert_label.sentences import LONGEST, LONGEST_NAME, MOST, kept_sentences, read_sentences, type_name
 
 Answer = Literal["", "accept", "reject", "skip"]
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#dddd00", "#5b3fd0", "#d55e00", "#cc79a7", "#7a7a7a")

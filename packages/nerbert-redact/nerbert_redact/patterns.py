@@ -1,4 +1,4 @@
-"""Find numbers and addresses by Presidio's recognizers that check what they match (`nerbert/tables/patterns.tsv`).
+"""Find numbers and addresses by Presidio's recognizers that check what they match (`patterns.tsv`).
 
 The words around a match aren't read, so no spaCy model is needed; nothing is fetched. Cost: a number that a person
 mistyped isn't found.
@@ -66,7 +66,7 @@ class CheckedPatterns:
         wanted = set(map(read_words, labels))
         regions = [
             region
-            for region, languages in read_columns("phone_regions.tsv", "region", "languages")
+            for region, languages in read_columns("phone_regions.tsv", "region", "languages", package="nerbert_redact")
             if languages == "*" or language in languages.split()
         ]
         own = {read_words(type_): type_ for type_ in types}
@@ -77,7 +77,9 @@ class CheckedPatterns:
                 if name == "PhoneRecognizer"
                 else _RECOGNIZERS[name](),
             )
-            for label, name, languages in read_columns("patterns.tsv", "label", "recognizer", "languages")
+            for label, name, languages in read_columns(
+                "patterns.tsv", "label", "recognizer", "languages", package="nerbert_redact"
+            )
             if (label in wanted if wanted else language == SEVERAL_LANGUAGES or languages in ("*", language))
         ]
 

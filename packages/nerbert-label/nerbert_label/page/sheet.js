@@ -2,7 +2,7 @@
 import { Text, overlap, wholeWords, withEntity } from "./text.js";
 
 /** @typedef {import("./types.js").Entity} Entity */
-/** @typedef {import("./types.js").Item} Item */
+/** @typedef {import("./states.js").Item} Item */
 /** @typedef {import("./types.js").Range} Range */
 /**
  * @typedef {{item: Item | null | undefined, text: Text, words: [number, number][], entities: Entity[],

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("presidio_analyzer")
 
 from nerbert.records import Span
-from nerbert.tagger.patterns import CheckedPatterns
+from nerbert_redact.patterns import CheckedPatterns
 
 pytestmark = pytest.mark.extras
 TEXT = "Anna <anna@example.org>, +49 30 901820, 4111 1111 1111 1111, not 4111 1111 1111 1112. Steuer-ID 86095742719."

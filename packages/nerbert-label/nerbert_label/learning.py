@@ -8,11 +8,8 @@ all points of the curve have the same test set.
 import asyncio
 import json
 import math
-import os
 import shlex
-import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -20,11 +17,12 @@ from pathlib import Path
 from typing import Literal
 
 from nerbert.artifacts import write_json
-from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.errors import NerbertError, SettingsError
 from nerbert.formats.jsonl import JsonLines
 from nerbert.schema import read_json
-from nerbert.serve.labelling.project import Project
+from nerbert.serve.commands import run_command
 from nerbert.serve.service import INTERNAL, Service, log
+from nerbert_label.project import Project
 
 EVERY = 5
 """Number of newly accepted sentences after which the next tagger is trained."""
@@ -227,42 +225,3 @@ class Learner:
             spread = z * math.sqrt(f1 * (1 - f1) / count + (z / 2 / count) ** 2)
             low, high = (bound / (1 + z**2 / count) for bound in (centre - spread, centre + spread))
         return replace(round_, f1=f1, low=low, high=high, test_sentences=count)
-
-
-async def run_command(*arguments: str, read: Callable[[str], None] = lambda _: None) -> bytes:
-    """Return the output of a nerbert command; raise InputError with its last line if it fails.
-
-    It runs in a separate process, which ends when the caller is cancelled; `read` is called with the lines of its log.
-    """
-    process = await asyncio.create_subprocess_exec(
-        # Answering the page comes before training.
-        "nice",
-        sys.executable,
-        "-m",
-        "nerbert",
-        *arguments,
-        # Leave one core for the server, unless the user has decided.
-        env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-        # Only the server gets Ctrl-C (a session of its own). No line of the log is longer than the limit.
-        limit=1 << 24,
-    )
-    try:
-        # Both outputs are read at once: a full pipe would stop the command.
-        printed: asyncio.Future[bytes] = asyncio.ensure_future(process.stdout.read())  # type: ignore[union-attr]
-        line = ""
-        async for content in process.stderr:  # type: ignore[union-attr]
-            line = content.decode(errors="replace").strip() or line
-            read(line)
-        await process.wait()
-    finally:
-        if process.returncode is None:
-            # Its files are complete or absent, so killing is safe.
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise InputError(line or f"ended with {process.returncode}")
-    return await printed

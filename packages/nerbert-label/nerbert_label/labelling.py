@@ -19,23 +19,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from nerbert import about
 from nerbert.data.convert import convert_data
 from nerbert.errors import InputError, NerbertError
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.formats.format import FORMATS
 from nerbert.model.folder import read_card
 from nerbert.records import EntityLabel, Example, Span
-from nerbert.serve.labelling.learning import MINE, Learner
-from nerbert.serve.labelling.project import Answer, LabelItem, LabelType, Project
-from nerbert.serve.labelling.sentences import LONGEST, Draw
 from nerbert.serve.protocol import Call, Query
 from nerbert.serve.service import Ask, Service, log
+from nerbert_label.learning import MINE, Learner
+from nerbert_label.project import Answer, LabelItem, LabelType, Project
+from nerbert_label.sentences import LONGEST, Draw
 
 _SILENT = 600.0
 """Seconds without requests after which a tab's sentence may be given to another tab."""
 _LARGEST = 256 << 20
 """Maximum size of a file loaded on the page, in bytes."""
-_SAMPLE = Path(__file__).parents[2] / "sample" / "domain" / "train.conll"
+_SAMPLE = Path(about.__file__).parent / "sample" / "domain" / "train.conll"
 _SAMPLE_TYPES = ("object", "material", "maker", "person", "vessel", "port", "date", "inventory")
 _LISTED, _HEAD = 500, 200
 """Maximum number of sentences in a list, and of characters of each."""

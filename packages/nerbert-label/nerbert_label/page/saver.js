@@ -2,10 +2,10 @@
 import { Refused, insist, newName, say, tabName, words } from "./api.js";
 import { START, reduce } from "./sheet.js";
 
-/** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("./states.js").Answer} Answer */
 /** @typedef {import("./types.js").Entity} Entity */
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./types.js").State} State */
+/** @typedef {import("./states.js").Item} Item */
+/** @typedef {import("./states.js").State} State */
 
 /** The sheet of the current sentence, and the queue of pending requests. */
 export class Saver {

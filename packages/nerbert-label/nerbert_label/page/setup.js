@@ -4,7 +4,7 @@ import { ask, say, words } from "./api.js";
 import { html } from "./sentence.js";
 
 /** @typedef {import("./types.js").LabelType} LabelType */
-/** @typedef {import("./types.js").State} State */
+/** @typedef {import("./states.js").State} State */
 const FEW = 12;
 /** Keys that the page uses itself. */
 const TAKEN = "acmsx/?";

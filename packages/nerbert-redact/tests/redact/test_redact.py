@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.records import Span
-from nerbert.tagger import redact as module
-from nerbert.tagger.redact import FoundNames, Redacted, fold_text, hash_names, mask_text, number_names, redact
+from nerbert_redact import redact as module
+from nerbert_redact.redact import FoundNames, Redacted, fold_text, hash_names, mask_text, number_names, redact
 from tests.raised import raises
 
 KEY = b"sixteen bytes ok"

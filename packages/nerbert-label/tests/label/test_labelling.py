@@ -15,9 +15,10 @@ import pytest
 
 from nerbert.formats.documents import Reading
 from nerbert.records import EntityLabel
-from nerbert.serve.labelling import learning
-from nerbert.serve.labelling.learning import Round
-from nerbert.serve.protocols.labelling import LabelJob, Labelling
+from nerbert_label import learning
+from nerbert_label.labelling import LabelJob, Labelling
+from nerbert_label.learning import Round
+from nerbert_label.routes import label_routes
 from tests.commands import exit_code
 from tests.examples import read_examples
 from tests.serve.heads import DEADLINE, until
@@ -36,7 +37,8 @@ def labelled(tmp_path: Path) -> Open:
 
     def serve(**more: Any) -> Any:
         job = LabelJob(folder=tmp_path / "work", files=(tmp_path / "texts.txt",), types=types, **more)
-        return inside(tmp_path / f"told{next(numbers)}", labelling=Labelling(job))
+        work = Labelling(job)
+        return inside(tmp_path / f"told{next(numbers)}", operations=label_routes(work), lifespan=work.run)
 
     return serve
 

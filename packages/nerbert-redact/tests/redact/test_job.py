@@ -5,7 +5,6 @@ import json
 import stat
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.entity_labels import read_words
-from nerbert.executors import HERE
 from nerbert.tables import read_columns
-from nerbert.tagger.jobs.files import Amend, tag_all
-from nerbert.tagger.jobs.redact import KEY
-from nerbert.terminal import Progress
-from nerbert.texts.inputs import find_sources
 from nerbert.texts.kinds import read_rows
+from nerbert_redact.job import KEY
 from tests.commands import exit_code
 from tests.tagger.jobs.fakes import Capitals
 from tests.tagger.jobs.rows import rows, write_rows
@@ -124,21 +119,6 @@ def test_lines_are_redacted_counted_and_restored_to_the_byte(
     assert "On its dev data it found 87.50 % of the entities." in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("amend", [None, lambda spans, _: spans])
-def test_the_bar_counts_each_row_once(capitals: Capitals, monkeypatch: pytest.MonkeyPatch, amend: Amend | None) -> None:
-    sizes = list[int]()
-
-    class Bar(Progress):
-        def advance(self, items: int = 1, note: str = "", *, size: int = 0, before: bool = False) -> None:
-            super().advance(items, note, size=size, before=before)
-            sizes.append(size)
-
-    monkeypatch.setattr("nerbert.tagger.jobs.files.progress", lambda *_, **__: nullcontext(Bar()))
-    write_rows("x.jsonl", ROWS)
-    tag_all(find_sources(["x.jsonl"], "").sources, Path("work"), capitals, HERE, amend=amend)
-    assert (len(sizes), sum(sizes)) == (len(ROWS), Path("x.jsonl").stat().st_size)
-
-
 @pytest.mark.extras
 @pytest.mark.parametrize("kind", ["txt", "jsonl", "csv", "parquet"])
 def test_checked_patterns_are_redacted_counted_and_restored(redact: Redact, capsys: Caught, kind: str) -> None:
@@ -164,9 +144,9 @@ def test_patterns_are_refused_before_the_tagger_is_loaded(
     assert redact("x.txt", "-o", "y.txt", "--patterns=iban,BIC") == 1
     said = capsys.readouterr().err
     assert "--patterns 'BIC'" in said
-    names = [name for (name,) in read_columns("patterns.tsv", "name")]
-    assert [name for name in names if name not in said] == []
-    assert [read_words(name) for name in names] == [label for (label,) in read_columns("patterns.tsv", "label")]
+    table = list(read_columns("patterns.tsv", "name", "label", package="nerbert_redact"))
+    assert [name for name, _ in table if name not in said] == []
+    assert [read_words(name) for name, _ in table] == [label for _, label in table]
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
     assert redact("x.txt", "-o", "y.txt", "--patterns") == 1
     assert "pip install 'nerbert[presidio]'" in capsys.readouterr().err

@@ -2,16 +2,17 @@
 import { useEffect, useMemo, useReducer } from "preact/hooks";
 import { ask } from "./api.js";
 import { KEYS, accept, acceptWithSuggestions, choose, chosenType, label, remove, useKeyboard } from "./commands.js";
+import { Labelling } from "./labelling.js";
 import { Learn } from "./learn.js";
 import { Saver, focusSentence } from "./saver.js";
-import { Labelling, html } from "./sentence.js";
+import { html } from "./sentence.js";
 import { Load, TypeBar, TypesEditor } from "./setup.js";
 import { direction } from "./text.js";
 import { Tour } from "./tour.js";
 
 /** @typedef {import("./types.js").Entity} Entity */
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./types.js").State} State */
+/** @typedef {import("./states.js").Item} Item */
+/** @typedef {import("./states.js").State} State */
 const POLL = 2000;
 
 /** @param {{state: State, setState: (state: State) => void, shown: boolean}} props */
