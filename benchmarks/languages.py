@@ -1,8 +1,8 @@
 """What a tagger finds without labelled sentences in data sets of many languages: in the words given, and in raw text.
 
-`python benchmarks/languages.py DATA TABLE.csv --model many [--sets a,b] [--split test] [--limit 300]`; DATA is the
-folder of data sets with a table labels.tsv (set, type, english). An entity of raw text is right if both its ends are,
-in characters. Rows that the table has already are not computed again.
+`python benchmarks/languages.py DATA TABLE.csv --model many --sets a,b [--split test] [--limit 300] [--inputs words]`;
+DATA is the folder of data sets with a table labels.tsv (set, type, english). An entity of raw text is right if both its
+ends are, in characters. Rows that the table has already are not computed again.
 """
 
 import argparse
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--sets", required=True)
     parser.add_argument("--split", default="dev")
     parser.add_argument("--limit", type=int, default=300)
+    parser.add_argument("--inputs", default="words,raw")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -37,7 +38,7 @@ def main() -> None:
     for name in options.sets.split(","):
         examples = list(open_data(name, options.data).splits[options.split])[: options.limit or None]
         labels = {type_: text or type_ for type_, text in labels_of(name, options.data).items()}
-        for kind in ("words", "raw"):
+        for kind in options.inputs.split(","):
             if (options.model, name, options.split, kind) in known:
                 continue
             texts: Sequence[Example | str] = examples if kind == "words" else [each.text for each in examples]
