@@ -20,6 +20,7 @@ from pathlib import Path
 from report import MB, Part, digest, measure, surroundings
 
 from nerbert.data.splits import read_data
+from nerbert.model.folder import weight_files
 
 PACKAGES = ("nerbert", "torch", "transformers", "tokenizers", "onnxruntime", "numpy")
 START = 20
@@ -56,7 +57,7 @@ def main() -> None:
                 "entities": whole.counts["entities"],
             }
     print(_table(found))
-    around = surroundings(options.files, PACKAGES) | {"model": digest(options.model / "model.safetensors")}
+    around = surroundings(options.files, PACKAGES) | {"weights_sha256": list(map(digest, weight_files(options.model)))}
     print(json.dumps({**around, "sides": found}))
 
 

@@ -17,15 +17,10 @@ PAGES = {
     ]
 }
 UNTRACED = {
-    "docs/results/2026-11-20-corpus-types.md": ((0, 1), "README's row; that corpora leave out dev and test texts"),
-    "docs/results/2026-11-21-calibration.md": (
-        (0, 1),
-        "the prior of weight 4; thresholds without a minimum of entities",
-    ),
+    "docs/results/2026-11-20-corpus-types.md": ((0,), "README's row"),
     "docs/results/2026-11-21-tagger.md": ((0,), "README's row; batches for onnxruntime"),
     "docs/results/2026-11-22-labels.md": ((0,), "at most as many labels in a prompt as in training"),
-    "docs/results/2026-11-29-base-size.md": (tuple(range(7)), "rates by width and of new heads; names_base; minilm"),
-    "docs/results/2026-11-30-first-sentences.md": ((1,), "the rule of the share: numbers of entities weren't kept"),
+    "docs/results/2026-11-29-base-size.md": (tuple(range(5)), "rates by width and of new heads; names_base; minilm"),
     "docs/results/2026-11-30-many.md": ((2,), "entities end at words"),
     "models/minilm/README.md": (
         (0, 1, 2),
