@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nerbert.evaluation.datasets.load import open_data
+from nerbert.data.catalogue import open_data
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer, cut_at_words, entity_borders
 from nerbert.records import Example

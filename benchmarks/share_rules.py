@@ -14,9 +14,9 @@ from typing import cast
 import numpy as np
 from trained_share import read_rows
 
-from nerbert.evaluation.datasets.load import open_data
+from nerbert.data.catalogue import open_data
+from nerbert.data.sampling import draw_subset, parse_size
 from nerbert.finetuning.averaging import WeightAverage, choose_share
-from nerbert.finetuning.sampling import draw_subset, parse_size
 from nerbert.records import Example
 
 RULES = ("none", "alone", "a half", "n / (n + 4)", "the rule", "best of seven shares", "regret")

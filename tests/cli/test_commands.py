@@ -54,7 +54,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     _tell_once.cache_clear()
     own = {name: each for name, each in cli.app._commands.items() if name in cli._BUILT_IN or name.startswith("-")}
     monkeypatch.setattr(cli.app, "_commands", own)
-    monkeypatch.setattr(data_app, "_commands", dict(data_app._commands))
+    monkeypatch.setattr(corpus_app, "_commands", corpus_app._commands.copy())
     monkeypatch.setattr(cli, "COMMANDS", Registry[Any]("command", "nerbert.commands", cli._BUILT_IN))
     return tmp_path
 
@@ -72,9 +72,8 @@ def test_a_command_of_another_distribution_runs(site: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize(("arguments", "said"), [("--help", r"\bweigh\b.*Count the characters"), ("weigh abc", r"^3$")])
 def test_a_command_of_another_distribution_joins_a_group(
-    site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: str, said: str
+    site: Path, capsys: pytest.CaptureFixture[str], arguments: str, said: str
 ) -> None:
-    monkeypatch.setattr(corpus_app, "_commands", corpus_app._commands.copy())
     assert exit_code("corpus", *arguments.split()) == 0
     assert re.search(said, capsys.readouterr().out)
 
@@ -115,7 +114,6 @@ def test_a_command_that_cannot_be_used_is_one_line(
 ) -> None:
     for name in ("knit", "corpus.knit"):
         monkeypatch.setitem(cli.PACKAGES, name, "nerbert-knit")
-    monkeypatch.setattr(corpus_app, "_commands", corpus_app._commands.copy())
     assert exit_code(*command.split()) == code
     assert said in capsys.readouterr().err
 
