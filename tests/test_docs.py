@@ -287,7 +287,7 @@ def test_the_architecture_names_modules_that_are_there() -> None:
     text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     named = re.findall(r"`([a-z_/]+\.py)`", text)
     folders = (ROOT / "nerbert", *ROOT.glob("packages/*/nerbert_*"))
-    modules = [path.relative_to(folder).as_posix() for folder in folders for path in folder.rglob("*.py")]
+    modules = [path.relative_to(ROOT).as_posix() for folder in folders for path in folder.rglob("*.py")]
     assert len(named) > 30
     for name in named:
         assert any(f"/{module}".endswith(f"/{name}") for module in modules), name
