@@ -60,7 +60,8 @@ def test_the_guide_runs(
 
 def test_the_readme_runs(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(data.parent)
-    Path("ships.toml").write_text(*blocks("toml", README), encoding="utf-8")
+    (suite,) = blocks("toml", README)
+    Path("ships.toml").write_text(suite, encoding="utf-8")
     (commands,) = blocks("sh", README)
     for line in commands.splitlines():
         command(line)
