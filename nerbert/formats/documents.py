@@ -177,20 +177,30 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     spans = document.spans and _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
     # What is outside the entities of a partially annotated text is unknown, not outside
     if document.partial:
-        examples = sentences_of(replace(document, spans=tuple(spans), partial=False), reading)
-        return [replace(example, unknown=tuple(_gaps(example))) for example in examples if example.spans]
+        return _known_parts(sentences_of(replace(document, spans=tuple(spans), partial=False), reading))
     if document.words is not None:
         return [Example(text, words, tuple(spans))]
-    splitter = splitter_for(reading.language or "en", text)
+    return list(_cut(text, words, spans, _split(text, words, spans, reading.language or "en")))
+
+
+def _known_parts(examples: Iterable[Example]) -> list[Example]:
+    return [replace(example, unknown=tuple(_gaps(example))) for example in examples if example.spans]
+
+
+def _split(
+    text: str, words: Sequence[tuple[int, int]], spans: Iterable[Span], language: str
+) -> Sequence[tuple[int, int]]:
+    """Return the sentences of a text; none ends inside a word or an entity."""
+    splitter = splitter_for(language, text)
     sentences = list[tuple[int, int]]()
     offset = 0
     # A sentence doesn't go on after a line's end
     for line in text.splitlines(keepends=True):
         sentences.extend((offset + start, offset + end) for start, end in splitter.spans(line))
         offset += len(line)
-    for parts in (words, [(span.start, span.end) for span in spans]):  # no sentence ends inside one
+    for parts in (words, [(span.start, span.end) for span in spans]):
         sentences = join_in_links(sentences, [start for start, _ in parts], [end for _, end in parts])
-    return list(_cut(text, words, spans, sentences))
+    return sentences
 
 
 def example_of_spans(
@@ -261,28 +271,9 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
     apart = set[tuple[Units, Units]]()
     kinds: dict[tuple[Units, ...], tuple[Counter[tuple[str, Units]], set[tuple[Units, Units]]]] = {}
     for document in filter(_units_differ, documents):
-        text = document.text
-        words = split_words(text)
-        simplest = [_simplest(text, unit) for unit in _UNITS]
-        starts = {start for start, _ in words}
-        ends = {end for _, end in words}
-        offsets = {unit: _offsets(text, unit) for unit in dict.fromkeys(simplest)}
+        simplest = tuple(_simplest(document.text, unit) for unit in _UNITS)
         # Texts in which the same units coincide are counted together
-        counts, differ = kinds.setdefault(tuple(simplest), (Counter(), set()))
-        for span in document.spans:
-            candidates = {unit: _find_bounds(table, span) for unit, table in offsets.items()}
-            if len(set(candidates.values())) == 1:
-                continue
-            differ.update(pair for pair in combinations(offsets, 2) if candidates[pair[0]] != candidates[pair[1]])
-            for unit, bounds in candidates.items():
-                if bounds is not None:
-                    start, end = bounds
-                    borders = (start in starts) + (end in ends)
-                    counts["border", unit] += borders == 2
-                    if not span.text:
-                        counts["cut", unit] += 1 - borders
-                    elif _same(text[start:end], span.text):
-                        counts["text", unit] += 1
+        _count_votes(document, dict.fromkeys(simplest), *kinds.setdefault(simplest, (Counter(), set())))
     for kind, (counts, differ) in kinds.items():
         # Units that coincide in a text get the same votes there
         twins = dict(zip(_UNITS, kind, strict=True))
@@ -291,6 +282,40 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
             votes[case, unit] += counts[case, twins[unit]]
     with at(path):
         return _choose_unit(votes, apart)
+
+
+def _count_votes(
+    document: Document, units: Iterable[Units], counts: Counter[tuple[str, Units]], differ: set[tuple[Units, Units]]
+) -> None:
+    """Count the votes of a text's entities for units, and add the pairs of units that give different spans."""
+    text = document.text
+    words = split_words(text)
+    borders = [{word[side] for word in words} for side in (0, 1)]
+    offsets = {unit: _offsets(text, unit) for unit in units}
+    for span in document.spans:
+        candidates = {unit: _find_bounds(table, span) for unit, table in offsets.items()}
+        if len(set(candidates.values())) > 1:
+            differ.update(pair for pair in combinations(offsets, 2) if candidates[pair[0]] != candidates[pair[1]])
+            _count_matches(counts, candidates, text, span.text, borders)
+
+
+def _count_matches(
+    counts: Counter[tuple[str, Units]],
+    candidates: Mapping[Units, tuple[int, int] | None],
+    text: str,
+    expected: str,
+    borders: Sequence[Collection[int]],
+) -> None:
+    starts, ends = borders
+    for unit, bounds in candidates.items():
+        if bounds is not None:
+            start, end = bounds
+            on_borders = (start in starts) + (end in ends)
+            counts["border", unit] += on_borders == 2
+            if not expected:
+                counts["cut", unit] += 1 - on_borders
+            elif _same(text[start:end], expected):
+                counts["text", unit] += 1
 
 
 def _choose_unit(votes: Mapping[tuple[str, Units], int], apart: Collection[tuple[Units, Units]]) -> Units:

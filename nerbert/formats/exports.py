@@ -232,15 +232,17 @@ class Prodigy(JsonFormat):
         firsts, lasts = ({word[side]: number for number, word in enumerate(words)} for side in (0, 1))
         task[SPANS] = [
             {"start": span.start, "end": span.end, _LABEL: span.type}
-            | (
-                {"token_start": firsts[span.start], "token_end": lasts[span.end]}
-                if span.start in firsts and span.end in lasts
-                else {}
-            )
+            | _token_bounds(span, firsts, lasts)
             | score_json(span, tagged=tagged)
             for span in document.spans
         ]
         return task if tagged else {**task, _ANSWER: _ACCEPTED}
+
+
+def _token_bounds(span: Span, firsts: Mapping[int, int], lasts: Mapping[int, int]) -> dict[str, int]:
+    if span.start not in firsts or span.end not in lasts:
+        return {}
+    return {"token_start": firsts[span.start], "token_end": lasts[span.end]}
 
 
 def _has_object(value: Any, key: str) -> bool:
