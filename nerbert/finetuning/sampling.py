@@ -79,23 +79,28 @@ def usual_queries(ways: int, shots: int) -> int:
 
 def parse_size(value: str | int) -> Size:
     """Return `"all"`, `50`, `"5%"`, `"k=4"` or `"5 way 1 shot"` as a Size; raise SettingsError for others."""
-    match = None if isinstance(value, bool) else _SIZE.fullmatch(" ".join(f"{value}".lower().split()))
+    match = _SIZE.fullmatch(" ".join(f"{value}".lower().split()))
     if match is None:
         raise SettingsError(f"size {value!r:.80}: {_FORMS}")
     parts = {name: text for name, text in match.groupdict().items() if text}
-    unit = next(unit for unit in SizeUnit if unit in parts)
+    unit = next(filter(parts.__contains__, SizeUnit))
     if unit is SizeUnit.ALL:
         return Size(unit)
     number = Decimal(parts[unit])
     ways = int(parts.get("ways", 0))
-    queries = int(parts["queries"]) if "queries" in parts else usual_queries(ways, int(number)) if ways else 0
+    queries = int(parts.get("queries", usual_queries(ways, int(number)) if ways else 0))
     if unit is SizeUnit.SENTENCES and not number:
         return Size(SizeUnit.ZERO)
-    if not number or (unit is SizeUnit.EPISODE and not (ways and queries)):
+    size = Size(unit, number.normalize() if unit is SizeUnit.PERCENT else number, ways, queries)
+    _check_size(size, value)
+    return size
+
+
+def _check_size(size: Size, value: str | int) -> None:
+    if not size.number or (size.unit is SizeUnit.EPISODE and not (size.ways and size.queries)):
         raise SettingsError(f"size {value!r}: must be above 0")
-    if unit is SizeUnit.PERCENT and number > 100:
+    if size.unit is SizeUnit.PERCENT and size.number > 100:
         raise SettingsError(f"size {value!r}: must be at most 100%")
-    return Size(unit, number.normalize() if unit is SizeUnit.PERCENT else number, ways, queries)
 
 
 _SUBSETS = 'a subset is of sentences (50), a share ("5%") or entities a type ("k=4")'
@@ -144,7 +149,7 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
             raise SettingsError(f"size {size}: {units} exist in suites only (nerbert benchmark); {_SUBSETS}")
     indices = tuple(sorted(indices))
     there = _entities(examples)
-    reached = _entities(examples[index] for index in indices)
+    reached = _entities(map(examples.__getitem__, indices))
     return Subset(size, draw, indices, {type_: reached[type_] for type_ in sorted(there)}, dict(sorted(there.items())))
 
 
@@ -172,7 +177,7 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
     queues: dict[str, list[int]] = {type_: [] for type_ in sorted(there, key=lambda type_: (there[type_], type_))}
     order = _order(_identities(examples), range(len(examples)), draw, "subset: entities of each type")
     for index in reversed(order):
-        for type_ in {span.type for span in examples[index].spans}:
+        for type_ in _entities([examples[index]]):
             queues[type_].append(index)
     taken: set[int] = set()
     reached: Counter[str] = Counter()

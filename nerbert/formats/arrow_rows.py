@@ -239,12 +239,12 @@ def _plain(value: Any) -> Any:
     """Convert a value to JSON types."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, str | int | None):
         return value
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return list(map(_plain, value))
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -147,7 +147,7 @@ def _read_rows(path: Path) -> Iterator[TokenRows]:
     return token_rows(file_lines(path), tagged=True)
 
 
-def _read_comments(comments: Sequence[str]) -> dict[str, str]:
+def _read_comments(comments: Sequence[str]) -> dict[str, Sequence[str]]:
     """Return the values of comments such as `# sent_id = 1` by their names."""
     named = filter(None, map(_COMMENT.fullmatch, comments))
     return {match["key"] or match["name"]: match["value"].strip() for match in named}
@@ -343,16 +343,12 @@ def find_layout(sentences: Sequence[TokenRows]) -> ColumnLayout:
     if numbered:
         rows = list(filterfalse(lambda columns: _UNWRITTEN.fullmatch(columns[0]), rows))
     layout = ColumnLayout(int(numbered), -1, numbered)
-    if not _has_tabs(sentences):
+    if not any("\t" in line.text for sentence in sentences for line in sentence.lines):
         layout = _spaced_layout(layout, rows)
         rows = [row for row in rows if len(row) == layout.width]
     if _all_tags(rows, -1) or len(set(map(len, rows))) != 1:
         return layout
     return next(filter(None, (recognise(layout, rows) for recognise in _RECOGNISERS)), layout)
-
-
-def _has_tabs(sentences: Sequence[TokenRows]) -> bool:
-    return any("\t" in line.text for sentence in sentences for line in sentence.lines)
 
 
 def _spaced_layout(layout: ColumnLayout, rows: _Rows) -> ColumnLayout:

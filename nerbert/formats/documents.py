@@ -14,7 +14,7 @@ from functools import cache
 from itertools import accumulate, combinations, pairwise, product
 from operator import index
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex, get_args
+from typing import Any, Literal, SupportsIndex, TypeAlias, get_args
 
 import regex
 
@@ -31,6 +31,8 @@ Overlaps = Literal["error", "longest", "first"]
 CutWords = Literal["grow", "error"]
 """Treatment of spans that cut a word: extend them to whole words, or report an error."""
 Units = Literal["auto", "characters", "utf-16", "bytes", "graphemes", "characters-lf", "utf-16-lf", "bytes-lf"]
+_Votes: TypeAlias = Counter[tuple[str, Units]]
+_Pairs: TypeAlias = set[tuple[Units, Units]]
 """The unit of a file's offsets; with `-lf`, `\\r\\n` counts as one character; `auto` detects the unit."""
 _UNITS: tuple[Units, ...] = get_args(Units)[1:]
 _BREAK = "\r\n"
@@ -267,9 +269,9 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
 
     Votes count entities with the expected text, and whole words; `cut` is those that cut two words minus whole words.
     """
-    votes = Counter[tuple[str, Units]]()
-    apart = set[tuple[Units, Units]]()
-    kinds: dict[tuple[Units, ...], tuple[Counter[tuple[str, Units]], set[tuple[Units, Units]]]] = {}
+    votes = _Votes()
+    apart = _Pairs()
+    kinds: dict[tuple[Units, ...], tuple[_Votes, _Pairs]] = {}
     for document in filter(_units_differ, documents):
         simplest = tuple(_simplest(document.text, unit) for unit in _UNITS)
         # Texts in which the same units coincide are counted together
@@ -284,38 +286,25 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
         return _choose_unit(votes, apart)
 
 
-def _count_votes(
-    document: Document, units: Iterable[Units], counts: Counter[tuple[str, Units]], differ: set[tuple[Units, Units]]
-) -> None:
+def _count_votes(document: Document, units: Iterable[Units], counts: _Votes, differ: _Pairs) -> None:
     """Count the votes of a text's entities for units, and add the pairs of units that give different spans."""
     text = document.text
     words = split_words(text)
-    borders = [{word[side] for word in words} for side in (0, 1)]
+    starts, ends = ({word[side] for word in words} for side in (0, 1))
     offsets = {unit: _offsets(text, unit) for unit in units}
     for span in document.spans:
         candidates = {unit: _find_bounds(table, span) for unit, table in offsets.items()}
         if len(set(candidates.values())) > 1:
             differ.update(pair for pair in combinations(offsets, 2) if candidates[pair[0]] != candidates[pair[1]])
-            _count_matches(counts, candidates, text, span.text, borders)
-
-
-def _count_matches(
-    counts: Counter[tuple[str, Units]],
-    candidates: Mapping[Units, tuple[int, int] | None],
-    text: str,
-    expected: str,
-    borders: Sequence[Collection[int]],
-) -> None:
-    starts, ends = borders
-    for unit, bounds in candidates.items():
-        if bounds is not None:
-            start, end = bounds
-            on_borders = (start in starts) + (end in ends)
-            counts["border", unit] += on_borders == 2
-            if not expected:
-                counts["cut", unit] += 1 - on_borders
-            elif _same(text[start:end], expected):
-                counts["text", unit] += 1
+            for unit, bounds in candidates.items():
+                if bounds is not None:
+                    start, end = bounds
+                    borders = (start in starts) + (end in ends)
+                    counts["border", unit] += borders == 2
+                    if not span.text:
+                        counts["cut", unit] += 1 - borders
+                    elif _same(text[start:end], span.text):
+                        counts["text", unit] += 1
 
 
 def _choose_unit(votes: Mapping[tuple[str, Units], int], apart: Collection[tuple[Units, Units]]) -> Units:

@@ -3,7 +3,7 @@
 This format is tried after all other JSON formats. Limitation: a field of another meaning may be read as spans.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -168,7 +168,13 @@ def group_of(fields: Mapping[str, Any]) -> str:
     return next((f"{fields[name]}" for name in _GROUPS if isinstance(fields.get(name), str | int)), "")
 
 
-def _check_whole_words(spans: Iterable[Span], words: Sequence[tuple[int, int]]) -> None:
+def _check_offsets(spans: Sequence[Span], words: Sequence[tuple[int, int]] | None, *, has_text: bool) -> None:
+    # Offsets within the number of words may count tokens, which gives wrong entities without an error
+    if words is not None and (not has_text or all(span.end <= len(words) and not span.text for span in spans)):
+        _check_whole_words(spans, words)
+
+
+def _check_whole_words(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> None:
     """Raise InputError for a span that begins or ends inside a word."""
     starts, ends = ({word[side] for word in words} for side in (0, 1))
     if cut := next((span for span in spans if span.start not in starts or span.end not in ends), None):
@@ -231,12 +237,6 @@ def _spacy_sentences(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             words = [token["orth"] for token in sentence["tokens"]]
             group = {_GROUP: f"{value['id']}"} if "id" in value else {}
             yield {TOKENS: words, "ner": ["O" if tag == "-" else tag for tag in tags], **group}
-
-
-def _check_offsets(spans: Sequence[Span], words: Sequence[tuple[int, int]] | None, *, has_text: bool) -> None:
-    # Offsets within the number of words may count tokens, which gives wrong entities without an error
-    if words is not None and (not has_text or all(span.end <= len(words) and not span.text for span in spans)):
-        _check_whole_words(spans, words)
 
 
 def _are_tags(value: Any) -> bool:

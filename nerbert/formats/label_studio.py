@@ -76,7 +76,9 @@ class LabelStudio(JsonFormat):
         tagged = not annotations
         spans, tags = _first_result(task.get("predictions") or [] if tagged else kept, repairs, tagged)
         data = task["data"]
-        key = _find_text(data, tags, spans)
+        # Label Studio writes a line's end as two characters, so such a text isn't found as it is
+        surfaces = (span.text for span in spans if _LINE_END not in span.text)
+        key = text_key(fields_but(data, *_ABOUT), [*tags, TEXT], surfaces)
         text: str = data[key]
         spans = [_readable(span, text) for span in spans]
         _check_text(text, spans)
@@ -118,12 +120,6 @@ class LabelStudio(JsonFormat):
             return {_DATA: data, "annotations": [{"result": regions}]}
         score = min((round(span.confidence, 4) for span in document.spans), default=1.0)
         return {_DATA: data, "predictions": [{"model_version": "nerbert", "score": score, "result": regions}]}
-
-
-def _find_text(data: Mapping[str, Any], tags: Sequence[str], spans: Sequence[Span]) -> str:
-    # Label Studio writes a line's end as two characters, so such a text isn't found as it is
-    surfaces = (span.text for span in spans if _LINE_END not in span.text)
-    return text_key(fields_but(data, *_ABOUT), [*tags, TEXT], surfaces)
 
 
 def _check_text(text: str, spans: Sequence[Span]) -> None:

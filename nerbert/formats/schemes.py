@@ -171,7 +171,7 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
         uses.add((line, parts) for line, _, parts in words if parts)
         # Sentences before the first such tag have only O, which every spelling has
         if plain:
-            spelled = _fitting(spelled, sentence)
+            spelled = dict(filter(lambda item: item[1].add_spelled(sentence, item[0]), spelled.items()))
     if not plain:
         return uses.scheme()
     if spelled and set(+uses.prefixes) <= {OUTSIDE}:
@@ -182,12 +182,6 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
     if not _are_types(plain, uses.prefixes):
         _refuse_plain(path, first_lines)
     return Scheme(_PLAIN, 0, 0)
-
-
-def _fitting(
-    spelled: Mapping[re.Pattern[str], _Uses], sentence: Sequence[tuple[int, Any]]
-) -> dict[re.Pattern[str], _Uses]:
-    return {spelling: uses for spelling, uses in spelled.items() if uses.add_spelled(sentence, spelling)}
 
 
 def _are_types(plain: Counter[str], prefixes: Counter[str]) -> bool:

@@ -145,11 +145,11 @@ def _detect_table(path: Path, rows: Sequence[Sequence[str]], ontology: Ontology)
 
 
 def _detect_headless(rows: int, classes: Sequence[str], unknown: Sequence[str], ontology: Ontology) -> Detected:
-    if 2 * len(unknown) < len(classes) and len(classes) * _FEWEST >= rows:
-        return Detected(SourceKind.TABLE)
     # Text with a stray tab, such as a list of sentences
-    stray = len(classes) * _FEWEST < rows or len(ontology) == 0
-    if stray or 2 * sum(map(_looks_like_class, classes)) <= len(classes):
+    stray = len(classes) * _FEWEST < rows
+    if not stray and 2 * len(unknown) < len(classes):
+        return Detected(SourceKind.TABLE)
+    if stray or len(ontology) == 0 or 2 * sum(map(_looks_like_class, classes)) <= len(classes):
         return Detected(None, why="text of unknown content", unknown=True)
     return _miss_classes(classes, unknown)
 

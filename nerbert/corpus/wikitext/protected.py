@@ -80,7 +80,7 @@ def remove_opaque(wikitext: str) -> str:
         else:
             # An unclosed `<nowiki>` protects nothing; a later pass removes the tag
             shown = tag.group() if name == "nowiki" else ""
-            position = _end_of_unclosed(tag, opening=name in unclosed)
+            position = _end_of_unclosed(tag, name, unclosed)
         if not start or wikitext[start - 1] in _EDGES:
             _keep_apart(
                 pieces, shown or wikitext[position : position + 1], "<nowiki/>" if name == "nowiki" else REMOVED
@@ -100,9 +100,9 @@ def _end_of_comment(wikitext: str, position: int, *, line_start: bool) -> int:
     return end + 3 + (line_start and wikitext.startswith("\n", end + 3))
 
 
-def _end_of_unclosed(tag: "re.Match[str]", *, opening: bool) -> int:
+def _end_of_unclosed(tag: "re.Match[str]", name: str, unclosed: set[str]) -> int:
     # It hides the rest of the page, as in MediaWiki
-    return len(tag.string) if opening and tag[4] and tag[4].lower() == "includeonly" else tag.end()
+    return len(tag.string) if name == "includeonly" and name in unclosed and not tag[3] else tag.end()
 
 
 def _remove_unseen(text: str) -> str:

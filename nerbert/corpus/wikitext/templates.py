@@ -89,8 +89,7 @@ class TemplateReader:
             nonlocal begun
             (start, end), text = match.span(), match.string
             inside = text[start + 2 : end - 2]
-            before = text[start - 1 : start]
-            begins_line = before in "\n"
+            begins_line = text[start - 1 : start] in "\n"
             name, bar, _ = inside.partition("|")
             meaning = known.get(name) or read(name)
             shown = self._show(meaning, inside, title)
@@ -292,18 +291,12 @@ def _ends_line(text: str, end: int) -> bool:
 
 
 def _mark_removed(text: str, start: int, end: int) -> str:
-    # Only next to these characters can removal join what it separated
-    return REMOVED if text[start - 1 : start] in "\n]}'" and _must_not_meet(text, start, end) else ""
-
-
-def _must_not_meet(text: str, start: int, end: int) -> bool:
-    """Return whether the text on the two sides of a removed template would form other markup together."""
+    """Return a mark in place of a removed template if the text on its two sides would form other markup together."""
     before = text[start - 1 : start]
     after = text[end : end + 1]
     # `''` after a removed template would join the marks before it
-    if before == after == "'":
-        return True
-    return after != "\n" and before in "\n]}" and _FOLLOWING.match(text, end) is not None
+    meets = before == after == "'" or (before in "\n]}" and after != "\n" and _FOLLOWING.match(text, end))
+    return REMOVED if meets else ""
 
 
 def _in_target(text: str, start: int) -> bool:
