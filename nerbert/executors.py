@@ -9,6 +9,8 @@ docs/extending/executor.md.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from nerbert.errors import NerbertError, SettingsError
@@ -117,7 +119,7 @@ def open_executor(name: str = "local", workers: int | None = None) -> Iterator[E
             kind = EXECUTORS.find(name)
             made = kind(getattr(kind, "default_workers", 1) if workers is None else workers)
             # Found at the start, not after hours by the first stage that needs it.
-            if lacking := [name for name in _MEMBERS if not hasattr(made, name)]:
+            if lacking := list(filterfalse(partial(hasattr, made), _MEMBERS)):
                 raise SettingsError(f"executor {name!r:.80}: has no {', '.join(lacking)}, which every executor needs")
             executor = made.__enter__()
             # An executor never hides a command's error: a true result would.

@@ -98,16 +98,16 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
     # In a manifest, the set's name would look like the built-in one.
     if path.name in _BUILT_IN:
         raise SettingsError(f"label_set = {str(path)!r}: has the name of a built-in set; rename the file")
-    listed = {name.casefold() for name in classes}
+    listed = set(map(str.casefold, classes))
     labels: dict[str, str] = {}
     for number, line in enumerate(_text(path).splitlines(), 1):
-        cells = [cell.strip() for cell in line.split("\t")]
+        cells = [*map(str.strip, line.split("\t"))]
         # Only before the first label: later, "class" may be a class.
-        header = not labels and [cell.lower() for cell in cells] == ["class", "label"]
-        if not line.strip() or line.lstrip().startswith("#") or header:
+        header = not labels and [*map(str.lower, cells)] == ["class", "label"]
+        if line.strip()[:1] in ("", "#") or header:
             continue
         with at(path, number):
-            if len(cells) != 2 or not all(cells):
+            if [*map(bool, cells)] != [True, True]:
                 raise InputError(f"{line[:80]!r}: must be class<TAB>label")
             name, label = cells
             # A label becomes a part of a tag (`B-label`) in files of columns, which a space would break.

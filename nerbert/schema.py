@@ -106,6 +106,13 @@ def _adapter(type_: Any) -> Any:
     return TypeAdapter(type_)
 
 
+def _hint_missing(missing: str, names: Collection[str], fields: Collection[str]) -> str:
+    # A misspelt name explains a missing one. Bounded, since a file may hold a million keys.
+    strange = (name for name in islice(names, _COMPARED) if name not in fields and len(name) < _COMPARED)
+    hints = (f"; there is {name!r}{hint}" for name in strange if (hint := nearest(name, [missing], 0.75)))
+    return next(hints, "")
+
+
 def _describe(faults: Sequence[Any], fields: Collection[str]) -> str:
     """Return `a.b[0] = 'x': must be a valid integer` for pydantic's first error; `fields` are those of the root."""
     paths = [tuple(part for part in fault["loc"] if not _BRANCH.fullmatch(str(part))) for fault in faults]
@@ -114,10 +121,7 @@ def _describe(faults: Sequence[Any], fields: Collection[str]) -> str:
     fault, value = (faults[paths.index(location)][name] for name in ("type", "input"))
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     if fault == "missing":
-        # A misspelt name explains a missing one. Bounded, since a file may hold a million keys.
-        names = [name for name in islice(value, _COMPARED) if name not in fields and len(name) < _COMPARED]
-        hints = (f"; there is {name!r}{hint}" for name in names if (hint := nearest(name, [str(location[-1])], 0.75)))
-        return f"{path:.200} is missing{next(hints, '')}"
+        return f"{path:.200} is missing{_hint_missing(str(location[-1]), value, fields)}"
     if fault == "extra_forbidden":
         return f"{path:.200}: is no field{nearest(path[:_COMPARED], fields)}"
     messages = dict.fromkeys(fault["msg"] for index, fault in enumerate(faults) if paths[index] == location)

@@ -62,6 +62,7 @@ _INSIDE = re.compile(
 _UNTIDY = re.compile(r"\n(?:(?<=\s\n)|\s)")
 _MARKS = "\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0971-\u0dff\u200c\u200d"
 """Vowel signs and joiners, which `re` doesn't count as letters; the Indic blocks contain letters too."""
+_STOP = re.compile(r"\.(?!\.)|۔")
 _NEXT_WORD = re.compile(rf"[{_OPEN}]{{0,3}}+[ \xa0\u202f]?+((?:[^\W\d_]|[{_MARKS}])++)(?![.\w-])")
 _CORE = re.compile(rf"(?s:.*[^\w.{_MARKS}])?([\w.{_MARKS}]*)")
 _LETTERS = rf"(?:[^\W\d_][{_MARKS}]*+){{1,3}}"
@@ -149,9 +150,7 @@ class RuleSplitter:
                 plain = len(word) >= _PLAIN and word.isalpha() and word not in self._listed and text[mark] not in "…:"
                 # `_candidates` excludes a–z; "é" and "и" are looked at here: "It went, émile came. émile left."
                 small = text[first] > "z" and is_small(text[first])
-                # "Bahnhofstr. 5": a street's abbreviation before a house number.
-                house = bool(self._streets) and close == mark + 1 and _HOUSE.match(text, first)
-                street = house and word.lower().endswith(self._streets)
+                street = self._streets and self._is_street(text, word, mark, close, first)
                 ends = not small and not street and (plain or self._ends(text, word, mark, close, first, start))
                 ends = ends and not _in_parenthesis(text, start, mark, close, end)
             # An end mark of another script, such as "。", which needs no space after it.
@@ -188,16 +187,17 @@ class RuleSplitter:
                 start = match.end()
         yield start, end
 
+    def _is_street(self, text: str, word: str, mark: int, close: int, first: int) -> bool:
+        # "Bahnhofstr. 5": a street's abbreviation before a house number.
+        is_house = close == mark + 1 and _HOUSE.match(text, first) is not None
+        return is_house and word.lower().endswith(self._streets)
+
     def _ends(self, text: str, word: str, mark: int, close: int, first: int, start: int) -> bool:
         """Return whether a sentence ends after `word` and the mark at `mark`, before a capital or a caseless letter."""
         # Only a full stop may belong to an abbreviation; "?" and "…" have rules of their own.
-        if text[mark] not in ".۔" or text.startswith("..", mark):
+        if not _STOP.match(text, mark):
             return _ends_without_stop(text, word, mark, close, first, start)
-        # "(dell'ing" is listed as "ing"; most words need no search for their core.
-        core = word if word.isalnum() or word in self._listed else _core(word)
-        # Headings: "MRS. DALLOWAY" has the abbreviation "Mrs".
-        if core.isupper() and len(core) > 1:
-            core = self._without_capitals(core, text[first : first + 2])
+        core = self._find_core(word, text[first : first + 2])
         # "No. 5" goes on, "He said no." doesn't.
         numbered = core in self._numbered and (text[first].isdigit() or _ROMAN.match(text, first))
         if numbered or core in self._never or self._is_pair(text, core, mark):
@@ -212,6 +212,12 @@ class RuleSplitter:
         # A number that begins a sentence is that of an item.
         return not (self._no_stops or (core.isdigit() and mark - len(core) == start))
 
+    def _find_core(self, word: str, following: str) -> str:
+        # "(dell'ing" is listed as "ing"; most words need no search for their core.
+        core = word if word.isalnum() or word in self._listed else _core(word)
+        # Headings: "MRS. DALLOWAY" has the abbreviation "Mrs".
+        return self._without_capitals(core, following) if core.isupper() and len(core) > 1 else core
+
     def _without_capitals(self, core: str, following: str) -> str:
         """Return a word in capitals as it is listed, if capitals or a number follow: "NO. 5" has the word "no"."""
         lower = core.lower()
@@ -223,8 +229,7 @@ class RuleSplitter:
         """Return whether an unlisted word looks like an initial, acronym, ordinal or abbreviation."""
         # An initial: "J. Smith", and "l'A. Rossi", but not the end of "isn't".
         if len(core) == 1 and (core.lower() != core.upper() or _CASELESS.match(core)):
-            previous = word[-2:-1]
-            return not previous or (core.isupper() if previous in "'’" else previous in _OPENERS)
+            return _is_initial(core, word[-2:-1])
         # "प्र. के. अत्रे" has initials of several characters; "U.S" and "Z.B" have inner stops.
         if _SYLLABLE.fullmatch(core) or ("." in core and _DOTTED.fullmatch(core)):
             return True
@@ -381,6 +386,10 @@ def _in_parenthesis(text: str, start: int, mark: int, close: int, end: int) -> b
     if opened < 0 or opened <= text.rfind(")", start, close) or text[start] == "(":
         return False
     return ")" in text[end : end + _PARENTHESIS].partition("\n")[0].partition("(")[0]
+
+
+def _is_initial(letter: str, previous: str) -> bool:
+    return not previous or (letter.isupper() if previous in "'’" else previous in _OPENERS)
 
 
 def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:

@@ -89,7 +89,7 @@ def build_corpus(
             funnel = Funnel(settings.seed)
             steps = _make_steps(folder, settings, dumps[0].site.language, label_set, forbidden) | own_steps
             sizes = [dump.size for dump in dumps]
-            with progress("pages", None if None in sizes else sum(size or 0 for size in sizes), of_bytes=True) as bar:
+            with progress("pages", None if None in sizes else sum(filter(None, sizes)), of_bytes=True) as bar:
                 report = write_pages(dumps, work, settings, executor, bar)
             titles = read_titles(work)
             ambiguous = write_newest(work, folder, titles, dumps[0].site.language, executor)
@@ -153,10 +153,11 @@ def _check_sources(sources: Sequence[Source]) -> None:
     seen: set[str] = set()
     for source in sources:
         local = Path(source.place)
-        if not source.pipe and not source.remote and (not local.exists() or local.is_dir()):
+        streamed = source.pipe or source.remote
+        if not streamed and (not local.exists() or local.is_dir()):
             raise InputError(f"{source}: no such dump; give a pages-articles file (.xml, .xml.bz2, .xml.gz, .xml.xz)")
         # Two paths, such as a link and its target, may name the same file
-        path = source.place if source.pipe or source.remote else str(local.resolve())
+        path = source.place if streamed else str(local.resolve())
         if path in seen:
             raise InputError(f"{source}: given twice; give each file once")
         seen.add(path)
@@ -221,8 +222,7 @@ def make_manifest(
     funnel: Funnel,
 ) -> dict[str, Any]:
     """Return the content of `manifest.json`, the last file to be written, for the corpus in `folder`."""
-    shards = {f"sentences/{path.name}": path for path in shard_paths(folder / "sentences")}
-    outside = {name: funnel.under("outside", name) for name in ("to_ancestor", "to_entity")}
+    outside = {name: most_first(funnel.under("outside", name)) for name in ("to_ancestor", "to_entity")}
     splits = {name: funnel.under("splits", name) for name in (TRAIN, VALIDATION)}
     categories = most_first(funnel.under("categories", "mentions"))
     return {
@@ -238,8 +238,7 @@ def make_manifest(
         "knowledge": dict(knowledge),
         "excluded": list(forbidden.files),
         "settings": settings.to_dict(),
-        "label_set": {"name": label_set.name, "labels": len(label_set.labels), "sha256": label_set.digest}
-        | {name: most_first(classes) for name, classes in outside.items()},
+        "label_set": {"name": label_set.name, "labels": len(label_set.labels), "sha256": label_set.digest} | outside,
         "steps": funnel.steps,
         "notes": funnel.notes,
         "splits": {name: dict(counts) for name, counts in splits.items() if counts},
@@ -252,6 +251,13 @@ def make_manifest(
         "years": dict(sorted(funnel.under("years").items())),
         "categories": _with_copies(funnel, "categories", dict.fromkeys([*categories, ENTITY])),
         "classes": {name: dict(words[name]) for name in sorted(funnel.under("classes")) if name in words},
+        **_describe_shards(folder / "sentences"),
+    }
+
+
+def _describe_shards(folder: Path) -> dict[str, Any]:
+    shards = {f"{folder.name}/{path.name}": path for path in shard_paths(folder)}
+    return {
         "shards": {name: pq.read_metadata(path).num_rows for name, path in shards.items()},
         "shard_sha256": {name: sha256_of(path) for name, path in shards.items()},
     }

@@ -115,12 +115,8 @@ def type_by_evidence(
 
 
 def _find_evidence(database: Database, folder: Path, language: str, kinds: Sequence[str]) -> Iterator[Sequence[object]]:
-    # A cursor of its own: `insert` uses the database while these rows are fetched
-    cursor = database.cursor()
-    titles = cursor.execute(_TITLES)
-    while TITLE in kinds and (rows := titles.fetchmany(10_000)):
-        for (title,) in rows:
-            yield from zip(repeat(title), repeat(TITLE), title_features(title))
+    if TITLE in kinds:
+        yield from _find_in_titles(database)
     if CATEGORY in kinds:
         for title, categories in page_categories(folder):
             features = {feature for name in categories for feature in phrase_features(name, language)}
@@ -129,6 +125,14 @@ def _find_evidence(database: Database, folder: Path, language: str, kinds: Seque
         for title, text in _read_first_sentences(folder):
             parts = sentence_features(text, language)
             yield from zip(repeat(normalise_title(title)), repeat(FIRST_SENTENCE), parts)
+
+
+def _find_in_titles(database: Database) -> Iterator[Sequence[object]]:
+    # A cursor of its own: `insert` uses the database while these rows are fetched
+    titles = database.cursor().execute(_TITLES)
+    while rows := titles.fetchmany(10_000):
+        for (title,) in rows:
+            yield from zip(repeat(title), repeat(TITLE), title_features(title))
 
 
 def _read_first_sentences(folder: Path) -> Iterator[tuple[str, str]]:

@@ -3,11 +3,11 @@
 CoNLL has no standard comments, so only JSON lines contain the attribution. A pipe gets each sentence immediately.
 """
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from nerbert.artifacts import check_free, publish
 from nerbert.corpus.shards import checked_shards, read_manifest, read_sentences
@@ -22,6 +22,17 @@ from nerbert.terminal import standard_output, tell
 PIPE = "-"
 
 
+@contextmanager
+def _open_output(output: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
+    if str(output) == PIPE:
+        with standard_output() as stream:
+            yield stream
+        return
+    check_free(output, overwrite=overwrite, file=True)
+    with publish(output) as draft, draft.open("wb") as file:
+        yield file
+
+
 def export_corpus(
     corpus: Path, output: Path, format_: str, split: str = "", copies: bool = False, *, overwrite: bool = False
 ) -> int:
@@ -34,12 +45,7 @@ def export_corpus(
     if split and split not in splits:
         raise InputError(f"{corpus}: has no split {split!r}{unknown(split, splits)}, or left out for all")
     written = 0
-    with ExitStack() as stack:
-        if str(output) == PIPE:
-            stream = stack.enter_context(standard_output())
-        else:
-            check_free(output, overwrite=overwrite, file=True)
-            stream = stack.enter_context(stack.enter_context(publish(output)).open("wb"))
+    with _open_output(output, overwrite=overwrite) as stream:
         for sentence in read_sentences(corpus, split or None):
             times = sentence.copies if copies else 1
             with at(sentence.id):

@@ -127,9 +127,11 @@ class Funnel:
         classes = pc.unique(pc.list_flatten(pc.struct_field(flat, "class_path"))).to_pylist()
         self.add(dict.fromkeys(classes, 1), "classes")
         train = pc.equal(sentences["split"], TRAIN).to_numpy()
-        flat = flat.filter(pa.array(np.repeat(train, lengths)))
-        times = np.repeat(copies[train], lengths[train])
-        columns = (pc.struct_field(flat, name).to_pylist() for name in ("category", "class_path"))
+        self._count_types(flat.filter(pa.array(np.repeat(train, lengths))), np.repeat(copies[train], lengths[train]))
+
+    def _count_types(self, rows: pa.StructArray, times: "np.ndarray[Any, Any]") -> None:
+        """Count mentions by category and topic, once and as often as their sentences are drawn."""
+        columns = (pc.struct_field(rows, name).to_pylist() for name in ("category", "class_path"))
         mentions, topics, sampled, topics_sampled = (Counter[str]() for _ in range(4))
         for category, path, count in zip(*columns, times.tolist(), strict=True):
             topic = topic_of(tuple(path))

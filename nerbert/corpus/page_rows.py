@@ -4,9 +4,10 @@ For speed, words and links of hundreds of sentences are computed together, as co
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, compress
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.corpus.word_columns import Ints, Links, Words, links_on_words, numbers_column, strings_column, words_of
-from nerbert.records import LINK, CleanPage, RawPage, Reason, sentence_id
+from nerbert.records import LINK, CleanPage, Infobox, RawPage, Reason, sentence_id
 from nerbert.sentences import RuleSplitter, join_in_links
 from nerbert.words import splitter_named
 
@@ -30,6 +31,7 @@ _HEAVY = 1 << 24
 _LONGEST_PAGE = 5_000_000
 """Maximum characters of wikitext; MediaWiki allows at most 2 MiB."""
 _NOTHING = CleanPage()
+_Item = TypeVar("_Item")
 
 
 @dataclass(slots=True)
@@ -170,8 +172,7 @@ def drop_reason(page: RawPage, ns: int) -> Reason | None:
 def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.RecordBatch:
     """Return rows of `pages/`; values that a page's sentences share are computed once per page."""
     pages = np.array(pack.pages, np.int64)
-    numbers = [number for number, _ in pack.page_rows]
-    raw = [page for _, page in pack.page_rows]
+    numbers, raw = zip(*pack.page_rows, strict=True)
     ids = [sentence_id(site.wiki, page.page_id, page.revision, 0).removesuffix("0") for page in raw]
     common: dict[str, pa.Array] = {
         "id": strings_column(ids),
@@ -195,7 +196,7 @@ def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.R
         "words": _make_lists(words.first, words.starts - begin, words.ends - begin),
         "links": _make_lists(links.first, links.starts, links.ends, **fields),
     }
-    return pa.RecordBatch.from_arrays([columns[name] for name in UNTYPED.names], schema=UNTYPED)
+    return pa.RecordBatch.from_pydict(columns, schema=UNTYPED)
 
 
 def _make_lists(first: Ints, starts: Ints, ends: Ints, **texts: pa.Array) -> pa.Array:
@@ -206,33 +207,35 @@ def _make_lists(first: Ints, starts: Ints, ends: Ints, **texts: pa.Array) -> pa.
 
 
 def _title_table(rows: Sequence[tuple[int, RawPage, int, str, CleanPage]]) -> pa.Table:
-    pages = [row[1] for row in rows]
-    boxes = list(chain.from_iterable(row[4].infoboxes for row in rows))
-    categories = strings_column(list(chain.from_iterable(row[4].categories for row in rows)))
-    parameters = list(chain.from_iterable(box.parameters for box in boxes))
-    pairs = pa.StructArray.from_arrays(
-        [strings_column([name for name, _ in parameters]), strings_column([value for _, value in parameters])],
-        names=["name", "value"],
-    )
-    inside = pa.ListArray.from_arrays(_sum_lengths(len(box.parameters) for box in boxes), pairs)
-    structs = pa.StructArray.from_arrays(
-        [strings_column([box.template for box in boxes]), inside], names=["template", "parameters"]
-    )
+    numbers, pages, spaces, fates, texts = zip(*rows, strict=True) if rows else ((),) * 5
     columns = {
-        "page_number": [row[0] for row in rows],
+        "page_number": numbers,
         "page_id": [page.page_id for page in pages],
         "revision": [page.revision for page in pages],
-        "ns": [row[2] for row in rows],
+        "ns": spaces,
     }
     arrays = {name: numbers_column(column, TITLES.field(name).type) for name, column in columns.items()} | {
         "title": strings_column([page.title for page in pages]),
         "redirect": strings_column([page.redirect for page in pages]),
-        "fate": strings_column([row[3] for row in rows]),
-        "infoboxes": pa.ListArray.from_arrays(_sum_lengths(len(row[4].infoboxes) for row in rows), structs),
-        "categories": pa.ListArray.from_arrays(_sum_lengths(len(row[4].categories) for row in rows), categories),
+        "fate": strings_column(fates),
+        "infoboxes": _nest([page.infoboxes for page in texts], _infobox_column),
+        "categories": _nest([page.categories for page in texts], strings_column),
     }
-    return pa.Table.from_arrays([arrays[name] for name in TITLES.names], schema=TITLES)
+    return pa.Table.from_pydict(arrays, schema=TITLES)
 
 
-def _sum_lengths(lengths: Iterable[int]) -> pa.Array:
-    return numbers_column([0, *accumulate(lengths)], pa.int32())
+def _nest(lists: Sequence[Sequence[_Item]], column_of: Callable[[list[_Item]], pa.Array]) -> pa.ListArray:
+    """Return a column of lists, whose items `column_of` makes a column of."""
+    ends = numbers_column([0, *accumulate(map(len, lists))], pa.int32())
+    return pa.ListArray.from_arrays(ends, column_of(list(chain.from_iterable(lists))))
+
+
+def _infobox_column(boxes: Sequence[Infobox]) -> pa.StructArray:
+    templates = strings_column([box.template for box in boxes])
+    parameters = _nest([box.parameters for box in boxes], _parameter_column)
+    return pa.StructArray.from_arrays([templates, parameters], names=["template", "parameters"])
+
+
+def _parameter_column(parameters: Sequence[tuple[str, str]]) -> pa.StructArray:
+    columns = (strings_column([pair[place] for pair in parameters]) for place in (0, 1))
+    return pa.StructArray.from_arrays([*columns], names=["name", "value"])

@@ -157,18 +157,7 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
     """Return the rows that all steps keep; `funnel` counts the drops of each step, and keeps samples."""
     for step in steps:
         came = rows
-        result = step.apply(rows)
-        if not (isinstance(result, tuple) and [hasattr(part, "__len__") for part in result] == [True, True]):
-            raise NerbertError(f"corpus step {step.name!r}: apply must return the rows and a list of reasons")
-        rows, reasons = result
-        # Rows are dropped by a reason only, so that the funnel's numbers add up
-        if rows.num_rows != came.num_rows or len(reasons) not in (0, came.num_rows):
-            raise NerbertError(
-                f"corpus step {step.name!r}: {came.num_rows} rows in, {rows.num_rows} out, {len(reasons)} reasons: "
-                "the numbers must be equal; drop a row by giving a reason"
-            )
-        if wrong := [reason for reason in set(reasons) - {None} if not (isinstance(reason, str) and reason)]:
-            raise NerbertError(f"corpus step {step.name!r}: reason {wrong[0]!r}: must be a text, or None to keep a row")
+        rows, reasons = _apply(step, rows)
         dropped = pa.array(reasons, pa.string()) if len(reasons) else pa.nulls(came.num_rows, pa.string())
         counts = Counter(dropped.drop_null().to_pylist())
         if funnel is not None and step.name:
@@ -178,6 +167,23 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
             funnel.sample(step.name, dropped, came)
         rows = rows.filter(dropped.is_null()) if counts else rows
     return rows
+
+
+def _apply(step: Step, came: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[str | None]]:
+    """Return what a step, which may be a user's, makes of rows; raise NerbertError unless it has the right form."""
+    result = step.apply(came)
+    if not (isinstance(result, tuple) and [hasattr(part, "__len__") for part in result] == [True, True]):
+        raise NerbertError(f"corpus step {step.name!r}: apply must return the rows and a list of reasons")
+    rows, reasons = result
+    # Rows are dropped by a reason only, so that the funnel's numbers add up
+    if rows.num_rows != came.num_rows or len(reasons) not in (0, came.num_rows):
+        raise NerbertError(
+            f"corpus step {step.name!r}: {came.num_rows} rows in, {rows.num_rows} out, {len(reasons)} reasons: "
+            "the numbers must be equal; drop a row by giving a reason"
+        )
+    if wrong := [reason for reason in set(reasons) - {None} if not (isinstance(reason, str) and reason)]:
+        raise NerbertError(f"corpus step {step.name!r}: reason {wrong[0]!r}: must be a text, or None to keep a row")
+    return rows, reasons
 
 
 def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:

@@ -70,8 +70,8 @@ def convert_data(
     else:
         with publish_folder(output, overwrite=overwrite) as folder:
             for split in files:
-                suffix = format_.suffixes[0] if format_.suffixes else ""
-                work.write(split, "all" if is_single else split, folder if is_single else folder / f"{split}{suffix}")
+                path = folder / f"{split}{''.join(format_.suffixes[:1])}"
+                work.write(split, *(("all", folder) if is_single else (split, path)))
             manifest = {
                 "kind": "converted",
                 "format": name,
@@ -184,10 +184,7 @@ class Losses:
     def note(self, document: Document, sentences: Sequence[Example] | None) -> None:
         """Count the losses of a document, or of its sentences if these are written in its place."""
         holds, lost = self.holds, self._lost
-        if sentences is not None:
-            shown = [sentence for sentence in sentences if holds.text != "line" or sentence.text.strip()]
-            # A text without words would be left out without a trace
-            lost["texts"] += not any(sentence.words for sentence in shown)
+        lost["texts"] += not self._has_words(sentences)
         lost["spaces"] += self._loses_spaces(document, sentences)
         lost["groups"] += not self._keep_group(document.group, len(sentences or ()))
         lost["words"] += document.words is not None and not holds.words
@@ -196,8 +193,18 @@ class Losses:
         if holds.confidences == "none" or (holds.confidences == "tagged" and not document.tagged):
             lost["confidences"] += sum(span.confidence != 1 for span in document.spans)
         # After enough names have been found, the rest of the comparison is saved
-        if document.fields and len(self._fields) <= _SHOWN:
-            kept = holds.fields(document)
+        if len(self._fields) <= _SHOWN:
+            self._note_fields(document)
+
+    def _has_words(self, sentences: Sequence[Example] | None) -> bool:
+        """Return whether a text has words; as sentences without any it would be left out without a trace."""
+        return sentences is None or any(
+            part.words and (self.holds.text != "line" or part.text.strip()) for part in sentences
+        )
+
+    def _note_fields(self, document: Document) -> None:
+        if document.fields:
+            kept = self.holds.fields(document)
             lacking = (name for name, value in document.fields.items() if kept.get(name, _ABSENT) != value)
             self._fields.update(dict.fromkeys(lacking))
 

@@ -49,7 +49,7 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
     files: list[dict[str, Any]] = []
     total = Counter[str]()
     for path, name in _files(paths):
-        texts = [text for text in _texts(path) if text.strip()]
+        texts = list(filter(str.strip, _texts(path)))
         runs = {gram for text in texts for gram in ngrams(text, length)}
         # A file that excludes nothing is a mistake that nobody would notice
         if not runs:

@@ -80,7 +80,7 @@ def usual_queries(ways: int, shots: int) -> int:
 
 def parse_size(value: str | int) -> Size:
     """Return `"all"`, `50`, `"5%"`, `"k=4"` or `"5 way 1 shot"` as a Size; raise SettingsError for others."""
-    match = None if isinstance(value, bool) else _SIZE.fullmatch(" ".join(f"{value}".lower().split()))
+    match = _SIZE.fullmatch(" ".join(f"{value}".lower().split()))
     if match is None:
         raise SettingsError(f"size {value!r:.80}: {_FORMS}")
     parts = {name: text for name, text in match.groupdict().items() if text}
@@ -89,14 +89,19 @@ def parse_size(value: str | int) -> Size:
         return Size(unit)
     number = Decimal(parts[unit])
     ways = int(parts.get("ways", 0))
-    queries = int(parts["queries"]) if "queries" in parts else usual_queries(ways, int(number)) if ways else 0
+    queries = int(parts.get("queries", usual_queries(ways, int(number)) if ways else 0))
     if unit is SizeUnit.SENTENCES and not number:
         return Size(SizeUnit.ZERO)
-    if not number or (unit is SizeUnit.EPISODE and not (ways and queries)):
+    size = Size(unit, number.normalize() if unit is SizeUnit.PERCENT else number, ways, queries)
+    _check_size(size, value)
+    return size
+
+
+def _check_size(size: Size, value: str | int) -> None:
+    if not size.number or (size.unit is SizeUnit.EPISODE and not (size.ways and size.queries)):
         raise SettingsError(f"size {value!r}: must be above 0")
-    if unit is SizeUnit.PERCENT and number > 100:
+    if size.unit is SizeUnit.PERCENT and size.number > 100:
         raise SettingsError(f"size {value!r}: must be at most 100%")
-    return Size(unit, number.normalize() if unit is SizeUnit.PERCENT else number, ways, queries)
 
 
 _SUBSETS = 'a subset is of sentences (50), a share ("5%") or entities a type ("k=4")'

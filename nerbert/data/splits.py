@@ -196,23 +196,31 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     files of one of these splits, and for a cut of data that has splits.
     """
     reading = reading or Reading()
-    files = dict[str, Path]()
     with refused(f"{data}: can't be read", of=OSError):
-        # A name on the hub lists its splits there
-        if reading.from_ == "datasets" and not data.exists():
-            from nerbert.formats.parquet import hub_splits  # a name of the hub
-
-            files = {split: data / split for split in hub_splits(data)} or {"train": data}
-        for split, path in split_files(data, reading.from_):
-            # `train.conll` beside `train.jsonl`: none of them is obviously meant
-            if split in splits and (other := files.setdefault(split, path)) != path:
-                raise InputError(f"{data}: holds {other.name} and {path.name}; move one away, or choose with --from")
+        files = _named_splits(data, reading.from_, splits)
         # A cut would mix splits that the data set keeps apart
-        if files and reading.split:
-            raise InputError(f"{data}: has splits of its own ({', '.join(files)}); leave out --split, or name one file")
-        if not files and (data.is_file() or (data.is_dir() and _is_format(data, reading.from_))):
+        if files:
+            if reading.split:
+                own = ", ".join(files)
+                raise InputError(f"{data}: has splits of its own ({own}); leave out --split, or name one file")
+        elif data.is_file() or (data.is_dir() and _is_format(data, reading.from_)):
             files = dict.fromkeys(_shares(reading.split) if reading.split else ("train",), data)
-    return {split: files[split] for split in SPLITS if split in files and split in splits}
+    wanted = files.keys() & splits
+    return {split: files[split] for split in filter(wanted.__contains__, SPLITS)}
+
+
+def _named_splits(data: Path, format_: str, splits: Collection[str]) -> dict[str, Path]:
+    files = dict[str, Path]()
+    # A name on the hub lists its splits there
+    if format_ == "datasets" and not data.exists():
+        from nerbert.formats.parquet import hub_splits  # a name of the hub
+
+        files = {split: data / split for split in hub_splits(data)} or {"train": data}
+    for split, path in split_files(data, format_):
+        # `train.conll` beside `train.jsonl`: none of them is obviously meant
+        if split in splits and (other := files.setdefault(split, path)) != path:
+            raise InputError(f"{data}: holds {other.name} and {path.name}; move one away, or choose with --from")
+    return files
 
 
 def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
@@ -225,11 +233,12 @@ def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
     inside = [path for path, _ in entries_of(folder)]
     # `train.conll` rather than `train-01.ann`, which may be a text in a folder
     named = {path for path in inside if path.name.lower().partition(".")[0] in _USUAL}
-    others = {path.suffix for path in inside if path not in named} if folder_format else set()
+    others = {path.suffix for path in inside if path not in named}
 
     def is_part(path: Path) -> bool:
-        is_one = path in named and not (path.suffix in others and recognise_format(path) == folder_format)
-        return folder_format != "" and path.is_file() and not is_one
+        if not folder_format or not path.is_file():
+            return False
+        return path not in named or (path.suffix in others and recognise_format(path) == folder_format)
 
     for path in inside:
         split = split_of(path.name)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -160,10 +161,7 @@ def read_label_set(
         return CorpusLabels({"name": lists.section, **lists.facts}, tuple(sorted(lists.types)), link_types=lists)
     corpus_set = manifest["label_set"]
     categories = tuple(manifest["categories"])
-    name = settings.label_set or (_EACH_CLASS if named else "")
-    chosen = open_label_set(name) if name else None
-    # The corpus's own set needs no relabelling; by names it does, so that rare classes count as well.
-    other = chosen if chosen is not None and (named or chosen.digest != corpus_set["sha256"]) else None
+    other = _choose_other_set(settings.label_set or (_EACH_CLASS if named else ""), corpus_set, named=named)
     mentions = _count_mentions(manifest, settings)
     if other is not None:
         # A class that is learnt by its name needs no minimum of mentions.
@@ -177,10 +175,20 @@ def read_label_set(
                 "manifest.json doesn't list: they changed since; build the corpus again"
             )
         labels = CorpusLabels({"name": corpus_set["name"], "sha256": corpus_set["sha256"]}, categories)
+    labels = replace(labels, facts=labels.facts | _count_typed(labels, mentions))
+    return _with_concepts(manifest, labels, mentions, descriptions=descriptions) if named else labels
+
+
+def _choose_other_set(name: str, corpus_set: Mapping[str, Any], *, named: bool) -> LabelSet | None:
+    chosen = open_label_set(name) if name else None
+    # The corpus's own set needs no relabelling; by names it does, so that rare classes count as well.
+    return chosen if chosen is not None and (named or chosen.digest != corpus_set["sha256"]) else None
+
+
+def _count_typed(labels: CorpusLabels, mentions: MentionCounts) -> dict[str, Any]:
     typed = {pair: count for pair, count in mentions.items() if pair[0]}
     without_label = sum(count for pair, count in typed.items() if labels.category(*pair) == ENTITY)
-    labels = replace(labels, facts=labels.facts | {"typed_mentions": sum(typed.values()), "made_entity": without_label})
-    return _with_concepts(manifest, labels, mentions, descriptions=descriptions) if named else labels
+    return {"typed_mentions": sum(typed.values()), "made_entity": without_label}
 
 
 def _with_concepts(
@@ -197,7 +205,7 @@ def _with_concepts(
 
     table = ConceptTable(sentences=int(manifest["splits"][TRAIN]["sentences"]))
     texts = dict[str, str]()
-    every = {labels.category(*pair) for pair in mentions}.union(*(above_of(path) for path, _ in mentions))
+    every = {*starmap(labels.category, mentions)}.union(*(above_of(path) for path, _ in mentions))
     # Two classes may have one label in the ontology: the words of their class names are no synonyms then.
     named = Counter(map(name, every))
     for (path, own_category), count in sorted(mentions.items()):

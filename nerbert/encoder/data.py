@@ -139,14 +139,17 @@ class PretrainData:
             **({"synonyms": sha256(json.dumps(synonyms).encode()).hexdigest()} if self.concepts else {}),
         }
 
+    def _facts_of_corpora(self) -> dict[str, Any]:
+        corpora = list(map(self._facts_of, self.corpora))
+        if len(corpora) < 2:
+            return corpora[0] if corpora else {}
+        for entry, manifest in zip(corpora, self.manifests, strict=True):
+            entry.update(entry.pop("corpus"), language=manifest["language"])
+        return {"corpora": corpora}
+
     def facts(self) -> dict[str, Any]:
         """Return what the encoder's card says of it: of one corpus as `corpus`, of several as `corpora`."""
-        corpora = [self._facts_of(corpus) for corpus in self.corpora]
-        facts = corpora[0] if len(corpora) == 1 else {}
-        if len(corpora) > 1:
-            for entry, manifest in zip(corpora, self.manifests, strict=True):
-                entry.update(entry.pop("corpus"), language=manifest["language"])
-            facts = {"corpora": corpora}
+        facts = self._facts_of_corpora()
         if self.settings.shares:
             facts["shares"] = list(self.settings.shares)
         if self.concepts and self.concepts.contradictions:

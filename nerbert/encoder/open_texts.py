@@ -135,6 +135,17 @@ class _Table:
     wordings: dict[str, tuple[str, ...]]
 
 
+def _plain_table(
+    table: ConceptTable, dropped: Counter[Reason], ancestors: dict[str, tuple[str, ...]], untold: int
+) -> _Table:
+    names = [(concept.name, concept.description) for concept in table.concepts]
+    reasons = {str(reason): count for reason, count in sorted(dropped.items()) if count}
+    indices = {asked: index for index, asked in enumerate(dict.fromkeys(asked for _, asked in table.rows))}
+    rows = [(concepts, indices[asked]) for concepts, asked in table.rows]
+    wordings = {name: tuple(sorted(others)) for name, others in sorted(table.wordings.items())}
+    return _Table(names, table.counts, list(indices), rows, table.sentences, reasons, ancestors, untold, wordings)
+
+
 @dataclass(frozen=True)
 class OpenTexts:
     """Files of open types as a source of texts, in words of `splitter`; `most` (0: all) held-out ones, by `seed`."""
@@ -193,11 +204,10 @@ class OpenTexts:
                 for type_ in text.asked or ():
                     # A type that was asked for and not found is a concept, too: it is known to be absent.
                     table.add(self._concept(type_))
-                if trained:
-                    # Other names in held-out texts must not be learnt.
-                    table.add_wordings(text.other_names)
-                concepts = (self._concept(entity.type, entity.description) for entity in text.entities)
-                by_text = {concept.text: concept for concept in concepts}
+                by_text = {
+                    (concept := self._concept(entity.type, entity.description)).text: concept
+                    for entity in text.entities
+                }
                 for span in example.spans:
                     table.add(by_text[span.type], int(trained))
                 # An entity without a whole word can't be found.
@@ -205,6 +215,8 @@ class OpenTexts:
                 table.add_rows(table.word_rows(example))
                 table.sentences += trained
                 if trained:
+                    # Other names in held-out texts must not be learnt.
+                    table.add_wordings(text.other_names)
                     spans = ((span.start, span.end, by_text[span.type].name) for span in example.spans)
                     broader.add(spans, example.asked)
                     untold += example.asked == ()
@@ -218,15 +230,7 @@ class OpenTexts:
         )
         with publish(folder / _TEXTS) as draft, draft.open("wb") as stream:
             stream.writelines(map(open_type_line, drawn))
-        names_of = [(concept.name, concept.description) for concept in table.concepts]
-        reasons = {str(reason): count for reason, count in sorted(dropped.items()) if count}
-        indices = {asked: index for index, asked in enumerate(dict.fromkeys(asked for _, asked in table.rows))}
-        rows = [(concepts, indices[asked]) for concepts, asked in table.rows]
-        wordings = {name: tuple(sorted(others)) for name, others in sorted(table.wordings.items())}
-        facts = _Table(
-            names_of, table.counts, list(indices), rows, table.sentences, reasons, broader.ancestors(), untold, wordings
-        )
-        write_json(folder / _TABLE, to_plain(facts))
+        write_json(folder / _TABLE, to_plain(_plain_table(table, dropped, broader.ancestors(), untold)))
 
     def _check_texts(self, table: ConceptTable, held_out: list[OpenText]) -> None:
         """Raise InputError if there is nothing to train on, or nothing to validate with."""

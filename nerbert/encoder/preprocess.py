@@ -129,9 +129,30 @@ def open_training_data(
     several processes at once: one makes them. Raise InputError for a shard that isn't as the manifest says, and where
     there is nothing to train on.
     """
+    labels = word_labels or BioLabels(tag_names([name for corpus in corpora for name in corpus.labels.categories]))
+    origin = _origin(corpora, pieces, labels, open_texts)
+    make = partial(_make, corpora=corpora, pieces=pieces, labels=labels, executor=executor, open_texts=open_texts)
+    windows, copies, counts = load_cached(settings.cache, "pieces", origin, make, _read)
+    numbers = np.repeat(np.arange(len(windows)), copies[windows.sentences])
+    if not len(numbers):
+        raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
+    if word_labels:
+        _check_matches(corpora, windows)
+    if not settings.shares:
+        return TrainingData(windows, lambda _: numbers, pieces.pad_id)
+    ends = np.searchsorted(numbers, np.searchsorted(windows.sentences, np.cumsum(counts)))
+    sources = [*(str(corpus.folder) for corpus in corpora), *(["open_types.files"] if open_texts else [])]
+    parts = dict(zip(sources, np.split(numbers, ends[:-1]), strict=True))
+    drawn = lru_cache(maxsize=1)(partial(draw_by_shares, parts, settings.shares, settings.seed))
+    return TrainingData(windows, drawn, pieces.pad_id)
+
+
+def _origin(
+    corpora: Sequence[LabelledCorpus], pieces: SubwordTokenizer, labels: WordLabels, open_texts: OpenTexts | None
+) -> dict[str, Any]:
+    """Return all that decides what the windows are: the key of the cache."""
     import tokenizers
 
-    labels = word_labels or BioLabels(tag_names([name for corpus in corpora for name in corpus.labels.categories]))
     origin: dict[str, Any] = {
         "version": _VERSION,
         "windows": WINDOWS_FORMAT,
@@ -151,24 +172,16 @@ def open_training_data(
         seed = open_texts.seed if open_texts.settings.sample else None
         options = [own.copies, own.asked, own.sample, own.most_types, seed]
         origin["open_types"] = [VERSION, open_texts.splitter, *options, *open_texts.content.digests]
-    make = partial(_make, corpora=corpora, pieces=pieces, labels=labels, executor=executor, open_texts=open_texts)
-    windows, copies, counts = load_cached(settings.cache, "pieces", origin, make, _read)
-    numbers = np.repeat(np.arange(len(windows)), copies[windows.sentences])
-    if not len(numbers):
-        raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
+    return origin
+
+
+def _check_matches(corpora: Sequence[LabelledCorpus], windows: Windows) -> None:
     lists = corpora[0].labels.link_types if corpora else None
     # Lists in another language or spelling match nothing, and a model of O alone would come out.
-    if lists and word_labels and not (windows.labels > 0).any():
+    if lists and not (windows.labels > 0).any():
         raise InputError(
             f"setting {lists.section}: no link of the corpus is in the lists: do they have its language and spelling?"
         )
-    if not settings.shares:
-        return TrainingData(windows, lambda _: numbers, pieces.pad_id)
-    ends = np.searchsorted(numbers, np.searchsorted(windows.sentences, np.cumsum(counts)))
-    sources = [*(str(corpus.folder) for corpus in corpora), *(["open_types.files"] if open_texts else [])]
-    parts = dict(zip(sources, np.split(numbers, ends[:-1]), strict=True))
-    drawn = lru_cache(maxsize=1)(partial(draw_by_shares, parts, settings.shares, settings.seed))
-    return TrainingData(windows, drawn, pieces.pad_id)
 
 
 def _make(

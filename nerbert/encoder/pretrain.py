@@ -379,7 +379,8 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     def take(*steps: Array) -> None:
         for number, step in enumerate(steps, 1):
             done = train_step(run, step, 0.0, number)
-            fitted.extend(done[name] for name in done if name == "max_tokens_per_batch")
+            if "max_tokens_per_batch" in done:
+                fitted.append(done["max_tokens_per_batch"])
 
     # The step that needs the most memory, twice: the second time the optimiser's state is there as well.
     longest = max(steps, key=lambda step: int(windows.lengths_of(step).max()))
@@ -388,13 +389,13 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     training = _seconds(device, lambda: take(*timed))
     model.eval()
     scoring = _seconds(device, lambda: work.score(model))
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+
     return DryRun(
         steps=run.total,
         tokens=round(int(lengths.sum()) * run.total / len(steps)),
         evaluations=math.ceil(run.total / run.every),
-        parameters=sum(size for size, _ in sizes),
-        trained=sum(size for size, trained in sizes if trained),
+        parameters=sum(map(torch.Tensor.numel, model.parameters())),
+        trained=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         device=device.type,
         precision=precision_on(device.type, settings.precision),
         processes=processes.count,

@@ -7,6 +7,7 @@ by a tagger trained on the new sentences alone (ours). Cost: with old sentences 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def _own_types(
     """Return the types to keep: the card's, or `labels` (None: fixed types) that no new sentence has."""
     new = types_of_examples(train)
     # Without types in its card a model of any labels keeps those that `--labels` names.
-    types = sorted(card.get("types") or [label for label in labels or () if label not in new])
+    types = sorted(card.get("types") or {*(labels or ())}.difference(new))
     if not types and labels is None and has_tags(tagger):
         types = types_of(tags_of(Backbone(tagger, None, 0), tagger))
     if not types:
@@ -166,7 +167,7 @@ def _types_of_both(types: Sequence[str], train: Sequence[Example], tagger: str, 
             "sentences are labelled with them, give --same-types; else rename them in the data"
         )
     # "PER" and "Per" would be two types of one meaning.
-    if other := next((type_ for type_ in both if names[common_name(type_)] != type_), ""):
+    if other := next(filterfalse([*names.values()].__contains__, both), ""):
         raise InputError(
             f"types {other!r:.80} and {names[common_name(other)]!r:.80} are one under two names; rename one"
         )

@@ -149,20 +149,27 @@ def ask_present_types(examples: Sequence[Example], types: Sequence[str]) -> list
     return [replace(example, asked=present) if example.asked is None else example for example in examples]
 
 
+def _usual_words(types: Sequence[str]) -> dict[str, str]:
+    plain = {type_: common_name(class_words(type_)) for type_ in types}
+    coded = {type_: common_name(words_of_code(type_) or plain[type_]) for type_ in types}
+    # Two types that would be read alike ("PER" and "PERSON") keep their own names.
+    counts = Counter(coded.values())
+    return {type_: text if counts[text] == 1 else plain[type_] for type_, text in coded.items()}
+
+
 def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:
     """Return the text that a model reads for each type: its label, else the type in words, `PER` as *person*.
 
     Types with the same words keep their names. Raise InputError for names that differ only in case or underscores.
     """
-    plain = {type_: common_name(class_words(type_)) for type_ in types}
-    coded = {type_: common_name(words_of_code(type_) or plain[type_]) for type_ in types}
-    # Two types that would be read alike ("PER" and "PERSON") keep their own names.
-    once = {text for text, count in Counter(coded.values()).items() if count == 1}
-    usual = {type_: text if text in once else plain[type_] for type_, text in coded.items()}
-    words = {type_: fold_type(labels.get(type_) or usual[type_]) or type_ for type_ in types}
+
+    def read_as(texts: Mapping[str, str]) -> dict[str, str]:
+        return {type_: fold_type(labels.get(type_) or text) or type_ for type_, text in texts.items()}
+
+    words = read_as(_usual_words(types))
     same = Counter(words.values())
     if alike := [type_ for type_, text in words.items() if same[text] > 1]:
-        words |= {type_: fold_type(labels.get(type_) or type_) or type_ for type_ in alike}
+        words |= read_as(dict(zip(alike, alike, strict=True)))
         tell(f"types {few(alike)} mean the same in words, so each is read as it is written; --labels says it better")
     by_text: dict[str, str] = {}
     for type_, text in words.items():

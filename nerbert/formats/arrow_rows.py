@@ -162,9 +162,20 @@ def write_parquet(
     Columns are those of all rows (without rows, those of the file `like`), and missing fields are null. Raise
     InputError that names `name` for fields whose values don't fit one type.
     """
+    schema = _schema_of(rows(), name, like)
+    empty = (schema.append(_SPANS) if tagged else schema).empty_table()
+    not_parquet = refused(f"{name}", of=pa.ArrowNotImplementedError, remedy="write JSON lines (--to jsonl)")
+    with not_parquet, pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
+        for group in _groups(rows()):
+            table = tagged_table(group) if tagged else _table(group)
+            complete = pa.concat_tables([empty, table], promote_options="permissive")
+            writer.write_table(complete.combine_chunks())
+
+
+def _schema_of(rows: Iterable[Document], name: object, like: Path | None) -> pa.Schema:
     schema = pa.schema([])
-    # First pass: a column may be missing in the first rows, or have only nulls there
-    for group in _groups(rows()):
+    # A column may be missing in the first rows, or have only nulls there
+    for group in _groups(rows):
         with at(f"{name}", group[0].line or None):
             try:
                 schema = pa.unify_schemas([schema, _table(group).schema], promote_options="permissive")
@@ -174,14 +185,7 @@ def write_parquet(
                 ) from error
     if like and not schema.names:
         schema = _table((), next(read_batches(like))).schema
-    schema = schema if schema.names else pa.schema([(TEXT, pa.string())])
-    empty = (schema.append(_SPANS) if tagged else schema).empty_table()
-    not_parquet = refused(f"{name}", of=pa.ArrowNotImplementedError, remedy="write JSON lines (--to jsonl)")
-    with not_parquet, pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
-        for group in _groups(rows()):
-            table = tagged_table(group) if tagged else _table(group)
-            complete = pa.concat_tables([empty, table], promote_options="permissive")
-            writer.write_table(complete.combine_chunks())
+    return schema if schema.names else pa.schema([(TEXT, pa.string())])
 
 
 def _groups(rows: Iterable[Document]) -> Iterator[list[Document]]:
@@ -235,12 +239,12 @@ def _plain(value: Any) -> Any:
     """Convert a value to JSON types."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, str | int | None):
         return value
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return list(map(_plain, value))
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

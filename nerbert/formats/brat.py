@@ -6,7 +6,7 @@ then. A discontinuous entity counts only if there is only white space between it
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -91,11 +91,7 @@ class Brat:
                 (folder / f"{name}{_ANN}").write_bytes("".join(lines).encode("utf-8", "replace"))
             sections = ["[entities]", *types, "", "[relations]", "", "[events]", "", "[attributes]", ""]
             (folder / "annotation.conf").write_bytes("\n".join(sections).encode())
-            names = (file.name.removesuffix(_ANN) for file in find_files(folder) if file.name.endswith(_ANN))
-            # The list is needed only if names don't give back the ids and their order
-            if [*ids.items()] != [(name, name) for name in names]:
-                lines = [f"{name}\t{json_text(id_)}\n" for name, id_ in ids.items()]
-                (folder / _LIST).write_text("".join(lines), encoding="utf-8", newline="\n")
+            _write_ids(folder, ids)
 
 
 def _read_ids(path: Path) -> dict[str, Any]:
@@ -190,6 +186,14 @@ def _line(number: int, span: Span, text: str) -> str:
     pieces = [piece for piece in _PIECE.finditer(text, span.start, span.end) if not piece[0].isspace()]
     offsets = ";".join(f"{piece.start()} {piece.end()}" for piece in pieces)
     return f"T{number}\t{span.type} {offsets}\t{' '.join(piece[0] for piece in pieces)}\n"
+
+
+def _write_ids(folder: Path, ids: Mapping[str, Any]) -> None:
+    names = (file.name.removesuffix(_ANN) for file in find_files(folder) if file.name.endswith(_ANN))
+    # The list is needed only if names don't give back the ids and their order
+    if [*ids.items()] != [(name, name) for name in names]:
+        lines = [f"{name}\t{json_text(id_)}\n" for name, id_ in ids.items()]
+        (folder / _LIST).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def _file_name(document: Document) -> str:

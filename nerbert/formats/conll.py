@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import chain, filterfalse, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,8 +100,7 @@ class ColumnLayout(NamedTuple):
             # In a short row, the last column would be the token
             tag = columns[tag_at].strip() if len(columns) > needed else ""
             if inside:
-                tag = field[1] if (field := inside.search(tag)) else "-" if brackets else OUTSIDE
-                tag = _UNIFIED.sub(lambda part: f"({part[1]}*" if part[1] else "*", tag) if brackets else tag
+                tag = _read_field(inside, tag, brackets=brackets)
             if brackets:
                 tag, open_type = _read_bracket(tag, open_type, line)
             token = columns[token_at] if len(columns) > token_at else ""
@@ -148,8 +147,13 @@ def _read_rows(path: Path) -> Iterator[TokenRows]:
     return token_rows(file_lines(path), tagged=True)
 
 
-def _layout_of(path: Path, tag_column: str) -> ColumnLayout:
-    """Return the layout of a file, from its first sentences; `tag_column` is a number, a field's name, or ""."""
+def _read_comments(comments: Sequence[str]) -> dict[str, Sequence[str]]:
+    """Return the values of comments such as `# sent_id = 1` by their names."""
+    named = filter(None, map(_COMMENT.fullmatch, comments))
+    return {match["key"] or match["name"]: match["value"].strip() for match in named}
+
+
+def _first_sentences(path: Path) -> list[TokenRows]:
     sentences = list[TokenRows]()
     for rows in _read_rows(path):
         first = rows.lines[0]
@@ -159,6 +163,12 @@ def _layout_of(path: Path, tag_column: str) -> ColumnLayout:
         sentences.append(rows)
         if sum(len(rows.lines) for rows in sentences) >= _FIRST_LINES:
             break
+    return sentences
+
+
+def _layout_of(path: Path, tag_column: str) -> ColumnLayout:
+    """Return the layout of a file, from its first sentences; `tag_column` is a number, a field's name, or ""."""
+    sentences = _first_sentences(path)
     layout = find_layout(sentences)
     if not tag_column:
         return layout
@@ -231,8 +241,7 @@ class Conll:
             example = example_of((token for _, token, _ in tagged), scheme.bio(tag for _, _, tag in tagged))
             # A file without marks of documents isn't one document, which no cut could divide
             group = f"{rows.document}" if len(numbers) > 1 else ""
-            named = (match for comment in rows.comments if (match := _COMMENT.fullmatch(comment)))
-            fields = {match["key"] or match["name"]: match["value"].strip() for match in named}
+            fields = _read_comments(rows.comments)
             yield Document(example.text, example.spans, example.words, group, fields, rows.lines[0].number)
 
     def writer(self, writing: WritingRows) -> TextWriter:
@@ -325,13 +334,14 @@ def _annotate(sentences: Iterable[tuple[int, Example]], spans: Sequence[Span]) -
 
 def find_layout(sentences: Sequence[TokenRows]) -> ColumnLayout:
     """Return the columns of tokens and tags, usually the first and the last."""
-    if sentences and all(_is_2012(sentence.columns) for sentence in sentences):
+    tables = [sentence.columns for sentence in sentences]
+    if tables and all(map(_is_2012, tables)):
         return ColumnLayout(_WORD_2012, _ENTITY_2012, brackets=True)
-    rows = [columns for sentence in sentences for columns in sentence.columns]
+    rows = list(chain.from_iterable(tables))
     # If each sentence has one row, a first column of ones proves nothing
-    numbered = len(rows) > len(sentences) and all(_has_numbers(sentence.columns) for sentence in sentences)
+    numbered = len(rows) > len(tables) and all(map(_has_numbers, tables))
     if numbered:
-        rows = [columns for columns in rows if not _UNWRITTEN.fullmatch(columns[0])]
+        rows = list(filterfalse(lambda columns: _UNWRITTEN.fullmatch(columns[0]), rows))
     layout = ColumnLayout(int(numbered), -1, numbered)
     if not any("\t" in line.text for sentence in sentences for line in sentence.lines):
         layout = _spaced_layout(layout, rows)
@@ -404,6 +414,14 @@ def _is_2012(rows: _Rows) -> bool:
         and _BRACKETS.fullmatch(row[_ENTITY_2012])
         for number, row in enumerate(rows)
     )
+
+
+def _read_field(field: re.Pattern[str], cell: str, *, brackets: bool) -> str:
+    """Return the tag in a field of a cell, its brackets as in CoNLL-2012."""
+    match = field.search(cell)
+    if not brackets:
+        return match[1] if match else OUTSIDE
+    return _UNIFIED.sub(lambda part: f"({part[1]}*" if part[1] else "*", match[1] if match else "-")
 
 
 def _read_bracket(cell: str, open_type: str, line: Line) -> tuple[str, str]:

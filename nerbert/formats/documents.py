@@ -14,7 +14,7 @@ from functools import cache
 from itertools import accumulate, combinations, pairwise, product
 from operator import index
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex, get_args
+from typing import Any, Literal, SupportsIndex, TypeAlias, get_args
 
 import regex
 
@@ -31,6 +31,8 @@ Overlaps = Literal["error", "longest", "first"]
 CutWords = Literal["grow", "error"]
 """Treatment of spans that cut a word: extend them to whole words, or report an error."""
 Units = Literal["auto", "characters", "utf-16", "bytes", "graphemes", "characters-lf", "utf-16-lf", "bytes-lf"]
+_Votes: TypeAlias = Counter[tuple[str, Units]]
+_Pairs: TypeAlias = set[tuple[Units, Units]]
 """The unit of a file's offsets; with `-lf`, `\\r\\n` counts as one character; `auto` detects the unit."""
 _UNITS: tuple[Units, ...] = get_args(Units)[1:]
 _BREAK = "\r\n"
@@ -177,20 +179,30 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     spans = document.spans and _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
     # What is outside the entities of a partially annotated text is unknown, not outside
     if document.partial:
-        examples = sentences_of(replace(document, spans=tuple(spans), partial=False), reading)
-        return [replace(example, unknown=tuple(_gaps(example))) for example in examples if example.spans]
+        return _known_parts(sentences_of(replace(document, spans=tuple(spans), partial=False), reading))
     if document.words is not None:
         return [Example(text, words, tuple(spans))]
-    splitter = splitter_for(reading.language or "en", text)
+    return list(_cut(text, words, spans, _split(text, words, spans, reading.language or "en")))
+
+
+def _known_parts(examples: Iterable[Example]) -> list[Example]:
+    return [replace(example, unknown=tuple(_gaps(example))) for example in examples if example.spans]
+
+
+def _split(
+    text: str, words: Sequence[tuple[int, int]], spans: Iterable[Span], language: str
+) -> Sequence[tuple[int, int]]:
+    """Return the sentences of a text; none ends inside a word or an entity."""
+    splitter = splitter_for(language, text)
     sentences = list[tuple[int, int]]()
     offset = 0
     # A sentence doesn't go on after a line's end
     for line in text.splitlines(keepends=True):
         sentences.extend((offset + start, offset + end) for start, end in splitter.spans(line))
         offset += len(line)
-    for parts in (words, [(span.start, span.end) for span in spans]):  # no sentence ends inside one
+    for parts in (words, [(span.start, span.end) for span in spans]):
         sentences = join_in_links(sentences, [start for start, _ in parts], [end for _, end in parts])
-    return list(_cut(text, words, spans, sentences))
+    return sentences
 
 
 def example_of_spans(
@@ -257,22 +269,32 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
 
     Votes count entities with the expected text, and whole words; `cut` is those that cut two words minus whole words.
     """
-    votes = Counter[tuple[str, Units]]()
-    apart = set[tuple[Units, Units]]()
-    kinds: dict[tuple[Units, ...], tuple[Counter[tuple[str, Units]], set[tuple[Units, Units]]]] = {}
+    votes = _Votes()
+    apart = _Pairs()
+    kinds: dict[tuple[Units, ...], tuple[_Votes, _Pairs]] = {}
     for document in filter(_units_differ, documents):
-        text = document.text
-        words = split_words(text)
-        simplest = [_simplest(text, unit) for unit in _UNITS]
-        starts = {start for start, _ in words}
-        ends = {end for _, end in words}
-        offsets = {unit: _offsets(text, unit) for unit in dict.fromkeys(simplest)}
+        simplest = tuple(_simplest(document.text, unit) for unit in _UNITS)
         # Texts in which the same units coincide are counted together
-        counts, differ = kinds.setdefault(tuple(simplest), (Counter(), set()))
-        for span in document.spans:
-            candidates = {unit: _find_bounds(table, span) for unit, table in offsets.items()}
-            if len(set(candidates.values())) == 1:
-                continue
+        _count_votes(document, dict.fromkeys(simplest), *kinds.setdefault(simplest, (Counter(), set())))
+    for kind, (counts, differ) in kinds.items():
+        # Units that coincide in a text get the same votes there
+        twins = dict(zip(_UNITS, kind, strict=True))
+        apart.update(pair for pair in combinations(_UNITS, 2) if (twins[pair[0]], twins[pair[1]]) in differ)
+        for case, unit in product(("text", "border", "cut"), _UNITS):
+            votes[case, unit] += counts[case, twins[unit]]
+    with at(path):
+        return _choose_unit(votes, apart)
+
+
+def _count_votes(document: Document, units: Iterable[Units], counts: _Votes, differ: _Pairs) -> None:
+    """Count the votes of a text's entities for units, and add the pairs of units that give different spans."""
+    text = document.text
+    words = split_words(text)
+    starts, ends = ({word[side] for word in words} for side in (0, 1))
+    offsets = {unit: _offsets(text, unit) for unit in units}
+    for span in document.spans:
+        candidates = {unit: _find_bounds(table, span) for unit, table in offsets.items()}
+        if len(set(candidates.values())) > 1:
             differ.update(pair for pair in combinations(offsets, 2) if candidates[pair[0]] != candidates[pair[1]])
             for unit, bounds in candidates.items():
                 if bounds is not None:
@@ -283,14 +305,6 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
                         counts["cut", unit] += 1 - borders
                     elif _same(text[start:end], span.text):
                         counts["text", unit] += 1
-    for kind, (counts, differ) in kinds.items():
-        # Units that coincide in a text get the same votes there
-        twins = dict(zip(_UNITS, kind, strict=True))
-        apart.update(pair for pair in combinations(_UNITS, 2) if (twins[pair[0]], twins[pair[1]]) in differ)
-        for case, unit in product(("text", "border", "cut"), _UNITS):
-            votes[case, unit] += counts[case, twins[unit]]
-    with at(path):
-        return _choose_unit(votes, apart)
 
 
 def _choose_unit(votes: Mapping[tuple[str, Units], int], apart: Collection[tuple[Units, Units]]) -> Units:

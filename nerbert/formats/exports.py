@@ -71,11 +71,11 @@ def text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable
     only text that contains the texts of all entities. Raise InputError if the key is unclear.
     """
     texts = [key for key, value in values.items() if isinstance(value, str)]
-    if named := next((name for name in names if name in texts), ""):
+    if named := next(filter(texts.__contains__, names), ""):
         return named
-    required = [surface for surface in surfaces if surface]
     # Two texts, and only one has all entities: that is the annotated one
-    holding = [key for key in texts if all(surface in values[key] for surface in required)] if required else texts
+    required = list(filter(None, surfaces))
+    holding = [key for key in texts if all(map(values[key].__contains__, required))]
     texts = holding if len(holding) == 1 else texts
     if len(texts) != 1:
         listed = ", ".join(texts) or "no text"
@@ -232,15 +232,17 @@ class Prodigy(JsonFormat):
         firsts, lasts = ({word[side]: number for number, word in enumerate(words)} for side in (0, 1))
         task[SPANS] = [
             {"start": span.start, "end": span.end, _LABEL: span.type}
-            | (
-                {"token_start": firsts[span.start], "token_end": lasts[span.end]}
-                if span.start in firsts and span.end in lasts
-                else {}
-            )
+            | _token_bounds(span, firsts, lasts)
             | score_json(span, tagged=tagged)
             for span in document.spans
         ]
         return task if tagged else {**task, _ANSWER: _ACCEPTED}
+
+
+def _token_bounds(span: Span, firsts: Mapping[int, int], lasts: Mapping[int, int]) -> dict[str, int]:
+    if span.start not in firsts or span.end not in lasts:
+        return {}
+    return {"token_start": firsts[span.start], "token_end": lasts[span.end]}
 
 
 def _has_object(value: Any, key: str) -> bool:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -97,7 +98,7 @@ class JsonFormat:
         array = (suffix if suffix in self.suffixes else self.suffixes[0]) == ".json"
         with publish(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
             stream.write("[\n" if array else "")
-            for number, value in enumerate(value for document in documents for value in self.values(document)):
+            for number, value in enumerate(chain.from_iterable(map(self.values, documents))):
                 stream.write(",\n" if array and number else "")
                 stream.write(json_text(value) + ("" if array else "\n"))
             stream.write("\n]\n" if array else "")

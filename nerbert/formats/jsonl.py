@@ -3,9 +3,9 @@
 This format is tried after all other JSON formats. Limitation: a field of another meaning may be read as spans.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ class JsonLines(json_files.JsonFormat):
         """Return an object's document; its words are the object's tokens, if any."""
         # spaCy 2 has paragraphs of sentences instead of one text
         if not (name := _annotation(value)):
-            return [document for row in _spacy_sentences(value) for document in self.documents(row, repairs)]
+            return list(chain.from_iterable(self.documents(row, repairs) for row in _spacy_sentences(value)))
         text_field = _text_field(value)
         words_field = _words_field(value)
         text = value.get(text_field, "")
@@ -129,10 +129,7 @@ class JsonLines(json_files.JsonFormat):
             spans = _spans_of_tags(text, words, annotation, name, repairs)
         else:
             spans = tuple(json_files.json_spans(annotation, repairs, text))
-            # Offsets within the number of words may count tokens, which gives wrong entities without an error
-            may_count_tokens = words is not None and all(span.end <= len(words) and not span.text for span in spans)
-            if words is not None and (not text_field or may_count_tokens):
-                _check_whole_words(spans, words)
+            _check_offsets(spans, words, has_text=text_field != "")
         fields = json_files.fields_but(value, *filter(None, (name, text_field, words_field)))
         return [Document(text, spans, words, group_of(value), fields)]
 
@@ -150,8 +147,8 @@ def in_iob2(path: Path, rows: Callable[[], Iterator[tuple[int, Any]]], repairs: 
     if not name:
         yield from rows()
         return
-    tagged = ((number, row[name]) for number, row in rows() if _tags_field(row) == name)
-    scheme = find_scheme(([(number, tag) for tag in tags] for number, tags in tagged), path)
+    tagged = ([(number, tag) for tag in row[name]] for number, row in rows() if _tags_field(row) == name)
+    scheme = find_scheme(tagged, path)
     scheme.count_repairs(repairs)
     for number, row in rows():
         if _tags_field(row) == name:
@@ -171,7 +168,13 @@ def group_of(fields: Mapping[str, Any]) -> str:
     return next((f"{fields[name]}" for name in _GROUPS if isinstance(fields.get(name), str | int)), "")
 
 
-def _check_whole_words(spans: Iterable[Span], words: Sequence[tuple[int, int]]) -> None:
+def _check_offsets(spans: Sequence[Span], words: Sequence[tuple[int, int]] | None, *, has_text: bool) -> None:
+    # Offsets within the number of words may count tokens, which gives wrong entities without an error
+    if words is not None and (not has_text or all(span.end <= len(words) and not span.text for span in spans)):
+        _check_whole_words(spans, words)
+
+
+def _check_whole_words(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> None:
     """Raise InputError for a span that begins or ends inside a word."""
     starts, ends = ({word[side] for word in words} for side in (0, 1))
     if cut := next((span for span in spans if span.start not in starts or span.end not in ends), None):
@@ -198,18 +201,22 @@ def _annotation(value: Mapping[str, Any]) -> str:
     words = _words_field(value) != ""
     if not words and not _text_field(value):
         return ""
-    values = {name: value[name] for name in ANNOTATIONS if name in value}
-    if "content" in value and "annotation" in value:  # Dataturks
-        values["annotation"] = value["annotation"] or []
+    values = _annotations(value)
     names = [name for name, items in values.items() if json_files.seem_spans(items) or (words and _are_tags(items))]
     if named := next((name for name in names if value[name] or name == SPANS), ""):
         return named
     # Objects that don't seem to be spans are annotations in an unknown form, even beside an empty list of others.
     if any(map(_are_objects, values.values())):
         return ""
-    if names:
-        return names[0]
-    return _ENTS if _has_places(value) and _ENTS not in value else ""
+    return next(iter(names), _ENTS if _has_places(value) and _ENTS not in value else "")
+
+
+def _annotations(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that may have the spans or tags."""
+    values = {name: value[name] for name in ANNOTATIONS if name in value}
+    if "content" in value and "annotation" in value:  # Dataturks
+        values["annotation"] = value["annotation"] or []
+    return values
 
 
 def _are_objects(value: Any) -> bool:

@@ -66,7 +66,7 @@ class LabelStudio(JsonFormat):
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
         """Return a task's text with its first uncancelled annotation, or without annotations its first prediction."""
-        value = _task_of(value) if is_json_min(value) else value
+        value = _task_of(value)
         task = check_value(value, _StudioTask)
         annotations = task.get("annotations") or []
         kept = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
@@ -81,9 +81,7 @@ class LabelStudio(JsonFormat):
         key = text_key(fields_but(data, *_ABOUT), [*tags, TEXT], surfaces)
         text: str = data[key]
         spans = [_readable(span, text) for span in spans]
-        # Entities that are in the text prove that it is the text, not an address of it
-        if _ADDRESS.fullmatch(text) and not (spans and all(span.text and span.text in text for span in spans)):
-            raise InputError(f"the text {text!r:.80} is an address (valueType=url); put the text itself into the task")
+        _check_text(text, spans)
         fields = {name: value[name] for name in ("id", "meta") if value.get(name)} | fields_but(data, key)
         return [Document(text, tuple(spans), fields=fields, tagged=tagged)]
 
@@ -122,6 +120,12 @@ class LabelStudio(JsonFormat):
             return {_DATA: data, "annotations": [{"result": regions}]}
         score = min((round(span.confidence, 4) for span in document.spans), default=1.0)
         return {_DATA: data, "predictions": [{"model_version": "nerbert", "score": score, "result": regions}]}
+
+
+def _check_text(text: str, spans: Sequence[Span]) -> None:
+    # Entities that are in the text prove that it is the text, not an address of it
+    if _ADDRESS.fullmatch(text) and not (spans and all(span.text and span.text in text for span in spans)):
+        raise InputError(f"the text {text!r:.80} is an address (valueType=url); put the text itself into the task")
 
 
 def _first_result(results: Sequence[_Result], repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
@@ -168,8 +172,10 @@ def _readable(span: Span, text: str) -> Span:
     return replace(span, text=span.text if span.text in text else span.text.replace(_LINE_END, "\n"))
 
 
-def _task_of(value: Mapping[str, Any]) -> dict[str, Any]:
+def _task_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an annotation of JSON-MIN as a task of the full export."""
+    if not is_json_min(value):
+        return value
     regions = {
         name: rows
         for name, rows in value.items()

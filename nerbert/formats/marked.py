@@ -68,12 +68,12 @@ def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
     for part in _PARTS.finditer(line):
         token = part[0]
         column = part.start() + first
-        if token == "[" and not (open_ and open_[-1].types):
+        if token == "[":
+            if open_ and open_[-1].types:
+                raise InputError(f"column {column}: '[' in a type; write \\[ if it belongs there")
             if len(open_) == _DEEPEST:
                 raise InputError(f"column {column}: {_DEEPEST} nested marks; no more are read")
             open_.append(_OpenMark(column, size, len(text), len(spans), []))
-        elif token == "[":
-            raise InputError(f"column {column}: '[' in a type; write \\[ if it belongs there")
         elif token == "|" and open_:
             open_[-1].types.append([])
         elif token == "]":

@@ -186,10 +186,7 @@ def _numbered_rows(
         for number, columns in enumerate(rows, number + 1):  # noqa: B020
             spans = (SPANS,) if SPANS in columns else ANNOTATIONS
             with at(path, number):
-                row = {
-                    name: _as_list(_label_names(value, labelled[name], name) if name in labelled else value)
-                    for name, value in columns.items()
-                }
+                row = {name: _as_list(_label_names(value, labelled.get(name), name)) for name, value in columns.items()}
             # Null spans are an empty list here, as a column has no missing fields
             row |= {name: [] for name in spans if row.get(name, "") is None}
             yield number, _without_nulls(row)
@@ -213,20 +210,23 @@ def _label_names(value: Any, feature: Any, column: str) -> Any:
         return value
     inner = feature.get("feature")
     if feature.get("_type") == "ClassLabel":
-        names = feature.get("names") or []
-        # -1 means no label in `datasets`, and would be the last name
-        if type(value) is int and not 0 <= value < len(names):
-            raise InputError(f"column {column!r} holds label {value}: the file names {len(names)} labels, from 0 on")
-        return names[value] if type(value) is int else value
+        return _label_name(value, feature.get("names") or [], column)
     if isinstance(value, list):
         return [_label_names(item, inner, column) for item in value]
     if isinstance(value, dict) and isinstance(inner, dict):  # a list of structs, kept as a struct of lists
-        return {
-            name: [_label_names(item, inner.get(name), column) for item in items or []] for name, items in value.items()
-        }
+        return {name: _label_names(items or [], [inner.get(name)], column) for name, items in value.items()}
     if isinstance(value, dict):
         return {name: _label_names(item, feature.get(name), column) for name, item in value.items()}
     return value
+
+
+def _label_name(value: Any, names: list[str], column: str) -> Any:
+    if type(value) is not int:
+        return value
+    # -1 means no label in `datasets`, and would be the last name
+    if not 0 <= value < len(names):
+        raise InputError(f"column {column!r} holds label {value}: the file names {len(names)} labels, from 0 on")
+    return names[value]
 
 
 def _as_list(value: Any) -> Any:

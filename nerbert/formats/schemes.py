@@ -171,18 +171,22 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
         uses.add((line, parts) for line, _, parts in words if parts)
         # Sentences before the first such tag have only O, which every spelling has
         if plain:
-            spelled = {spelling: more for spelling, more in spelled.items() if more.add_spelled(sentence, spelling)}
+            spelled = dict(filter(lambda item: item[1].add_spelled(sentence, item[0]), spelled.items()))
     if not plain:
         return uses.scheme()
-    prefixes = set(+uses.prefixes)
-    if spelled and prefixes <= {OUTSIDE}:
+    if spelled and set(+uses.prefixes) <= {OUTSIDE}:
         spelling = next(iter(spelled))
         # A role without a type is complete as it is
         respelled = 0 if spelling is _SPELLINGS[-1] else plain.total()
         return replace(spelled[spelling].scheme(), spelling=spelling, respelled=respelled)
-    if prefixes != {OUTSIDE} or uses.prefixes[OUTSIDE] < max(plain.values()) or find_tags(plain) or "B" in plain:
+    if not _are_types(plain, uses.prefixes):
         _refuse_plain(path, first_lines)
     return Scheme(_PLAIN, 0, 0)
+
+
+def _are_types(plain: Counter[str], prefixes: Counter[str]) -> bool:
+    is_outside_most = set(+prefixes) == {OUTSIDE} and prefixes[OUTSIDE] >= max(plain.values())
+    return is_outside_most and not find_tags(plain) and "B" not in plain
 
 
 def find_tags(types: Collection[str]) -> list[str]:

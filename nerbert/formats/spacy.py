@@ -8,7 +8,7 @@ import gc
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def _tokens(document: Document) -> tuple[list[str], list[bool]]:
     """Return a text's words, cut at entity boundaries, and the text between them; and whether a space follows each."""
     text = document.text
     words = split_words(text) if document.words is None else document.words
-    borders = {0, len(text), *(offset for start, end in words for offset in (start, end))}
+    borders = {0, len(text), *chain.from_iterable(words)}
     borders.update(offset for span in document.spans for offset in (span.start, span.end))
     pieces = list[str]()
     spaces = list[bool]()

@@ -139,10 +139,8 @@ class Tables:
             names, numbered = _columns_of(again())
             with draft.open("w", encoding="utf-8", errors="replace", newline="") as stream:
                 table = csv.writer(stream, delimiter="," if path.suffix.lower() == ".csv" else "\t")
-                reserved = {word for role, words in _NAMES.items() if role != _DOCUMENT for word in words.split()}
-                head = [_FIELD + name if name.startswith(_FIELD) or _fold(name) in reserved else name for name in names]
                 columns = [_LABEL if name == "type" else name for name in SPAN_COLUMNS]
-                table.writerow([_ID, _TEXT, *columns, *head])
+                table.writerow([_ID, _TEXT, *columns, *map(_header_name, names)])
                 for number, document in enumerate(again(), 1):
                     fields = _with_group(document)
                     first = [f"{number}" if numbered else _cell(fields[_ID]), document.text]
@@ -151,6 +149,13 @@ class Tables:
                         table.writerow([*first, *map(span_json(span).get, SPAN_COLUMNS), *last])
                     if not document.spans:
                         table.writerow([*first, *[""] * len(columns), *last])
+
+
+_RESERVED = frozenset(" ".join(words for role, words in _NAMES.items() if role != _DOCUMENT).split())
+
+
+def _header_name(field: str) -> str:
+    return _FIELD + field if field.startswith(_FIELD) or _fold(field) in _RESERVED else field
 
 
 def _find_form(path: Path, lines: Callable[[], Iterator[Line]]) -> tuple[TableForm, bool]:

@@ -183,13 +183,13 @@ def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_h
     # Versions of transformers report a mismatch as a name, or as a name with both shapes.
     mismatched = (entry if isinstance(entry, str) else entry[0] for entry in report["mismatched_keys"])
     made_up = {*report["missing_keys"], *mismatched}
-    inside = {id(parameter) for parameter in model.base_model.parameters()}
+    inside = {*map(id, model.base_model.parameters())}
     # By identity, not name: a decoder tied to the embeddings belongs to the body.
     body = sorted(name for name, parameter in model.named_parameters() if name in made_up and id(parameter) in inside)
     if body:
         unfit = f"{len(body)} are missing or of another shape, say {body[0]}"
         raise InputError(f"{source}: config.json and weights don't belong together: {unfit}")
-    if with_head and any(name in made_up for name, _ in model.named_parameters()):
+    if with_head and not made_up.isdisjoint(dict(model.named_parameters())):
         raise InputError(f"{source}: not a tagger: its weights hold no head; fine-tune it first (`nerbert finetune`)")
 
 

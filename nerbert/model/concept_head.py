@@ -6,7 +6,7 @@ Vectors are rounded to whole numbers whose products are exact in fp64. So a labe
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -97,10 +97,11 @@ class ConceptHead(WindowedHead):
         """Return the entities of several groups; their words' vectors are computed together."""
         if not all(head.asked for head, _ in groups):
             raise InputError(NEEDS_LABELS)
-        ends = [0, *accumulate(len(examples) for _, examples in groups)]
+        _, lists = zip(*groups, strict=True)
+        ends = [0, *accumulate(map(len, lists))]
         # An empty first part gives a group without examples an answer, too.
         parts: list[list[tuple[Entities, int]]] = [[(Entities.of([]), 0)] for _ in groups]
-        examples = [example for _, group in groups for example in group]
+        examples = list(chain.from_iterable(lists))
         start = 0
         for chunk, scores in self.score_words(examples, self.columns_of(self.width), self.max_tokens):
             for (head, _), head_parts, (first, end) in zip(groups, parts, pairwise(ends), strict=True):

@@ -168,14 +168,15 @@ class ExportTask:
         path = self.folder / file
         network.parts = torch.nn.ModuleList(parts).eval()
         network.forward = run
-        weights = 4 * sum(parameter.numel() for parameter in network.parameters())
+        weights = 4 * sum(map(torch.Tensor.numel, network.parameters()))
         if weights > _LARGEST:
             raise InputError(
                 f"{self.source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB);"
                 " tag with torch"
             )
         models: list[Any] = [module for module in network.modules() if hasattr(module, "set_attn_implementation")]
-        free = {name: dimensions for name, (_, dimensions) in inputs.items()} | dict(outputs)
+        examples, dimensions_of = zip(*inputs.values(), strict=True)
+        free = dict(zip(inputs, dimensions_of, strict=True)) | dict(outputs)
         axes = {name: dict(dimensions) for name, dimensions in free.items()}
         with quiet(), torch.inference_mode():
             for module in models:
@@ -184,7 +185,7 @@ class ExportTask:
             with refused(f"{self.source}: a {names} can't be exported"):
                 torch.onnx.export(
                     network,
-                    tuple(example for example, _ in inputs.values()),
+                    examples,
                     str(path),
                     input_names=list(inputs),
                     output_names=list(outputs),

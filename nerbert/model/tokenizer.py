@@ -353,14 +353,7 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> dic
     """Count the entities of each type, and those that the tokenizer hides; entities that cut a word are skipped."""
     annotated = [example for example in examples if example.spans]
     counts: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    positions = [dict[int, tuple[int, int]]() for _ in annotated]
-    unknown = set[tuple[int, int]]()
-    for number, window in enumerate(pieces.windows(annotated)):
-        for word, position in zip(window.words, window.positions, strict=True):
-            positions[window.sentence][word] = number, position
-            # Entities of unknown words alone look the same to the model, whatever their type.
-            if window.ids[position] == pieces.tokenizer.unk_token_id:
-                unknown.add((number, position))
+    positions, unknown = _read_positions(annotated, pieces)
     for example, of_words in zip(annotated, positions, strict=True):
         starts = {start: number for number, (start, _) in enumerate(example.words)}
         ends = {end: number for number, (_, end) in enumerate(example.words)}
@@ -368,7 +361,7 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> dic
             # An entity that cuts a word isn't the tokenizer's fault.
             if span.start in starts and span.end in ends:
                 words = range(starts[span.start], ends[span.end] + 1)
-                inside = {of_words[word] for word in words if word in of_words}
+                inside = {*map(of_words.get, words)} - {None}
                 outside = {position for word, position in of_words.items() if word not in words}
                 # Hidden: a word of the entity has no piece, or a word outside shares one with it.
                 whole = of_words.keys() >= set(words) and inside.isdisjoint(outside)
@@ -376,6 +369,21 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> dic
                 if inside:
                     counts[span.type].append((1, not whole, inside <= unknown))
     return {type_: EntityBorders(*map(sum, zip(*rows, strict=True))) for type_, rows in counts.items()}
+
+
+def _read_positions(
+    examples: Sequence[Example], pieces: SubwordTokenizer
+) -> tuple[list[dict[int, tuple[int, int]]], set[tuple[int, int]]]:
+    """Return the window and the position of each sentence's words, and those of unknown pieces."""
+    positions = [dict[int, tuple[int, int]]() for _ in examples]
+    unknown = set[tuple[int, int]]()
+    for number, window in enumerate(pieces.windows(examples)):
+        for word, position in zip(window.words, window.positions, strict=True):
+            positions[window.sentence][word] = number, position
+            # Entities of unknown words alone look the same to the model, whatever their type.
+            if window.ids[position] == pieces.tokenizer.unk_token_id:
+                unknown.add((number, position))
+    return positions, unknown
 
 
 def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, name: str) -> None:

@@ -76,15 +76,13 @@ class Windows:
     def pack(cls, windows: Iterable[Window]) -> "Windows":
         """Return the columns of some windows."""
         rows = list(windows)
-        ends, word_ends = (
-            np.cumsum(np.array(lengths, np.int64), dtype=np.int64)
-            for lengths in ([len(row.ids) for row in rows], [len(row.positions) for row in rows])
-        )
+        lists = [(row.ids, row.words, row.positions, row.labels) for row in rows]
+        of_ids, of_words, of_positions, of_labels = zip(*lists, strict=True) if rows else ((),) * 4
+        ends, word_ends = (np.cumsum([*map(len, column)], dtype=np.int64) for column in (of_ids, of_positions))
         ids, words, positions = (
-            np.fromiter(chain.from_iterable(column), np.int32)
-            for column in ((row.ids for row in rows), (row.words for row in rows), (row.positions for row in rows))
+            np.fromiter(chain.from_iterable(column), np.int32) for column in (of_ids, of_words, of_positions)
         )
-        labels = np.array([label for row in rows for label in row.labels], np.int32)
+        labels = np.array([*chain.from_iterable(of_labels)], np.int32)
         return cls(ids, ends, words, positions, labels, word_ends, np.array([row.sentence for row in rows], np.int64))
 
     def __len__(self) -> int:

@@ -29,7 +29,7 @@ def encoder_card(card: Card, *manifests: Mapping[str, Any]) -> str:
     """Return the card's text; `card` is the content of `nerbert.json`, `manifests` are the training corpora's."""
     facts = facts_of(card)
     log = list(facts["log"])[-_SHOWN:]
-    names = [*LOG_NAMES, *sorted({name for entry in log for name in entry} - {*LOG_NAMES})] if log else []
+    names = [*LOG_NAMES, *sorted(set().union(*log).difference(LOG_NAMES))] if log else []
     return render(
         "encoder_card.md.j2",
         **_shared_facts(card, str(facts["settings"]["backbone"] or "")),

@@ -80,6 +80,16 @@ def _rename_tag(tag: str, names: Mapping[str, str]) -> str:
     return f"{prefix}-{new}" if new else OUTSIDE
 
 
+def _choose_graph(exported: onnx.Exported | None, options: HeadOptions, *, has_weights: bool) -> str:
+    """Return the precision of the graph to compute with, "" for none."""
+    order = {"auto": ("int8", "fp32")}.get(options.precision, (options.precision,))
+    precision = next(filter(exported.graphs.__contains__, order), "") if exported else ""
+    if not precision or options.backend == "torch" or options.device.partition(":")[0] not in ("", "cpu"):
+        return ""
+    unfit = options.backend == "auto" and (find_spec("onnxruntime") is None or (has_weights and _on_gpu(options)))
+    return "" if unfit else precision
+
+
 def on_back_end(
     folder: ModelFolder,
     options: HeadOptions,
@@ -89,12 +99,8 @@ def on_back_end(
     """Open a head by one of two functions, on an export or in torch; raise InputError or MissingExtra for none."""
     exported = onnx.read_exported(folder.name)
     has_weights = folder.backend == "torch"
-    order = ("int8", "fp32") if options.precision == "auto" else (options.precision,)
-    precision = next((name for name in order if exported and name in exported.graphs), "")
-    on_cpu = options.backend != "torch" and options.device.partition(":")[0] in ("", "cpu")
-    if options.backend == "auto":
-        on_cpu = on_cpu and find_spec("onnxruntime") is not None
-    if exported and precision and on_cpu and not (has_weights and options.backend == "auto" and _on_gpu(options)):
+    precision = _choose_graph(exported, options, has_weights=has_weights)
+    if exported and precision:
         exported.check_weights(folder.name)
         return on_onnx(exported, precision, options)
     if has_weights and options.backend != "onnx" and options.precision != "int8":

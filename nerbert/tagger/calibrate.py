@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +128,9 @@ def _calibrate_tagger(
     calibration = predicted.calibration_json(source)
     bounds = dict[str, Threshold]()
     temperature = calibration["temperature"]
-    fitted = {} if best is None else {"threshold": calibrate_threshold(best.probability, temperature)}
+    fitted = dict[str, float]()
     if best is not None:
+        fitted["threshold"] = calibrate_threshold(best.probability, temperature)
         calibration["threshold_f1"] = round(best.f1, _PLACES)
     least = calibrate_threshold(_threshold_before(card_before, default), temperature)
     if precision is not None:
@@ -140,8 +142,8 @@ def _calibrate_tagger(
     lost = tuple(card_before.get("thresholds") or ()) if precision is None else ()
     changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, card_before), head, card)
     known = loaded.types or card_before.get("types") or types
-    unknown = tuple(type_ for type_ in types if type_ not in known)
-    absent = tuple(type_ for type_ in loaded.types if type_ not in types)
+    unknown = tuple(filterfalse(known.__contains__, types))
+    absent = tuple(filterfalse(types.__contains__, loaded.types))
     threshold = fitted.get("threshold")
     return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, threshold, least)
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +95,7 @@ def export(
             "it was exported from"
         )
     need("export", "onnxruntime", "onnx")
-    if output is None and not Path(tagger).is_dir():
-        named = find_named(str(tagger)) != str(tagger)
-        origin = "part of the package, which is not written to" if named else "a model on the hub"
-        raise InputError(f"{tagger}: is {origin}; name a folder to export into with -o")
-    if output is not None:
-        check_apart(source.path, output)
-        if output.is_dir() and ModelFolder(str(output)).files("weights"):
-            raise OutputExists(f"{output}: holds a model's weights, so it is not replaced; delete it by hand")
+    _check_output(str(tagger), source, output)
     examples = _read_examples(source, data, reading, int8=int8)
     with publish_folder(output or source.path / onnx.FOLDER, overwrite=overwrite) as folder:
         inside = folder / onnx.FOLDER if output else folder
@@ -141,6 +135,17 @@ def _copy_others(source: ModelFolder, folder: Path) -> None:
     write_json(folder / MODEL_CARD, card if head == TransformersKind.head else card | {"head": head})
 
 
+def _check_output(tagger: str, source: ModelFolder, output: Path | None) -> None:
+    if output is None and not Path(tagger).is_dir():
+        named = find_named(tagger) != tagger
+        origin = "part of the package, which is not written to" if named else "a model on the hub"
+        raise InputError(f"{tagger}: is {origin}; name a folder to export into with -o")
+    if output is not None:
+        check_apart(source.path, output)
+        if output.is_dir() and ModelFolder(str(output)).files("weights"):
+            raise OutputExists(f"{output}: holds a model's weights, so it is not replaced; delete it by hand")
+
+
 def _measure_agreement(
     heads: Mapping[str, Head], task: ExportTask, card: Mapping[str, Any], max_loss: float
 ) -> dict[str, Agreement]:
@@ -153,7 +158,7 @@ def _measure_agreement(
             replace(example, spans=tuple(span for span in example.spans if span.type in torch.types))
             for example in examples
         ]
-    if not any(example.spans for example in examples):
+    if not any(map(attrgetter("spans"), examples)):
         raise InputError(
             f"{task.source}: finds none of the data's types ({few(types)}), so nothing can be compared; "
             f"give data with its own ({few(torch.types)})"
@@ -161,7 +166,7 @@ def _measure_agreement(
     if not torch.types:  # labels at run time are the data's types, at the tagger's own thresholds
         bounds = thresholds_of(None, card.get("thresholds"), types, usual_threshold(torch, card))
         labels = as_learnt(types, card)
-        least = [bounds[type_] for type_ in types]
+        least = list(map(bounds.__getitem__, types))
         heads = {name: head.for_labels(labels, least) for name, head in heads.items()}
     agreement = agreement_of(heads, examples)
     if int8 := agreement.get("onnx int8"):

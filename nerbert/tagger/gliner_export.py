@@ -72,21 +72,21 @@ def _write_graphs(task: ExportTask, model: GlinerModel) -> None:
             else {STATES: (parts[-1][0], {0: "labels"})}
         )
         labels = of_labels(*(tensor for tensor, _ in label.values()))
-    words = [f"part{number}" for number in range(len(parts) - (not apart))]
-    names = [f"label{number}" for number in range(len(labels))]
+    words = {f"part{number}": {0: "words"} for number in range(len(parts) - (not apart))}
+    names = {f"label{number}": {0: "labels"} for number in range(len(labels))}
     task.trace(
         [model, *directions],
         of_text,
         onnx.GRAPHS["fp32"],
         text,
-        {name: {0: "words"} for name in words} | ({} if apart else {STATES: marked}),
+        words | ({} if apart else {STATES: marked}),
     )
-    task.trace([model], of_labels, onnx.LABELS_GRAPH, label, {name: {0: "labels"} for name in names})
+    task.trace([model], of_labels, onnx.LABELS_GRAPH, label, names)
     spans = {STARTS: (torch.tensor([0, 1, 0]), {0: "spans"}), ENDS: (torch.tensor([0, 2, 2]), {0: "spans"})}
     chosen = {name: {0: "spans"} for name in spans} if config.chooses else {}
-    scored = {name: (part, {0: "words"}) for name, part in zip(words, parts, strict=False)}
+    scored = {name: (part, axes) for (name, axes), part in zip(words.items(), parts, strict=False)}
     scored |= {} if config.chooses else spans
-    scored |= {name: (part, {0: "labels"}) for name, part in zip(names, labels, strict=True)}
+    scored |= {name: (part, axes) for (name, axes), part in zip(names.items(), labels, strict=True)}
     task.trace(
         [model],
         partial(_score_graph, model, len(words)),

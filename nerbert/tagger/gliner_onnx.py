@@ -100,16 +100,7 @@ class OnnxGliner:
         self._rows = onnx.Graph(exported.folder / onnx.SCORES_GRAPH, threads)
         self._of_words = [name for name in self._text.outputs if name != STATES]
         self._of_labels = [name for name in self._rows.inputs if name.startswith("label")]
-        marks, states = (set(), set()) if config.two_encoders else ({MARKS}, {STATES})
-        self._text.check(
-            self._text.outputs.keys() == {*self._of_words, *states}
-            and bool(self._of_words)
-            and self._text.inputs.keys() == {"input_ids", "attention_mask", "places", *marks}
-        )
-        parts = {*self._of_words, *self._of_labels}
-        spans = [STARTS, ENDS]
-        inputs, outputs = (parts, [*spans, SCORES]) if config.chooses else (parts.union(spans), [SCORES])
-        self._rows.check(list(self._rows.outputs) == outputs and self._rows.inputs.keys() <= inputs)
+        self._check_graphs()
         self._vectors: LabelVectors | None = None
         if labels is None:
             self._labels = onnx.Graph(exported.folder / onnx.LABELS_GRAPH, threads)
@@ -121,6 +112,18 @@ class OnnxGliner:
         files = [exported.folder / name for name in (onnx.LABELS_GRAPH, onnx.LABELS_TOKENIZER)]
         open_encoder = partial(self._open_labels, exported, labels, threads)
         self._vectors = LabelVectors(files, open_encoder, sum(map(prod, self._shapes)), labels)
+
+    def _check_graphs(self) -> None:
+        marks, states = (set(), set()) if self._config.two_encoders else ({MARKS}, {STATES})
+        self._text.check(
+            self._text.outputs.keys() == {*self._of_words, *states}
+            and bool(self._of_words)
+            and self._text.inputs.keys() == {"input_ids", "attention_mask", "places", *marks}
+        )
+        parts = {*self._of_words, *self._of_labels}
+        spans = [STARTS, ENDS]
+        inputs, outputs = (parts, [*spans, SCORES]) if self._config.chooses else (parts.union(spans), [SCORES])
+        self._rows.check(list(self._rows.outputs) == outputs and self._rows.inputs.keys() <= inputs)
 
     def _open_labels(self, exported: onnx.Exported, facts: onnx.TokenizerFacts, threads: int) -> Callable[[str], Array]:
         """Return the function that encodes a label; only labels that aren't in the cache need it."""

@@ -66,7 +66,7 @@ def find_section(name: str, objective: str = "") -> type[Section] | None:
         return None
     if SOURCES.contains(name):
         return SOURCES.find(name)
-    names = [candidate for candidate in (name, objective) if candidate and OBJECTIVES.contains(candidate)]
+    names = filter(OBJECTIVES.contains, filter(None, (name, objective)))
     declared = [OBJECTIVES.find(candidate).settings for candidate in names]
     return next((section for section in declared if section.section == name), None)
 

@@ -18,6 +18,20 @@ from nerbert.training.run import Run
 Figures = dict[str, float]
 
 
+def _halve(batches: Sequence[Batch], number: int) -> int:
+    """Return half of the tokens of the largest batch; raise NerbertError if all are single windows."""
+    # Single windows can't be made smaller.
+    sizes = [batch.ids.numel() for batch in batches if len(batch.ids) > 1]
+    if not sizes:
+        longest = max(batch.ids.shape[1] for batch in batches)
+        raise NerbertError(
+            f"step {number}: memory ran out with single windows of up to {longest} tokens: try "
+            "a smaller max_length, or a smaller model"
+        )
+    # Half of the largest one that was tried, not of the setting, which may be far above.
+    return max(sizes) // 2
+
+
 def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
     """Update the model on the windows of step `number`, given by their numbers; return mean loss, gradient norm, rate.
 
@@ -35,16 +49,7 @@ def train_step(run: Run, numbers: Array, rate: float, number: int) -> Figures:
     # Divisors are those of the whole step in all processes, so how it is cut doesn't change a gradient.
     divisors = processes.totals(*(sum(shares[part] for shares in terms) for part in parts))
     while (losses := _add_gradients(run, batches, number, shared, divisors)) is None:
-        # Single windows can't be made smaller.
-        sizes = [batch.ids.numel() for batch in batches if len(batch.ids) > 1]
-        if not sizes:
-            longest = max(batch.ids.shape[1] for batch in batches)
-            raise NerbertError(
-                f"step {number}: memory ran out with single windows of up to {longest} tokens: try "
-                "a smaller max_length, or a smaller model"
-            )
-        # Half of the largest one that was tried, not of the setting, which may be far above.
-        max_tokens = max(sizes) // 2
+        max_tokens = _halve(batches, number)
         batches = _cut(run, share, max_tokens, number, shared)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     processes.sum_gradients(parameters)

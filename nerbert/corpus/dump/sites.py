@@ -38,6 +38,12 @@ class Wikitext:
     facts: dict[str, list[str]] = field(repr=False)
 
 
+def _trail_pattern(letters: str, joins: Iterable[str]) -> str:
+    # a join that isn't a letter itself needs a letter after it
+    several = [join if join[-1].isalpha() and join[0] != "\\" else rf"{join}(?=[{letters}])" for join in joins]
+    return f"(?:{'|'.join([*several, f'[{letters}]'])})++"
+
+
 @cache
 def wikitext_of(language: str) -> Wikitext:
     """Return the wikitext of a language; for an unknown one, that of its base (`de` for `de-ch`), else English."""
@@ -45,11 +51,8 @@ def wikitext_of(language: str) -> Wikitext:
     letters, *joins = facts["trail"]
     prefix = facts["prefix"][0]
     numbers = {name: int(name) for name in facts if name.lstrip("-").isdigit()}
-    # a join that isn't a letter itself needs a letter after it
-    several = [join if join[-1].isalpha() and join[0] != "\\" else rf"{join}(?=[{letters}])" for join in joins]
-    trail = f"(?:{'|'.join(several)}|[{letters}])++" if joins else f"[{letters}]++"
     return Wikitext(
-        re.compile(_NEVER if letters == _NONE else trail),
+        re.compile(_NEVER if letters == _NONE else _trail_pattern(letters, joins)),
         {_NONE: "", _ANY: _ANY_LETTER}.get(prefix, f"[{prefix}]"),
         {name.lower(): number for fact, number in numbers.items() for name in facts[fact]},
         tuple(facts["redirect"]),
@@ -177,8 +180,7 @@ def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
         named = wiki_codes("", language)[0]
     code = _LANGUAGE_OF.get(named, named)
     # MediaWiki knows a few languages only by their older code
-    if not has_wikitext(code) and has_wikitext(named):
-        code = named
+    code = next(filter(has_wikitext, (code, named)), code)
     # The dump's own names win over the tables, which may be older or newer
     namespaces = _EVERYWHERE | wikitext_of(code).namespaces | {name.lower(): key for name, key in names.items() if name}
     return Site(wiki or f"{language}wiki", _base(language), code, namespaces)

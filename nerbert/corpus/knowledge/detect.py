@@ -86,22 +86,21 @@ def detect_lines(path: Path, ontology: Ontology) -> Detected:
                 "items equal a class (owl:equivalentClass = wikidata:Q…); give that export, too"
             )
         return Detected(SourceKind.WIKIDATA_JSON)
-    # The last line is cut if the file is longer than what was read
-    lines = head.split(b"\n")[: None if len(head) < _HEAD - len(BOM) else -1]
-    texts = [text for line in lines[:_FIRST_LINES] if (text := decode(line)) and text.strip()]
-    # UTF-16 would only be shown as broken UTF-8
-    if (wide := head.startswith((b"\xff\xfe", b"\xfe\xff"))) or not texts:
-        why = "text in UTF-16; save it in UTF-8" if wide else "not lines of text in UTF-8" if head.strip() else "empty"
+    texts = _first_texts(head)
+    if why := _why_no_text(head, texts):
         return Detected(None, why=why, unknown=True)
-    for kind, pattern in ((SourceKind.TRIPLES, TYPE_TRIPLE), (SourceKind.DISAMBIGUATIONS, DISAMBIGUATION_TRIPLE)):
-        if triple := next(filter(None, map(pattern.fullmatch, texts)), None):
-            return Detected(kind, triple.group(1) or "en")
-    if all(map(is_other_triple, texts)):
-        return Detected(None, why="triples that give no title a class of DBpedia's ontology")
+    if detected := _detect_triples(texts):
+        return detected
     # A README beside the files, whose tables aren't tables of titles
     if re.match(r"#{1,6} [^\t]+$", texts[0]):
         return Detected(None, why="Markdown")
-    return _detect_table(path, [[cell.strip() for cell in text.split("\t")] for text in texts], ontology)
+    return _detect_table(path, [[*map(str.strip, text.split("\t"))] for text in texts], ontology)
+
+
+def _first_texts(head: bytes) -> list[str]:
+    # The last line is cut if the file is longer than what was read
+    lines = head.split(b"\n")[: None if len(head) < _HEAD - len(BOM) else -1]
+    return [text for line in lines[:_FIRST_LINES] if (text := decode(line)) and text.strip()]
 
 
 def is_header(line: bytes) -> bool:
@@ -109,27 +108,57 @@ def is_header(line: bytes) -> bool:
     return b"\t" in line and line.split(b"\t", 1)[0].strip().lower() == b"title"
 
 
+def _why_no_text(head: bytes, texts: Sequence[str]) -> str:
+    # UTF-16 would only be shown as broken UTF-8
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "text in UTF-16; save it in UTF-8"
+    if texts:
+        return ""
+    return "not lines of text in UTF-8" if head.strip() else "empty"
+
+
+def _detect_triples(texts: Sequence[str]) -> Detected | None:
+    for kind, pattern in ((SourceKind.TRIPLES, TYPE_TRIPLE), (SourceKind.DISAMBIGUATIONS, DISAMBIGUATION_TRIPLE)):
+        if triple := next(filter(None, map(pattern.fullmatch, texts)), None):
+            return Detected(kind, triple.group(1) or "en")
+    if all(map(is_other_triple, texts)):
+        return Detected(None, why="triples that give no title a class of DBpedia's ontology")
+    return None
+
+
 def _detect_table(path: Path, rows: Sequence[Sequence[str]], ontology: Ontology) -> Detected:
     """Detect whether rows of cells are a table of titles; without a header, most of its classes must be known."""
     first, second, *_ = [*map(str.lower, rows[0]), ""]
     if second in _DERIVED.get(first, ()):
         return Detected(None, why=f"a table derived from an export ({first}, {second}); give the export itself")
-    headed = first == "title" and len(rows[0]) > 1
-    classes = [row[1] for row in rows[headed:] if len(row) > 1 and row[0] and row[1]]
+    headed = first == "title"
+    classes = _read_classes(rows[headed:])
     unknown = [name for name in classes if not _is_class(name, ontology)]
-    if headed and second in ("class", "type"):
-        if not classes:
-            raise InputError(f"{path}: no row has both a title and a class; write title<TAB>class on each line")
-        # A header says what the file is, so one known class is enough
-        if len(ontology) == 0 or len(unknown) < len(classes):
-            return Detected(SourceKind.TABLE)
-    # Text with a stray tab, such as a list of sentences
-    elif len(classes) * _FEWEST < len(rows):
-        return Detected(None, why="text of unknown content", unknown=True)
-    elif 2 * len(unknown) < len(classes):
+    if not headed or second not in ("class", "type"):
+        return _detect_headless(len(rows), classes, unknown, ontology)
+    if not classes:
+        raise InputError(f"{path}: no row has both a title and a class; write title<TAB>class on each line")
+    # A header says what the file is, so one known class is enough
+    if len(ontology) == 0 or len(unknown) < len(classes):
         return Detected(SourceKind.TABLE)
-    elif len(ontology) == 0 or 2 * sum(map(_looks_like_class, classes)) <= len(classes):
+    return _miss_classes(classes, unknown)
+
+
+def _detect_headless(rows: int, classes: Sequence[str], unknown: Sequence[str], ontology: Ontology) -> Detected:
+    # Text with a stray tab, such as a list of sentences
+    stray = len(classes) * _FEWEST < rows
+    if not stray and 2 * len(unknown) < len(classes):
+        return Detected(SourceKind.TABLE)
+    if stray or len(ontology) == 0 or 2 * sum(map(_looks_like_class, classes)) <= len(classes):
         return Detected(None, why="text of unknown content", unknown=True)
+    return _miss_classes(classes, unknown)
+
+
+def _read_classes(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [row[1] for row in rows if len(row) > 1 and all(row[:2])]
+
+
+def _miss_classes(classes: Sequence[str], unknown: Sequence[str]) -> Detected:
     names = list(dict.fromkeys(unknown))
     named = ", ".join(name[:40] for name in names[:3]) + (", …" if len(names) > 3 else "")
     why = f"{len(names)} of {len(set(classes))} classes are not in the ontology ({named}), so they would type nothing"

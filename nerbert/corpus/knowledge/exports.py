@@ -87,15 +87,19 @@ def read_ontology(stream: IO[bytes], path: Path | str, language: str = "en") -> 
     for title, text in export_pages(stream, path):
         name = class_name(title.removeprefix(PAGE_PREFIX))
         if title.startswith(PAGE_PREFIX) and name.casefold() != _THING:
-            template = next((template for template in templates(text) if template.name == "Class"), None)
-            declared[name] = template.text("rdfs:subClassOf").split(",") if template else []
-            for item in _EQUIVALENT.findall(template.text("owl:equivalentClass") if template else ""):
+            template = next((template for template in templates(text) if template.name == "Class"), _EMPTY)
+            declared[name] = template.text("rdfs:subClassOf").split(",")
+            for item in _EQUIVALENT.findall(template.text("owl:equivalentClass")):
                 equivalents.setdefault(item, name)
-            if template and (words_there := _read_words(template, language)):
+            if words_there := _read_words(template, language):
                 words[name] = words_there
     if not declared:
         with at(path):
             raise InputError(f"no page is called {PAGE_PREFIX}…; give the export of DBpedia's ontology classes")
+    return Ontology(_choose_parents(declared), equivalents, words)
+
+
+def _choose_parents(declared: Mapping[str, list[str]]) -> dict[str, str]:
     # Finds each parent in the spelling of its own page: `person` is `Person`
     flat = Ontology(dict.fromkeys(declared, ""))
     parents = {
@@ -105,7 +109,7 @@ def read_ontology(stream: IO[bytes], path: Path | str, language: str = "en") -> 
     for name, parent in read_columns("parents.tsv", "class", "parent"):
         if name in parents:
             parents[name] = parent if parent in parents else ""
-    return Ontology(parents, equivalents, words)
+    return parents
 
 
 def _read_words(template: "Template", language: str) -> dict[str, str]:
@@ -222,6 +226,7 @@ class Case:
         return holds.get(self.operator, False)
 
 
+_EMPTY = Template("", {})
 Outcome: TypeAlias = str | tuple[Case, ...]
 
 
@@ -283,6 +288,15 @@ def read_mappings(stream: IO[bytes], path: Path | str) -> Mappings:
             rules[normalise_title(match[2])] = outcome
         else:
             unread.append((title, "no mapToClass in a TemplateMapping or ConditionalMapping"))
+    redirected, lost = _follow_redirects(rules, redirects, language)
+    merged = redirected | rules
+    return Mappings(merged, (*unread, *lost), _fold_names(merged))
+
+
+def _follow_redirects(
+    rules: Mapping[str, Outcome], redirects: Mapping[str, str], language: str
+) -> tuple[dict[str, Outcome], Iterator[tuple[str, str]]]:
+    """Return the outcomes of renamed templates, and the pages whose redirects lead to no mapping, with reasons."""
     read = Mappings(rules, folded=_fold_names(rules))
     ends = fold_redirects(redirects)
     redirected = {name: outcome for name, end in ends.items() if (outcome := read._find_outcome(end))}
@@ -291,8 +305,7 @@ def read_mappings(stream: IO[bytes], path: Path | str) -> Mappings:
         for name, end in ends.items()
         if name not in redirected
     )
-    merged = redirected | rules
-    return Mappings(merged, (*unread, *lost), _fold_names(merged))
+    return redirected, lost
 
 
 def _fold_names(rules: Mapping[str, Outcome]) -> dict[str, Outcome]:

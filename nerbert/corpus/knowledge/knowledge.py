@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, repeat
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TypeVar
@@ -64,6 +65,11 @@ class KnowledgeSource:
         """True if its kind assigns classes to titles, even if it is a file of mappings without rules."""
         return self.kind not in _UNTYPING
 
+    @property
+    def gives_classes(self) -> bool:
+        """True if it can assign a class to a title."""
+        return self.ranked and (self.mappings is None or bool(self.mappings.rules))
+
 
 @dataclass(slots=True)
 class Knowledge:
@@ -94,7 +100,7 @@ class Knowledge:
         # Counts start anew, since the sources may be read more than once
         for source in self.sources:
             source.counts = ClaimCounts(sha256_of(source.file.path))
-        ranked = [source for source in self.sources if source.ranked]
+        ranked = list(filter(attrgetter("ranked"), self.sources))
         mappings = [(rank, file.mappings, file.counts) for rank, file in enumerate(ranked) if file.mappings is not None]
         # The source's number is ignored for these: they bar their titles whatever a source says
         listed = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
@@ -157,19 +163,24 @@ def open_knowledge(paths: Sequence[Path], language: str, wiki: str = "") -> Know
     `wiki` is the name of the wiki's database, if it is known.
     """
     language = language.lower()
-    exports = [(file, detect_export(file.path)) for file in find_all([Path(path) for path in paths])]
+    exports = [(file, detect_export(file.path)) for file in find_all([*map(Path, paths)])]
     # The ontology first, as only its classes tell what a table's cells are
     first = next((file for file, export in exports if export and export.kind == SourceKind.ONTOLOGY), None)
     ontology = _read_file(first, partial(read_ontology, language=language)) if first else Ontology({})
     files = ((file, export or detect_lines(file.path, ontology)) for file, export in exports)
     sources, passed_over = _choose_sources(files, editions(wiki, language))
-    if not any(source.ranked and (source.mappings is None or source.mappings.rules) for source in sources):
+    _check_sources(sources, passed_over)
+    return Knowledge(language, ontology, tuple(sources), tuple(passed_over), wiki=wiki)
+
+
+def _check_sources(sources: Sequence[KnowledgeSource], passed_over: Sequence[tuple[str, str]]) -> None:
+    """Raise InputError unless a source gives titles a class, or if too many do."""
+    if not any(source.gives_classes for source in sources):
         seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
         seen = seen or (f"only {sources[0].kind}, without a class" if sources else "no file")
         raise InputError(f"--knowledge: nothing there gives titles a class ({seen}); {UNDERSTOOD}")
     if (ranked := sum(source.ranked for source in sources)) > MOST_SOURCES:
         raise InputError(f"{ranked} files give titles a class, more than {MOST_SOURCES}: join some")
-    return Knowledge(language, ontology, tuple(sources), tuple(passed_over), wiki=wiki)
 
 
 def _choose_sources(
@@ -181,12 +192,8 @@ def _choose_sources(
     used = set[Path | SourceKind]()
     for file, detected in files:
         path = file.path.resolve()
-        why = _why_not(file, detected, ours)
         # Another reason is more useful than that the file was named twice
-        if path in used:
-            why = why or "named before"
-        elif detected.kind == SourceKind.ONTOLOGY and detected.kind in used:
-            why = why or "a second ontology; the one named first is used"
+        why = _why_not(file, detected, ours) or _why_again(path, detected.kind, used)
         if why or not detected.kind:
             passed_over.append((file.name, why))
         else:
@@ -211,3 +218,9 @@ def _why_not(file: FoundFile, detected: Detected, ours: Collection[str]) -> str:
     if detected.language and detected.language not in ours:
         return f"{detected.kind} of another language ({detected.language}) than the dump's ({', '.join(ours)})"
     return ""
+
+
+def _why_again(path: Path, kind: SourceKind | None, used: Collection[Path | SourceKind]) -> str:
+    if path in used:
+        return "named before"
+    return "a second ontology; the one named first is used" if kind == SourceKind.ONTOLOGY and kind in used else ""

@@ -87,15 +87,13 @@ class LinkReader:
         links = PageLinks()
         if "[[" not in source:
             return source, links
-        # `[[Berlin]]<ref/>er`: an element kept the letters from belonging to the link
-        if "<" in source and REMOVED in source:
-            source = self._apart.sub("]] ", source)
+        source = self._part_links(source)
         resolved, resolve, targets, dropped = self._known, self._resolve, links.targets, links.dropped
         glues = self._prefix
         no_mention = {*_NO_ARTICLE, "", title}
         first, *parts = self._link.split(source)
         pieces: list[str] = [first]
-        for target, space, anchor, trail, after in zip(*(parts[offset::5] for offset in range(5)), strict=True):
+        for target, space, anchor, trail, after in zip(*[iter(parts)] * 5, strict=True):
             meaning, shown = resolved.get(target) or resolve(target)
             label = (shown if anchor is None else anchor) + trail
             if meaning not in no_mention:
@@ -109,9 +107,7 @@ class LinkReader:
                 pieces.append(f"{blank}{OPEN}{len(targets)}{NUMBERED}{label}{CLOSE}{after}")
                 targets.append(meaning)
             elif meaning == _DROP:
-                # A blank after a removed link that begins a line would make the line code.
-                is_blank = after[:1] == " " and _last_of(pieces) in "\n>"
-                pieces += (trail, REMOVED if is_blank else "", after)
+                pieces += (trail, _mark_blank(pieces, after), after)
                 # A category is no mention, but evidence for the class of its page
                 if self.site.namespace(target.strip()) == CATEGORY:
                     _add_category(links.categories, target)
@@ -122,6 +118,10 @@ class LinkReader:
                 # The anchor of a link that is no mention stays as prose
                 pieces += (space or "", as_prose(label), after)
         return "".join(pieces), links
+
+    def _part_links(self, source: str) -> str:
+        # `[[Berlin]]<ref/>er`: an element kept the letters from belonging to the link
+        return self._apart.sub("]] ", source) if "<" in source and REMOVED in source else source
 
     def _resolve(self, target: str) -> tuple[str, str]:
         """Return a target's meaning (an article, "" for a section of the page, or `_NO_ARTICLE`) and its shown text."""
@@ -168,6 +168,11 @@ def _as_written(target: str, space: str, anchor: str | None) -> str:
 def _last_of(pieces: Sequence[str]) -> str:
     """Return the last character of a text in pieces, which begins with a new line."""
     return next(filter(None, reversed(pieces)), "\n")[-1]
+
+
+def _mark_blank(pieces: Sequence[str], after: str) -> str:
+    # A blank after a removed link that begins a line would make the line code
+    return REMOVED if after[:1] == " " and _last_of(pieces) in "\n>" else ""
 
 
 def _add_category(categories: list[str], target: str) -> None:

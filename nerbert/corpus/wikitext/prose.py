@@ -46,7 +46,7 @@ _BEFORE_COMMON = {
     ".": re.compile(r" \.(?<![.,،。、，] \.)(?=[\s)»”」\"]|\Z)"),
 }
 """The same, with the mark, for the two most common: most blanks need no look."""
-_WIDE = "（）「」『』《》。、，،"
+_WIDE = frozenset("（）「」『』《》。、，،")
 _WIDE_EDITS = (
     (re.compile(rf" ?（ ?(?:[{_COMMAS}:：–] ?)*+）"), ""),
     (re.compile(rf"（ ?(?:[{_COMMAS}] ?)++"), "（"),
@@ -101,7 +101,7 @@ def join_paragraphs(text: str) -> str:
         text = _BLANK_LINES.sub("\n\n", text)
     lines = [part.strip().replace("\n", " ") if "\n" in part else part.strip() for part in text.split("\n\n")]
     joined = "\n".join([_squeeze_spaces(line) if "  " in line else line for line in lines if line])
-    return tidy_lines(joined, wide=any(mark in rare for mark in _WIDE))
+    return tidy_lines(joined, wide=not _WIDE.isdisjoint(rare))
 
 
 def tidy_lines(text: str, *, wide: bool = True) -> str:
@@ -178,18 +178,16 @@ def remove_marks(source: str) -> str:
 
 def _strip_marks(line: str) -> str:
     """Return the line without its marks; some runs also contain apostrophes."""
-    widths = [len(run) for run in _RUN.findall(line)]
-    bold, italic = (sum(width in (mark, 5) for width in widths) for mark in (3, 2))
+    widths = list(map(len, _RUN.findall(line)))
     # Most lines: all marks are closed, so none has an apostrophe
-    if set(widths) <= {2, 3, 5} and not (bold % 2 and italic % 2):
+    if set(widths) <= {2, 3, 5} and not _are_unclosed(widths):
         return _RUN.sub("", line)
     runs = [match.span() for match in _RUN.finditer(line)]
     # Of four apostrophes the first is text; of more than five all but the last five
-    marks = [end - (3 if end - start == 4 else min(end - start, 5)) for start, end in runs]
+    marks = [end - {4: 3}.get(end - start, min(end - start, 5)) for start, end in runs]
     widths = [end - mark for mark, (_, end) in zip(marks, runs, strict=True)]
-    bold, italic = (sum(width in (mark, 5) for width in widths) for mark in (3, 2))
     # As in MediaWiki: if both kinds are unclosed, one bold mark is an apostrophe and an italic mark
-    if bold % 2 and italic % 2 and 3 in widths:
+    if 3 in widths and _are_unclosed(widths):
         marks[_find_apostrophe(line, marks, widths)] += 1
     pieces = []
     position = 0
@@ -199,11 +197,16 @@ def _strip_marks(line: str) -> str:
     return "".join([*pieces, line[position:]])
 
 
+def _are_unclosed(widths: Sequence[int]) -> bool:
+    """Return whether the bold and the italic marks of a line are both odd in number."""
+    return all(sum(width in (mark, 5) for width in widths) % 2 for mark in (3, 2))
+
+
 def _find_apostrophe(line: str, marks: Sequence[int], widths: Sequence[int]) -> int:
     """Return the index of the bold mark with an apostrophe: after a one-letter word, else a longer one, or a space."""
-    bold = [number for number, width in enumerate(widths) if width == 3]
-    spaces = [number for number in bold if line[max(marks[number] - 1, 0) : marks[number]] == " "]
-    after_space = set(spaces)
-    words = [number for number in bold if number not in after_space]
-    letters = [number for number in words if line[max(marks[number] - 2, 0) : marks[number]][:1] == " "]
-    return (letters or words or spaces)[0]
+
+    def rank(number: int) -> int:
+        before = line[max(marks[number] - 2, 0) : marks[number]]
+        return 2 if before[-1:] == " " else before[:1] != " "
+
+    return min((number for number, width in enumerate(widths) if width == 3), key=rank)

@@ -71,18 +71,16 @@ def remove_opaque(wikitext: str) -> str:
         if tag[2]:
             position = _end_of_comment(wikitext, tag.end(), line_start=line_start)
             continue
-        closing = _find_closing(tags, number, unclosed)
         name = (tag[3] or tag[4]).lower()
-        position = tags[closing].end() if closing else tag.end()
         line_start = False
-        # It hides the rest of the page, as in MediaWiki
-        if name == "includeonly" and name in unclosed and not tag[3]:
-            position = len(wikitext)
-        # An unclosed `<nowiki>` protects nothing; a later pass removes the tag
-        shown = tag.group() if name == "nowiki" and not closing else ""
-        if closing:
+        if closing := _find_closing(tags, number, unclosed):
             shown = _replace_content(name, tag[5], wikitext[tag.end() : tags[closing].start()])
+            position = tags[closing].end()
             number = closing + 1
+        else:
+            # An unclosed `<nowiki>` protects nothing; a later pass removes the tag
+            shown = tag.group() if name == "nowiki" else ""
+            position = _end_of_unclosed(tag, name, unclosed)
         if not start or wikitext[start - 1] in _EDGES:
             _keep_apart(
                 pieces, shown or wikitext[position : position + 1], "<nowiki/>" if name == "nowiki" else REMOVED
@@ -100,6 +98,11 @@ def _end_of_comment(wikitext: str, position: int, *, line_start: bool) -> int:
         return len(wikitext)
     # Else the line would become an empty one, and end the paragraph
     return end + 3 + (line_start and wikitext.startswith("\n", end + 3))
+
+
+def _end_of_unclosed(tag: "re.Match[str]", name: str, unclosed: set[str]) -> int:
+    # It hides the rest of the page, as in MediaWiki
+    return len(tag.string) if name == "includeonly" and name in unclosed and not tag[3] else tag.end()
 
 
 def _remove_unseen(text: str) -> str:

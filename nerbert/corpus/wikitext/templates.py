@@ -77,9 +77,7 @@ class TemplateReader:
         boxes: list[Infobox] = []
         if "{{" not in source:
             return source, boxes
-        # Braces in a link's label would close a template that begins before the link
-        if "}}}" in source:
-            source = _BRACED.sub(_protect_braces, source)
+        source = _replace_parameters(source)
         known = self._known
         read = self._read_name
         protected = is_protected(source)
@@ -91,27 +89,23 @@ class TemplateReader:
             nonlocal begun
             (start, end), text = match.span(), match.string
             inside = text[start + 2 : end - 2]
-            before = text[start - 1 : start]
-            begins_line = before in "\n"
+            begins_line = text[start - 1 : start] in "\n"
             name, bar, _ = inside.partition("|")
             meaning = known.get(name) or read(name)
-            shown = "" if meaning.box else self._show(meaning, inside, title)
+            shown = self._show(meaning, inside, title)
             if not shown:
                 # An infobox begins a line, perhaps after other templates that begin it
                 is_first = begins_line or self._begins_line(text, start, begun)
                 begun = end if is_first else begun
-                if meaning.box and (is_first or (not bar and text[end : end + 40].lstrip(" ")[:1] in ("", "\n"))):
+                if meaning.box and (is_first or (not bar and _ends_line(text, end))):
                     boxes.append(_read_infobox(meaning.box, arguments(inside)[1:], protected=protected))
             # The target of the link depends on the template: `[[{{PAGENAME}} (city)]]`
             if not begins_line and _in_target(text, start):
                 return shown or DYNAMIC
             if shown:
                 return _fit_text(shown, begins_line=begins_line and not meaning.function)
-            # Only next to these characters can removal join what it separated
-            return REMOVED if before in "\n]}'" and _must_not_meet(text, start, end) else ""
+            return _mark_removed(text, start, end)
 
-        # Parameters first: `{{{1|}}}` would be read as a template in braces
-        source = _PARAMETER.sub(_show_default, source)
         return remove_deep_templates(_TEMPLATE.sub(expand_template, source)), boxes
 
     def _show(self, meaning: _Meaning, inside: str, title: str) -> str:
@@ -201,6 +195,14 @@ class TemplateReader:
         return True
 
 
+def _replace_parameters(source: str) -> str:
+    """Replace each parameter by its default; first, because `{{{1|}}}` would be read as a template in braces."""
+    # Braces in a link's label would close a template that begins before the link
+    if "}}}" in source:
+        source = _BRACED.sub(_protect_braces, source)
+    return _PARAMETER.sub(_show_default, source)
+
+
 def _protect_braces(braces: "re.Match[str]") -> str:
     """Protect braces that close nothing since they are in a link's label."""
     before = braces.string[max(braces.start() - 300, 0) : braces.start()].rpartition("[[")
@@ -284,14 +286,17 @@ def _fit_text(shown: str, *, begins_line: bool) -> str:
     return as_prose(shown.lstrip(" ")) if begins_line else shown
 
 
-def _must_not_meet(text: str, start: int, end: int) -> bool:
-    """Return whether the text on the two sides of a removed template would form other markup together."""
+def _ends_line(text: str, end: int) -> bool:
+    return text[end : end + 40].lstrip(" ")[:1] in ("", "\n")
+
+
+def _mark_removed(text: str, start: int, end: int) -> str:
+    """Return a mark in place of a removed template if the text on its two sides would form other markup together."""
     before = text[start - 1 : start]
     after = text[end : end + 1]
     # `''` after a removed template would join the marks before it
-    if before == after == "'":
-        return True
-    return after != "\n" and before in "\n]}" and _FOLLOWING.match(text, end) is not None
+    meets = before == after == "'" or (before in "\n]}" and after != "\n" and _FOLLOWING.match(text, end))
+    return REMOVED if meets else ""
 
 
 def _in_target(text: str, start: int) -> bool:

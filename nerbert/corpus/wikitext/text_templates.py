@@ -230,19 +230,29 @@ def format_measure(numbered: Sequence[str], named: Mapping[str, str], *, short: 
     code = others[0] if others else ""
     short = named.get("abbr", "") in ("on", "in", "~") or (short and not named.get("abbr"))
     adjective = named.get("adj", "") in ("on", "mid", "1")
-    fraction = _FRACTION.fullmatch(numbered[0])
-    # `1/2 mile`, but `1+1/2 miles`
-    is_one = numbered[0] in ("1", "-1") or (fraction is not None and not fraction[2])
-    singular = adjective or named.get("sing") == "on" or (is_one and amount == _format_number(numbered[0]))
+    # Only a number that is the whole amount can be one
+    is_one = amount == _format_number(numbered[0]) and _is_one(numbered[0])
+    singular = adjective or named.get("sing") == "on" or is_one
     join = partial(_join_unit, short=short, hyphen=adjective)
     british = join(amount, code, singular=singular)
-    # A second, smaller unit: `{{convert|5|ft|10|in}}`
-    if len(others) > 2 and others[2] in ("in", "inch", "inches", "oz", "lb", "lbs") and _PLAIN.fullmatch(others[1]):
+    if _has_second_unit(others):
         british += " " + join(_format_number(others[1]), others[2], singular=singular or others[1] == "1")
+    if named.get("sp") == "us" and not short:
+        british = british.replace("metre", "meter").replace("litre", "liter")
     # `adj=mid|-long` is added behind the unit: `5-foot-long`
-    suffix = others[-1] if named.get("adj") == "mid" and len(others) > 1 and others[-1][:1] in ("-", "–") else ""
-    american = named.get("sp") == "us" and not short
-    return (british.replace("metre", "meter").replace("litre", "liter") if american else british) + suffix
+    return british + (others[-1] if named.get("adj") == "mid" and others[1:] and others[-1][:1] in ("-", "–") else "")
+
+
+def _is_one(number: str) -> bool:
+    fraction = _FRACTION.fullmatch(number)
+    # `1/2 mile`, but `1+1/2 miles`
+    return number in ("1", "-1") or (fraction is not None and not fraction[2])
+
+
+def _has_second_unit(others: Sequence[str]) -> bool:
+    """Return whether a number and a smaller unit follow: `{{convert|5|ft|10|in}}`."""
+    small = len(others) > 2 and others[2] in ("in", "inch", "inches", "oz", "lb", "lbs")
+    return small and _PLAIN.fullmatch(others[1]) is not None
 
 
 def _read_amount(numbered: Sequence[str], *, grouped: bool) -> tuple[str, Sequence[str]]:
@@ -274,9 +284,9 @@ def _join_unit(amount: str, code: str, *, short: bool, singular: bool, hyphen: b
     symbol, single, many = names or (code,) * 3
     if short or code[:1] in ("", "/") or (names and symbol == many):
         # A unit without names, or one that is only a symbol, such as `°C`
-        return amount + ("" if symbol.startswith("/") or not symbol else " ") + symbol
+        return amount + ("" if symbol[:1] in ("", "/") else " ") + symbol
     between = "-" if hyphen else " "
-    return f"{amount}{between}{(single.replace(' ', '-') if hyphen else single) if singular else many}".rstrip()
+    return f"{amount}{between}{single.replace(' ', between) if singular else many}".rstrip()
 
 
 @lru_cache(maxsize=4096)
@@ -293,11 +303,12 @@ def unit_names(code: str) -> Names | None:
             return None
         return f"{first[0]}/{second[0]}", f"{first[1]} per {second[1]}", f"{first[2]} per {second[1]}"
     match = _MULTIPLE.fullmatch(code)
-    base = _read_units().get(match[2] or match[4]) if match else None
-    if match is None or base is None:
+    if match is None:
         return None
-    count = _read_words()[f"{match[1] or match[3]}…"][0]
-    return f"{count}{base[0]}", f"{count}{base[1]}", f"{count}{base[2]}"
+    multiple, unit = filter(None, match.groups())
+    count = _read_words()[f"{multiple}…"][0]
+    base = _read_units().get(unit)
+    return base and (f"{count}{base[0]}", f"{count}{base[1]}", f"{count}{base[2]}")
 
 
 @cache

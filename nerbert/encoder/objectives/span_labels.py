@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ class WindowLabels:
 
     def spans(self, types: Array) -> list[tuple[int, int, int]]:
         """Return (first word, word after the last, index in `types`) of entities that lie inside the window."""
-        columns = {number: column for column, number in enumerate(types.tolist())}
+        columns = dict(zip(types.tolist(), count(), strict=False))
         open_: dict[int, int] = {}
         spans = []
         for word, (row, mark) in enumerate(zip(self.indices.tolist(), self.marks.tolist(), strict=True)):

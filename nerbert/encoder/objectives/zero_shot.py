@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -328,8 +329,8 @@ def start_model(backbone: Backbone, settings: TrainSettings, *, finetunes: bool)
 
 def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
     """Return (concepts,): the maximum subwords of each before a text; raise InputError for one that doesn't fit."""
-    texts = [table.texts_of(number) for number in range(len(table.concepts))]
-    flat = [text for names in texts for text in names]
+    texts = list(map(table.texts_of, range(len(table.concepts))))
+    flat = list(chain.from_iterable(texts))
     if loaded.labels_pieces is not None:
         # Labels of their own encoder take no room before a text; each must only fit alone.
         loaded.labels_pieces.alone(flat)

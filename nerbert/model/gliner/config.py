@@ -242,6 +242,16 @@ class _ExtractorFile:
     token_pooling: str = "first"
 
 
+def _read_boundary(file: Path) -> BoundaryHead:
+    head = read_json(file, _BoundaryFile, remedy=_PUBLISHED).boundary_head
+    if head.boundary_dim % head.boundary_attention_heads:
+        raise InputError(
+            f"{file}: boundary_head.boundary_dim = {head.boundary_dim}: must be a multiple of "
+            f"boundary_attention_heads = {head.boundary_attention_heads}"
+        )
+    return head
+
+
 @dataclass(frozen=True, slots=True)
 class Gliner2Config(GlinerConfig):
     """A GLiNER2 model's configuration, as that of a GLiNER model: spans by their ends, no LSTM over words.
@@ -275,12 +285,7 @@ class Gliner2Config(GlinerConfig):
                     f"{file}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
                     f"supported: {', '.join(known)}"
                 )
-        boundary = read_json(file, _BoundaryFile, remedy=_PUBLISHED).boundary_head if head == "boundary" else None
-        if boundary and boundary.boundary_dim % boundary.boundary_attention_heads:
-            raise InputError(
-                f"{file}: boundary_head.boundary_dim = {boundary.boundary_dim}: must be a multiple of "
-                f"boundary_attention_heads = {boundary.boundary_attention_heads}"
-            )
+        boundary = _read_boundary(file) if head == "boundary" else None
         pooling: Any = read.token_pooling if read.token_pooling in ("mean", "max") else "first"
         return cls(
             model_name="",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -75,23 +75,17 @@ class PromptTokenizer:
         marks: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self.tokenizer, self.config = tokenizer, config
-        # As the package does; some kinds of tokenizer lost them in transformers 5.
-        for mark in () if for_labels else ("bos", "eos"):
-            if hasattr(tokenizer, f"add_{mark}_token") and getattr(tokenizer, f"{mark}_token_id") is not None:
-                setattr(tokenizer, f"add_{mark}_token", True)
+        if not for_labels:
+            _add_specials(tokenizer)
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self._before, self._after = special_pieces(tokenizer)
         self._vocabulary = int(body.config.vocab_size)
         self._known: dict[str, tuple[int, ...]] = {}
         names = () if for_labels else self.mark_names(config)
         self._marks = {mark: tuple(marks[mark]) if marks else self._mark(mark) for mark in names}
-        check_pieces([id_ for ids in self._marks.values() for id_ in ids], self._vocabulary)
+        check_pieces([*chain.from_iterable(self._marks.values())], self._vocabulary)
         check_vocabulary(tokenizer, self._vocabulary)
-        texts = [mark for mark in (config.ent_token, config.sep_token) if len(mark) > 1]
-        cuts = "|".join(f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in texts)
-        # The package's tokenizers don't know their marks as special pieces. A text that
-        # holds "<<ENT>>" is cut inside it, so that it can't be read as one.
-        self._in_mark = re.compile(cuts or "(?!)")
+        self._in_mark = _compile_cuts(config)
         # DeBERTa has no positions of its own to run out of.
         relative = getattr(body.config, "relative_attention", False) and not body.config.position_biased_input
         self.room = _UNBOUNDED if relative else room_for(tokenizer, body.config)
@@ -210,9 +204,9 @@ class PromptTokenizer:
         for number, example in enumerate(examples):
             # A "word" of thousands of pieces (a long URL) must not fill a window alone: it is cut.
             words = [pieces[: body // 2] for pieces in self.pieces(self._words(example))]
-            read = np.flatnonzero([bool(pieces) for pieces in words])
-            kept = [words[word] for word in read.tolist()]
-            ends = np.cumsum([len(pieces) for pieces in kept], dtype=np.int64)
+            read = np.flatnonzero([*map(bool, words)])
+            kept = list(filter(None, words))
+            ends = np.cumsum([*map(len, kept)], dtype=np.int64)
             for start, end in _cuts(ends, body, self.config.max_len, self.config.max_width):
                 # In the last window a full stop after the last word counts, too.
                 last = len(example.text) if end == len(kept) else example.words[read[end - 1]][1]
@@ -220,7 +214,7 @@ class PromptTokenizer:
                 parts = [*kept[start:end], *([closing] if closing and self.reads_closing else [])]
                 firsts = np.cumsum([len(prompt.before), *map(len, parts)])
                 places, counts = _read_off(firsts, self.config.subtoken_pooling)
-                ids = [*prompt.before, *(piece for pieces in kept[start:end] for piece in pieces), *closing]
+                ids = [*prompt.before, *chain.from_iterable(kept[start:end]), *closing]
                 windows.append(WordWindow(number, read[start:end], tuple(ids), places, counts, start, len(kept)))
         return windows
 
@@ -249,6 +243,21 @@ class PromptTokenizer:
             # `places`, so they are matched by number.
             pieces[owners[number]].append(id_)
         return list(map(tuple, pieces))
+
+
+def _add_specials(tokenizer: Any) -> None:
+    # As the package does; some kinds of tokenizer lost them in transformers 5.
+    for mark in ("bos", "eos"):
+        if hasattr(tokenizer, f"add_{mark}_token") and getattr(tokenizer, f"{mark}_token_id") is not None:
+            setattr(tokenizer, f"add_{mark}_token", True)
+
+
+def _compile_cuts(config: GlinerConfig) -> re.Pattern[str]:
+    texts = [mark for mark in (config.ent_token, config.sep_token) if len(mark) > 1]
+    cuts = "|".join(f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in texts)
+    # The package's tokenizers don't know their marks as special pieces. A text that
+    # holds "<<ENT>>" is cut inside it, so that it can't be read as one.
+    return re.compile(cuts or "(?!)")
 
 
 def _read_off(firsts: Array, pooling: str) -> tuple[Array, Array]:
