@@ -310,21 +310,25 @@ def distil(
     from nerbert.distillation.distil import distil as stage
     from nerbert.distillation.settings import DistilSettings as Known
     from nerbert.render.cards import write_tagger_card
+    from nerbert.tagger.jobs.job import TagJob
     from nerbert.tagger.self_check import add_check
     from nerbert.tagger.tagger import Tagger as Opened
 
-    plan = DistilPlan(
-        teacher=str(teacher),
-        texts=[*map(str, _several(texts))],
-        output=Path(output),
+    tag = TagJob(
+        tagger=str(teacher),
+        inputs=tuple(map(str, _several(texts))),
         labels=labels,
-        encoder=str(encoder),
-        data=data,
-        exclude=[*map(Path, exclude)],
         min_confidence=thresholds,
         from_=from_,
         field=field,
         errors=errors,
+    )
+    plan = DistilPlan(
+        tag=tag,
+        output=Path(output),
+        encoder=str(encoder),
+        data=data,
+        exclude=[*map(Path, exclude)],
         overwrite=overwrite,
         executor=executor,
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic_core import to_json
 
 from nerbert.about import __version__
-from nerbert.entity_labels import entity_labels, parse_labels
+from nerbert.entity_labels import entity_labels
 from nerbert.errors import (
     InputError,
     NerbertError,
@@ -294,7 +294,7 @@ def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
     )
     # Fixed now: a model that is replaced during the job is an error.
     client._fingerprint = client.fingerprint
-    client = client.with_labels(parse_labels(job.labels) if job.labels else None)
+    client = client.with_labels(job.asked or None)
     # Labels and thresholds that the server refuses are an error before any file is written.
     client.tag("")
     return client
