@@ -306,7 +306,6 @@ def distil(
     silver.jsonl. If the call is killed, repeat it to resume the tagging.
     """
     _need_torch()
-    from nerbert.distillation.distil import DistilPlan
     from nerbert.distillation.distil import distil as stage
     from nerbert.distillation.settings import DistilSettings as Known
     from nerbert.render.cards import write_tagger_card
@@ -322,17 +321,18 @@ def distil(
         from_=from_,
         field=field,
         errors=errors,
+        overwrite=overwrite,
     )
-    plan = DistilPlan(
-        tag=tag,
-        output=Path(output),
+    stage(
+        tag,
+        Path(output),
+        _make_settings(Known, settings, keywords),
         encoder=str(encoder),
         data=data,
         exclude=[*map(Path, exclude)],
-        overwrite=overwrite,
         executor=executor,
+        card=add_check(write_tagger_card),
     )
-    stage(plan, _make_settings(Known, settings, keywords), add_check(write_tagger_card))
     return Opened.load(output)
 
 

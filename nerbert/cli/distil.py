@@ -61,7 +61,6 @@ def distil(
 
     settings = load_settings(DistilSettings, config, set_ or [])
     need("train", "torch", "transformers")
-    from nerbert.distillation.distil import DistilPlan
     from nerbert.distillation.distil import distil as stage
     from nerbert.tagger.jobs.job import TagJob
     from nerbert.tagger.self_check import add_check
@@ -71,18 +70,19 @@ def distil(
         inputs=texts,
         labels=labels,
         min_confidence=min_confidence,
+        overwrite=overwrite,
         loading=replace(opt.LOADING, decoding=decoding, device=device, head=head),
         **asdict(read),
     )
     with run.open_executor() as executor:
-        plan = DistilPlan(
-            tag=tag,
-            output=output,
+        stage(
+            tag,
+            output,
+            settings,
             encoder=encoder,
             data=data,
             exclude=exclude or (),
-            overwrite=overwrite,
             executor=executor,
+            card=add_check(write_tagger_card),
         )
-        stage(plan, settings, add_check(write_tagger_card))
     print_taggers([output])

@@ -1,7 +1,7 @@
 """The steps of `nerbert distil`: a teacher tags texts, and a student is trained on its entities."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,39 +40,38 @@ _FORMAT = 1
 _TOLD, _FEW = 5, 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DistilPlan:
-    """Teacher, texts and student; without labels, the teacher looks for the types of the data, if there are any."""
+def distil(
+    tag: TagJob,
+    output: Path,
+    settings: DistilSettings,
+    *,
+    encoder: str = "embedded",
+    data: AnyData | None = None,
+    exclude: Sequence[Path] = (),
+    executor: Executor | None = None,
+    card: TaggerHook | None = None,
+) -> SilverCounts:
+    """Train a tagger on a teacher's entities in texts, and on labelled `data` last; the same call resumes it.
 
-    tag: TagJob
-    """The teacher and its texts; the number of threads is that of the settings."""
-    output: Path
-    encoder: str = "embedded"
-    data: AnyData | None = None
-    exclude: Sequence[Path] = ()
-    """Files of sentences that silver sentences may not share consecutive words with."""
-    overwrite: bool = False
-    executor: Executor | None = None
-    """Runs the teacher's tagging (None: in this process); each worker loads the teacher once."""
-
-
-def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None = None) -> SilverCounts:
-    """Train a tagger on a teacher's entities in texts, and on labelled sentences; the same call resumes it."""
+    `tag` names the teacher and its texts; without labels, the teacher looks for the types of the data, if there are
+    any. No silver sentence shares consecutive words with the files of `exclude`. The executor's workers tag (None: this
+    process); each loads the teacher once. `card` writes the model card.
+    """
     check_alone("distillation")
-    tag = replace(plan.tag, to=JSONL, loading=replace(plan.tag.loading, threads=settings.threads))
+    tag = replace(tag, to=JSONL, loading=replace(tag.loading, threads=settings.threads))
     texts, _ = tag.find()
-    settings = _choose_objective(plan.encoder, settings)
-    check_apart(texts, plan.output)
-    check_free(plan.output, overwrite=plan.overwrite)
+    settings = _choose_objective(encoder, settings)
+    check_apart(texts, output)
+    check_free(output, overwrite=tag.overwrite)
     # An encoder that can't be trained is refused before the teacher tags.
-    Backbone.of(plan.encoder, settings.seed)
+    Backbone.of(encoder, settings.seed)
     # The teacher's words and sentences, except for GLiNER's words.
-    reading = reading_for(read_card(plan.encoder), reading_for(read_card(tag.tagger), None), training=True)
-    gold = None if plan.data is None else read_data(plan.data, reading=reading)
+    reading = reading_for(read_card(encoder), reading_for(read_card(tag.tagger), None), training=True)
+    gold = None if data is None else read_data(data, reading=reading)
     needs = "'last', or 'dev' with data that have a dev split"
     refuse(settings.select == "dev" and not (gold and gold.dev), "select", "dev", needs)
-    held_out = _read_held_out(plan.data, gold, reading) if gold else {}
-    excluded = read_excluded(plan.exclude, SHARED_WORDS) if plan.exclude else Excluded()
+    held_out = _read_held_out(data, gold, reading) if gold else {}
+    excluded = read_excluded(exclude, SHARED_WORDS) if exclude else Excluded()
     teacher = _load_teacher(tag, gold)
     teacher_facts = {  # with this, everything but the texts that affects silver tags; no local folder's name
         "name": None if Path(tag.tagger).exists() else tag.tagger,
@@ -83,26 +82,26 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
         "thresholds": {name: bound for name, bound in teacher.thresholds.items() if name in teacher.types},
     }
     key = {"format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": teacher_facts, **texts.facts}
-    with publish_job(plan.output, key, overwrite=plan.overwrite) as draft:
-        parts = tag_all(texts.sources, draft.work, teacher, plan.executor or HERE)
+    with publish_job(output, key, overwrite=tag.overwrite) as draft:
+        parts = tag_all(texts.sources, draft.work, teacher, executor or HERE)
         _check_found(tag.tagger, teacher, parts)
         silver = Silver.draw(teacher, parts, excluded.ngrams, settings, hold_out=gold is None)
         _tell_leaks(held_out, silver.kept)
         path = draft.path / SILVER
         JsonLines().write(path, map(document_of, silver.kept))
-        lessons = [soften(example, teacher.thresholds) for example in silver.kept]
-        data = DataSet(Path(SILVER), lessons, sha256={SILVER: sha256_of(path)}, reading=reading)
+        softened = [soften(example, teacher.thresholds) for example in silver.kept]
+        lessons = DataSet(Path(SILVER), softened, sha256={SILVER: sha256_of(path)}, reading=reading)
         if gold is None:
-            domains, settings = Domains(data), replace(settings, epochs=settings.source_epochs, min_steps=0)
+            domains, settings = Domains(lessons), replace(settings, epochs=settings.source_epochs, min_steps=0)
         else:
-            domains = Domains(replace(gold, train=list(map(_as_checked, gold.train))), data)
-        student = finetune_domains(plan.encoder, domains, settings)
+            domains = Domains(replace(gold, train=list(map(_as_checked, gold.train))), lessons)
+        student = finetune_domains(encoder, domains, settings)
         facts = {"teacher": teacher_facts, "silver": to_plain(silver.counts), "excluded": list(excluded.files)}
         scores = held_out_facts(student.head, domains.target)
-        facts |= _check_student(plan, settings, student.head, teacher, gold.dev if gold else silver.apart, scores)
-        output = TaggerOutput(plan.output, calibrate=False, card=card, facts={"distilled": facts, **scores})
-        output.write(draft.path, student, domains.target)
-    _tell_counts(plan.output, silver.counts, teacher.types)
+        facts |= _check_student(output, student.head, teacher, settings, gold.dev if gold else silver.apart, scores)
+        made = TaggerOutput(output, calibrate=False, card=card, facts={"distilled": facts, **scores})
+        made.write(draft.path, student, domains.target)
+    _tell_counts(output, silver.counts, teacher.types)
     texts.tell_skipped()
     return silver.counts
 
@@ -162,17 +161,17 @@ def _as_checked(example: Example) -> Example:
 
 
 def _check_student(
-    plan: DistilPlan,
-    settings: DistilSettings,
+    output: Path,
     student: Head,
     teacher: Tagger,
+    settings: DistilSettings,
     examples: Sequence[Example],
     scores: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return and print F1 of student (as in `scores`) and teacher; raise InputError if the student is too bad."""
     gold = [word_spans(example) for example in examples]
     if not any(gold):
-        tell(f"{plan.output}: isn't scored: no sentence with an entity is apart from those trained on")
+        tell(f"{output}: isn't scored: no sentence with an entity is apart from those trained on")
         return {}
     if dev := scores.get("dev"):
         f1 = dev["f1"]
@@ -186,10 +185,10 @@ def _check_student(
     figures = f"F1 of the student {percent(f1)}, of the teacher {percent(best)}, on {where}"
     if f1 < settings.min_f1_share * best:
         raise InputError(
-            f"{plan.output}: {figures}: too low, so it isn't kept; give more texts, or more passes over "
+            f"{output}: {figures}: too low, so it isn't kept; give more texts, or more passes over "
             "them (source_epochs); --set min_f1_share=0 takes it all the same"
         )
-    tell(f"{plan.output}: {figures}")
+    tell(f"{output}: {figures}")
     return {"f1": f1, "teacher_f1": best, "scored_sentences": len(gold)}
 
 
