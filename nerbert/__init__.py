@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from nerbert.evaluation.report.report import Report
     from nerbert.executors import Executor
     from nerbert.finetuning.settings import FinetuneSettings
-    from nerbert.formats.documents import Units
+    from nerbert.formats.documents import Reading, Units
     from nerbert.metrics.score import score_tags
     from nerbert.records import EntityLabel, Example, Span
     from nerbert.serve.client import Client
+    from nerbert.tagger.calibrate import Calibrated
     from nerbert.tagger.pending import TagRequest
+    from nerbert.tagger.retype import TypeChanges
     from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
     from nerbert.training.checkpoint import TrainLog
@@ -73,7 +75,9 @@ __all__ = [
     "TagRequest",
     "Tagger",
     "__version__",
+    "add_types",
     "build_corpus",
+    "calibrate",
     "distil",
     "evaluate",
     "example",
@@ -81,6 +85,7 @@ __all__ = [
     "pretrain",
     "pretrain_stages",
     "read_data",
+    "rename_types",
     "report",
     "score_tags",
 ]
@@ -277,6 +282,80 @@ def finetune(
 
 
 @refused(bad_path)
+def add_types(
+    tagger: str | Path,
+    data: "AnyData",
+    output: str | Path,
+    settings: "FinetuneSettings | None" = None,
+    *,
+    old: "AnyData | None" = None,
+    labels: Mapping[str, str] | None = None,
+    same_types: bool = False,
+    seeds: Sequence[int] = (),
+    reading: "Reading | None" = None,
+    overwrite: bool = False,
+    **keywords: Any,
+) -> list[Path]:
+    """Fine-tune a tagger on sentences of new types so that it keeps its own; return the new tagger's folder.
+
+    It also learns its own entities in the new sentences, and trains again on `old` ones of its own types. `labels` are
+    what a model with labels at run time reads for types. With `same_types`, types of both mean the same. With `seeds`
+    there are several taggers, in folders of `output`. The other parameters are as in `finetune`; `reading` says how
+    files are read.
+    """
+    _need_torch()
+    from nerbert.finetuning.add_types import add_types as stage
+    from nerbert.finetuning.domains import Domains
+    from nerbert.finetuning.finetune import TaggerOutput
+    from nerbert.finetuning.settings import FinetuneSettings as Known
+    from nerbert.render.cards import write_tagger_card
+    from nerbert.tagger.self_check import add_check
+
+    made = _make_settings(Known, settings, keywords)
+    domains = Domains(data, labels=labels or {}, reading=reading)
+    to = TaggerOutput(Path(output), seeds, overwrite=overwrite, card=add_check(write_tagger_card))
+    return stage(str(tagger), domains, to, made, old=old, same_types=same_types)
+
+
+@refused(bad_path)
+def calibrate(
+    tagger: str | Path,
+    data: "AnyData",
+    *,
+    precision: float | None = None,
+    head: str = "",
+    reading: "Reading | None" = None,
+    dry_run: bool = False,
+) -> "list[Calibrated]":
+    """Calibrate a tagger's folder, or those of several seeds, on sentences it wasn't trained on; return the results.
+
+    `data` is a file, a list of `Example`, or the dev split of a folder. With `precision` (0–1), each type gets the
+    lowest threshold that reaches it. `head` is as in `Tagger.load`; `reading` says how files are read; `dry_run` writes
+    nothing.
+    """
+    from nerbert.render.cards import write_tagger_card
+    from nerbert.tagger.calibrate import calibrate as stage
+
+    card = write_tagger_card
+    return stage(tagger, data, precision=precision, head=head, card=card, reading=reading, dry_run=dry_run)
+
+
+@refused(bad_path)
+def rename_types(
+    tagger: str | Path, output: str | Path, names: "Mapping[str, str] | TypeChanges", *, overwrite: bool = False
+) -> dict[str, str]:
+    """Write a copy of a tagger whose types have other `names`, by their old ones; return each type's new name.
+
+    Types of the same new name become one, and a type of the name "" is dropped: `{"PER": "person", "MISC": ""}`.
+    """
+    from nerbert.render.cards import write_tagger_card
+    from nerbert.tagger.retype import TypeChanges, change_types
+
+    changes = names if isinstance(names, TypeChanges) else TypeChanges.merge_equal(names)
+    return change_types(tagger, Path(output), changes, overwrite=overwrite, card=write_tagger_card)
+
+
+@refused(bad_path)
 def distil(
     teacher: str | Path,
     texts: str | Path | Sequence[str | Path],
@@ -306,29 +385,33 @@ def distil(
     silver.jsonl. If the call is killed, repeat it to resume the tagging.
     """
     _need_torch()
-    from nerbert.distillation.distil import DistilPlan
     from nerbert.distillation.distil import distil as stage
     from nerbert.distillation.settings import DistilSettings as Known
     from nerbert.render.cards import write_tagger_card
+    from nerbert.tagger.jobs.job import TagJob
     from nerbert.tagger.self_check import add_check
     from nerbert.tagger.tagger import Tagger as Opened
 
-    plan = DistilPlan(
-        teacher=str(teacher),
-        texts=[*map(str, _several(texts))],
-        output=Path(output),
+    tag = TagJob(
+        tagger=str(teacher),
+        inputs=tuple(map(str, _several(texts))),
         labels=labels,
-        encoder=str(encoder),
-        data=data,
-        exclude=[*map(Path, exclude)],
         min_confidence=thresholds,
         from_=from_,
         field=field,
         errors=errors,
         overwrite=overwrite,
-        executor=executor,
     )
-    stage(plan, _make_settings(Known, settings, keywords), add_check(write_tagger_card))
+    stage(
+        tag,
+        Path(output),
+        _make_settings(Known, settings, keywords),
+        encoder=str(encoder),
+        data=data,
+        exclude=[*map(Path, exclude)],
+        executor=executor,
+        card=add_check(write_tagger_card),
+    )
     return Opened.load(output)
 
 

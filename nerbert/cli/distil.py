@@ -54,7 +54,6 @@ def distil(
         Torch's device name for the teacher; default: the GPU if there is one.
     """
     from nerbert.distillation.settings import DistilSettings
-    from nerbert.entity_labels import parse_labels
     from nerbert.errors import need
     from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal import print_taggers
@@ -62,25 +61,28 @@ def distil(
 
     settings = load_settings(DistilSettings, config, set_ or [])
     need("train", "torch", "transformers")
-    from nerbert.distillation.distil import DistilPlan
     from nerbert.distillation.distil import distil as stage
+    from nerbert.tagger.jobs.job import TagJob
     from nerbert.tagger.self_check import add_check
-    from nerbert.tagger.thresholds import parse_thresholds
 
+    tag = TagJob(
+        tagger=teacher,
+        inputs=texts,
+        labels=labels,
+        min_confidence=min_confidence,
+        overwrite=overwrite,
+        loading=replace(opt.LOADING, decoding=decoding, device=device, head=head),
+        **asdict(read),
+    )
     with run.open_executor() as executor:
-        plan = DistilPlan(
-            teacher=teacher,
-            texts=texts,
-            output=output,
-            labels=parse_labels(labels) if labels else None,
+        stage(
+            tag,
+            output,
+            settings,
             encoder=encoder,
             data=data,
             exclude=exclude or (),
-            min_confidence=parse_thresholds(min_confidence),
-            loading=replace(opt.LOADING, decoding=decoding, device=device, head=head),
-            overwrite=overwrite,
             executor=executor,
-            **asdict(read),
+            card=add_check(write_tagger_card),
         )
-        stage(plan, settings, add_check(write_tagger_card))
     print_taggers([output])

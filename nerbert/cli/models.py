@@ -114,7 +114,6 @@ def finetune(
     settings = load_settings(FinetuneSettings, config, set_ or [])
     each_seed = whole_numbers("--seeds", seeds)
     need("train", "torch", "transformers")
-    from nerbert.finetuning.add_types import add_types as add
     from nerbert.finetuning.domains import Domains
     from nerbert.finetuning.finetune import TaggerOutput
     from nerbert.finetuning.finetune import finetune as run
@@ -123,13 +122,26 @@ def finetune(
 
     if (old_data or same_types) and not add_types:
         raise SettingsError("--old-data and --same-types are for --add-types; give that, too")
-    domains = Domains(data, source, read_type_labels(labels, plain=add_types), reading=read)
-    to = TaggerOutput(output, each_seed, overwrite=overwrite, card=add_check(write_tagger_card))
+    if source and add_types:
+        raise SettingsError(f"--source {source}: a tagger that keeps its types has no source domain; leave it out")
     encoder = encoder or usual_model(read.language)
+    texts = read_type_labels(labels, plain=add_types)
     if add_types:
-        folders = add(encoder, domains, to, settings, old=old_data, same_types=same_types)
+        folders = nerbert.add_types(
+            encoder,
+            data,
+            output,
+            settings,
+            old=old_data,
+            labels=texts,
+            same_types=same_types,
+            seeds=each_seed,
+            reading=read,
+            overwrite=overwrite,
+        )
     else:
-        folders = run(encoder, domains, to, settings)
+        to = TaggerOutput(output, each_seed, overwrite=overwrite, card=add_check(write_tagger_card))
+        folders = run(encoder, Domains(data, source, texts, reading=read), to, settings)
     print_taggers(folders)
 
 
@@ -160,12 +172,11 @@ def types(
     drop
         OLD, or OLD,OLD; may be given several times.
     """
-    from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal import print_types
-    from nerbert.tagger.retype import TypeChanges, change_types
+    from nerbert.tagger.retype import TypeChanges
 
     changes = TypeChanges.parse(rename or [], merge or [], drop or [])
-    print_types(change_types(tagger, output, changes, overwrite=overwrite, card=write_tagger_card), output)
+    print_types(nerbert.rename_types(tagger, output, changes, overwrite=overwrite), output)
 
 
 def calibrate(
@@ -194,11 +205,9 @@ def calibrate(
     dry_run
         Print the result without writing it.
     """
-    from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal import print_calibrations
-    from nerbert.tagger.calibrate import calibrate as run
 
-    taggers = run(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read, dry_run=dry_run)
+    taggers = nerbert.calibrate(tagger, data, precision=precision, head=head, reading=read, dry_run=dry_run)
     print_calibrations(taggers, data, dry_run=dry_run)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.data.splits import AnyData, DataSet, read_data
-from nerbert.errors import InputError, SettingsError, few
+from nerbert.errors import InputError, few
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput, finetune, finetune_domains
 from nerbert.finetuning.settings import FinetuneSettings
@@ -64,10 +64,6 @@ def add_types(
     """
     output.check()
     domains = data.read(tagger)
-    if domains.source:
-        raise SettingsError(
-            f"--source {domains.source.folder}: a tagger that keeps its types has no source domain; leave it out"
-        )
     domains.check_dev(settings)
     prepared = prepare(tagger, domains, settings, old, same_types=same_types)
     output = replace(output, facts=prepared.facts)

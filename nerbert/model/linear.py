@@ -14,7 +14,7 @@ import numpy as np
 
 from nerbert.config import check
 from nerbert.errors import InputError
-from nerbert.labels import split_tag, tag_names, types_of
+from nerbert.labels import split_tag, tag_names
 from nerbert.metrics.score import decode_columns
 from nerbert.model.heads import Entities, Head, WordTags, predict_filtered, probabilities
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -236,6 +236,9 @@ class WindowedHead(Head):
 
     def decode_by(self, decoding: str) -> Self:
         """Return it with another way of decoding."""
+        # The same head keeps what it has computed of its tags.
+        if decoding == self.decoding:
+            return self
         return replace(self, decoding=decoding)  # type: ignore[call-arg]  # subclasses have it
 
     def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
@@ -280,7 +283,7 @@ class LinearHead(WindowedHead):
     @property
     def types(self) -> list[str]:
         """Return the entity types, sorted."""
-        return types_of(self.tags)
+        return list(self.classes.types[1:])
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples."""

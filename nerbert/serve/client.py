@@ -3,6 +3,7 @@
 Texts are sent in small lists, so that other clients of the server don't have to wait for one of them.
 """
 
+import math
 import os
 import re
 import weakref
@@ -10,14 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import replace
-from itertools import count
-from math import ceil
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic_core import to_json
 
 from nerbert.about import __version__
-from nerbert.entity_labels import entity_labels, parse_labels
+from nerbert.entity_labels import entity_labels
 from nerbert.errors import (
     InputError,
     NerbertError,
@@ -34,7 +33,7 @@ from nerbert.records import SPAN_FIELDS, EntityLabel, Example, Span
 from nerbert.schema import LARGEST_FILE, parse_json
 from nerbert.serve.answers import Refusal, ServedModel, ServedModels, TagAnswer, TextResult
 from nerbert.serve.settings import TOKEN
-from nerbert.sources.remote import RetryPolicy, asked_wait, no_cookies, pause_after, without_secrets
+from nerbert.sources.remote import RetryPolicy, Setback, asked_wait, no_cookies, retry, without_secrets
 from nerbert.tagger.spans import Spans, character_spans, check_offsets
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds
@@ -212,46 +211,36 @@ class Client(AbstractContextManager["Client"]):
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Return the body of an answer; retry as long as that may help."""
+        return retry(lambda: self._send(method, path, body), self._retries)
+
+    def _send(self, method: str, path: str, body: bytes | None) -> bytes:
+        """Return the body of an answer; raise Setback for a failure that another try may mend."""
         import httpx
 
-        policy = self._retries
-        error: NerbertError
-        for number in count(1):
-            tries, wait = policy.tries, 0.0
-            try:
-                response, content = self._send(method, path, body)
-                # Redirects aren't followed: they would send texts and token elsewhere.
-                if response.status_code == 200:
-                    return content
-                error = self._read_error(response, content)
-                wait = asked_wait(response.headers)
-                # Other errors, such as an invalid text, would come again.
-                tries = policy.tries if response.status_code in _BUSY and wait <= policy.longest_pause else 1
-            except httpx.HTTPError as fault:
-                error = Unavailable(f"{self._url}: can't be reached, or hung up: {type(fault).__name__} {fault}")
-                # A server that isn't running is likelier than a busy one, so there are few tries.
-                if isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout):
-                    tries = min(tries, _CONNECTION_TRIES)
-                # The server may still be at work: asking again would double its load.
-                elif isinstance(fault, httpx.TimeoutException):
-                    error = TimedOut(f"{self._url}: no answer within {self._timeout:g} seconds")
-                    tries = 1
-            if number >= tries:
-                break
-            pause = pause_after(number, wait, policy)
-            policy.tell(f"{error} (try {number} of {policy.tries} failed; the next in {pause:g} seconds)")
-            policy.sleep(pause)
-        raise error
-
-    def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
-        """Return a response and its body; raise InputError if the body is too long."""
         content = bytearray()
-        with self._http.stream(method, path, content=body) as response:
-            for block in response.iter_bytes():
-                content += block
-                if len(content) > LARGEST_FILE:
-                    raise InputError(f"{self._url}: the answer is longer than {LARGEST_FILE:,} bytes; {_REMEDY}")
-        return response, bytes(content)
+        try:
+            with self._http.stream(method, path, content=body) as response:
+                for block in response.iter_bytes():
+                    content += block
+                    if len(content) > LARGEST_FILE:
+                        raise InputError(f"{self._url}: the answer is longer than {LARGEST_FILE:,} bytes; {_REMEDY}")
+        except httpx.HTTPError as fault:
+            away = isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout)
+            # The server may still be at work: asking again would double its load.
+            if isinstance(fault, httpx.TimeoutException) and not away:
+                raise TimedOut(f"{self._url}: no answer within {self._timeout:g} seconds") from fault
+            error = Unavailable(f"{self._url}: can't be reached, or hung up: {type(fault).__name__} {fault}")
+            # A server that isn't running is likelier than a busy one, so there are few tries.
+            raise Setback(error, error, tries=_CONNECTION_TRIES if away else math.inf) from fault
+        # Redirects aren't followed: they would send texts and token elsewhere.
+        if response.status_code == 200:
+            return bytes(content)
+        refusal = self._read_error(response, bytes(content))
+        wait = asked_wait(response.headers)
+        # Other errors, such as an invalid text, would come again.
+        if response.status_code in _BUSY and wait <= self._retries.longest_pause:
+            raise Setback(refusal, refusal, wait)
+        raise refusal
 
     def _read_error(self, response: "httpx.Response", content: bytes) -> NerbertError:
         """Return the error in an unsuccessful response."""
@@ -264,7 +253,7 @@ class Client(AbstractContextManager["Client"]):
             message, type_ = ("busy", _ERRORS[status]) if status in _BUSY else (_REMEDY, SettingsError)
         error = type_(f"{self._url}: {message} (status {status})")
         if isinstance(error, Overloaded):
-            error.retry_after = max(1, ceil(asked_wait(response.headers)))
+            error.retry_after = max(1, math.ceil(asked_wait(response.headers)))
         return error
 
 
@@ -294,7 +283,7 @@ def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
     )
     # Fixed now: a model that is replaced during the job is an error.
     client._fingerprint = client.fingerprint
-    client = client.with_labels(parse_labels(job.labels) if job.labels else None)
+    client = client.with_labels(job.asked or None)
     # Labels and thresholds that the server refuses are an error before any file is written.
     client.tag("")
     return client

@@ -4,6 +4,7 @@ A failure is final or transient; only a transient one is retried, after a pause 
 server can't send parts of a file, a lost connection means reading the file again from its beginning.
 """
 
+import math
 import random
 import re
 import socket
@@ -110,41 +111,66 @@ async def _check_redirect(_: Any, __: Any, redirect: Any) -> None:
         )
 
 
+class Setback(Exception):  # noqa: N818  (reads as the fact that it reports)
+    """A failure that another try may mend; `error` is raised after at most `tries` of them.
+
+    `wait` is the pause in seconds that the server requests.
+    """
+
+    def __init__(self, reason: object, error: NerbertError, wait: float = 0.0, tries: float = math.inf) -> None:
+        super().__init__(reason)
+        self.error, self.wait, self.tries = error, wait, tries
+
+
+def retry(call: Callable[[], Result], policy: RetryPolicy) -> Result:
+    """Return the result of a call; after each Setback, pause and call again."""
+    failed = 0
+    while True:
+        try:
+            return call()
+        except Setback as setback:
+            failed += 1
+            if failed >= min(policy.tries, setback.tries):
+                raise setback.error from setback.__cause__
+            pause = pause_after(failed, setback.wait, policy)
+            policy.tell(f"{setback} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")
+            policy.sleep(pause)
+
+
 def retry_call(name: str, call: Callable[[], Result], policy: RetryPolicy | None = None) -> Result:
     """Return the result of a call; retry it after a transient failure, and raise InputError after a final one."""
     policy = policy or DEFAULT_POLICY
-    failed = 0
-    while True:
+
+    def explained() -> Result:
         try:
             return call()
         except NerbertError:
             raise
         except Exception as error:
-            failed += 1
-            reason, wait = _explain_failure(name, error)
-            if failed >= policy.tries:
-                raise InputError(f"{name}: {reason} (tried {failed} times); rerun the command to resume") from error
-            pause = pause_after(failed, wait, policy)
-            policy.tell(f"{name}: {reason} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")
-            policy.sleep(pause)
+            raise _explain_failure(name, error, policy.tries) from error
+
+    return retry(explained, policy)
 
 
-def _explain_failure(name: str, error: Exception) -> tuple[str, float]:
-    """Return the cause of a transient failure, and the pause that the server requests; raise InputError if final."""
+def _explain_failure(name: str, error: Exception, tries: int) -> Setback | InputError:
+    """Return the cause of a transient failure, with the pause that the server requests, or the error of a final one."""
     if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
         # fsspec raises FileNotFoundError for any failure to get a file's size
         error = error.__cause__
     status: int | None = getattr(error, "status", None)
-    if status is not None and (status >= 500 or status in _BUSY):
-        return f"the server is busy or broken (status {status})", asked_wait(getattr(error, "headers", None) or {})
     lost = isinstance(error, OSError) or type(error).__module__.startswith("aiohttp.")
     final = isinstance(error, ValueError | FileNotFoundError | IsADirectoryError | PermissionError)
     # A host name that doesn't exist won't exist on the next try
     nowhere = isinstance(getattr(error, "os_error", None), socket.gaierror)
     final = final or status is not None or "Redirect" in type(error).__name__ or hasattr(error, "certificate_error")
-    if final or nowhere or not lost:
-        raise _final_error(name, error, status) from error
-    return f"the connection failed: {_error_text(error)}", 0.0
+    if status is not None and (status >= 500 or status in _BUSY):
+        reason = f"{name}: the server is busy or broken (status {status})"
+    elif final or nowhere or not lost:
+        return _final_error(name, error, status)
+    else:
+        reason = f"{name}: the connection failed: {_error_text(error)}"
+    last = InputError(f"{reason} (tried {tries} times); rerun the command to resume")
+    return Setback(reason, last, asked_wait(getattr(error, "headers", None) or {}))
 
 
 def _final_error(name: str, error: Exception, status: int | None = None) -> InputError:

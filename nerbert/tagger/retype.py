@@ -49,6 +49,12 @@ class TypeChanges:
             raise SettingsError(f"type {twice!r:.80}: is changed twice; give one change for each type")
         return cls(names, {new for _, new in merges})
 
+    @classmethod
+    def merge_equal(cls, names: Mapping[str, str]) -> "TypeChanges":
+        """Return the changes to these names, by the old ones; types of the same name become one."""
+        checked = {old: new and _check_name(new) for old, new in names.items()}
+        return cls(checked, checked.values())
+
     def of(self, types: Sequence[str]) -> dict[str, str]:
         """Return each type's new name, "" for a dropped one; raise SettingsError for invalid changes."""
         if not self.names:
@@ -73,7 +79,12 @@ def _parse_change(option: str, text: str) -> tuple[str, str]:
     old, _, new = (part.strip() for part in text.rpartition("="))
     if not old or not new:
         raise SettingsError(f"{option} {text!r:.80}: write the old name, = and the new one")
-    return old, entity_labels([EntityLabel(new)])[0].name
+    return old, _check_name(new)
+
+
+def _check_name(new: str) -> str:
+    """Return a name in the form of a label."""
+    return entity_labels([EntityLabel(new)])[0].name
 
 
 def _split_names(text: str) -> list[str]:

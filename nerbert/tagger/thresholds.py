@@ -58,8 +58,10 @@ def _bound(name: str, value: object) -> float:
     return float(check(name, value, Annotated[float, Interval(ge=0, le=1)]))
 
 
-def parse_thresholds(text: str) -> float | dict[str, float] | None:
-    """Return the value of `--min-confidence`: a number for all types, `type=number,…`, or both."""
+def parse_thresholds(text: str | float | Mapping[str, float] | None) -> float | Mapping[str, float] | None:
+    """Return the value of `--min-confidence`: a number for all types, `type=number,…`, or both; parsed ones stay."""
+    if not isinstance(text, str):
+        return text
     if not text:
         return None
     try:

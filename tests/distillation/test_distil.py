@@ -199,7 +199,7 @@ UNFIT: list[tuple[dict[str, Any], type[NerbertError], str]] = [
     ),
     ({"data": {"train": [nerbert.example("Ada", [(0, 3, "other")])]}}, InputError, "teacher: knows none of the types"),
     ({"data": {"train": [nerbert.example("Ada")]}}, InputError, "no training sentence has an entity; leave"),
-    ({"data": SLEPT, "select": "dev"}, SettingsError, "needs data with a dev split"),
+    ({"data": SLEPT, "select": "dev"}, SettingsError, "must be 'last', or 'dev' with data"),
     ({"data": "data"}, InputError, "test.marked"),
     ({"decoding": "nested"}, SettingsError, "teacher: its entities may be nested"),
 ]

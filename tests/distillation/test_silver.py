@@ -7,7 +7,7 @@ import pytest
 
 from nerbert import example
 from nerbert.data.exclude import ngrams
-from nerbert.distillation.distil import SilverSample, shares_words, silver_examples, soften
+from nerbert.distillation.silver import SilverSample, shares_words, silver_examples, soften
 from nerbert.records import Document, Example, Span
 from tests.tagger.jobs.fakes import Instant
 

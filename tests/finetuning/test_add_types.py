@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import nerbert
 from nerbert import example
 from nerbert.data.splits import DataSet, read_data
 from nerbert.errors import InputError
@@ -50,7 +51,7 @@ def data_of(examples: Sequence[Example]) -> Domains[DataSet]:
 
 def test_new_types_are_learnt_and_own_ones_are_kept(tagger: str, tmp_path: Path) -> None:
     both, alone = tmp_path / "both", tmp_path / "alone"
-    add_types(tagger, Domains(NEW), TaggerOutput(both), SETTINGS)
+    assert nerbert.add_types(tagger, NEW, both, SETTINGS) == [both]
     assert found(str(both), NEW_TEXT) == [("Margarethe", "ship"), ("Oslo", "port")]
     assert found(str(both), PERSON) == [("Larsen & Holm", "person")]
     card = read_card(str(both))

@@ -210,3 +210,10 @@ def test_many_examples_are_looked_at_in_parts(
     parts = predict_entities(head, examples)
     assert [each[:4] for each in parts.entities.spans()] == [each[:4] for each in whole.entities.spans()]
     assert parts.entities.confidences(1.3) == pytest.approx(whole.entities.confidences(1.3), abs=1e-5)
+
+
+def test_a_head_keeps_what_it_has_computed_of_its_tags(head: LinearHead) -> None:
+    """A server asks for decoding and types with each request."""
+    assert head.decode_by(head.decoding).classes is head.classes
+    assert head.decode_by("greedy").decoding == "greedy"
+    assert head.types == ["", *head.classes.types][2:]

@@ -5,12 +5,12 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import nerbert
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.evaluate import evaluate
@@ -20,11 +20,10 @@ from nerbert.metrics.calibration import calibrate as calibration_error
 from nerbert.model import forward
 from nerbert.model.folder import find_named, read_card
 from nerbert.model.heads import predict_entities
-from nerbert.render.cards import tagger_card, write_tagger_card
+from nerbert.render.cards import tagger_card
 from nerbert.render.terminal import print_calibrations
 from nerbert.tagger import self_check_answers
 from nerbert.tagger.calibrate import Calibrated
-from nerbert.tagger.calibrate import calibrate as calibrate_tagger
 from nerbert.tagger.self_check_answers import CHECK
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
@@ -33,7 +32,7 @@ from tests.raised import raises, raising
 from tests.tagger.test_answering import fixed
 
 Caught = pytest.CaptureFixture[str]
-calibrate = partial(calibrate_tagger, card=write_tagger_card)
+calibrate = nerbert.calibrate
 FP32: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
 
 
@@ -281,5 +280,5 @@ def test_types_that_are_not_shared_are_warned_of_and_a_dry_run_writes_nothing(
 def test_data_without_a_type_of_the_tagger(small: Path, tmp_path: Path) -> None:
     before = (small / "nerbert.json").read_bytes()
     with raises(InputError, "small knows none of its types (disease, drug)"):
-        calibrate_tagger(small, gold(tmp_path, "drug", "disease"))
+        calibrate(small, gold(tmp_path, "drug", "disease"))
     assert (small / "nerbert.json").read_bytes() == before

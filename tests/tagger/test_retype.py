@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import nerbert
 from nerbert.data.splits import DataSet, read_data
 from nerbert.entity_labels import as_learnt
 from nerbert.errors import InputError, NerbertError, SettingsError
@@ -160,7 +161,7 @@ def test_training_starts_anew_from_merged_types_and_keeps_the_others(
     tiny_tagger: Path, tmp_path: Path, capsys: Caught
 ) -> None:
     one, other, kept, *_ = read_card(tiny_tagger)["types"]
-    change_types(tiny_tagger, tmp_path / "new", TypeChanges({one: "both", other: "both"}, {"both"}))
+    nerbert.rename_types(tiny_tagger, tmp_path / "new", {one: " both ", other: "both"})
     settings = FinetuneSettings(source_head="shared")
     start = Start.of(str(tmp_path / "new"), Domains(DataSet(Path("data"), []), types=["both", kept]), settings)
     assert start.facts["shared_types"] == [kept]

@@ -5,7 +5,7 @@ A file is tagged in parts that depend only on the input. Cost: a part's last bat
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from nerbert.about import __version__
 from nerbert.artifacts import publish_job, write_json
 from nerbert.config import check_choice
-from nerbert.entity_labels import parse_labels
+from nerbert.entity_labels import entity_labels, parse_labels
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.executors import HERE, Executor, LocalExecutor
 from nerbert.formats.documents import repairs_line
@@ -25,7 +25,7 @@ from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.model.loading import DEFAULTS, Loading
 from nerbert.model.onnx import read_exported
-from nerbert.records import Repair, Repairs
+from nerbert.records import EntityLabel, Repair, Repairs
 from nerbert.sources.files import writable
 from nerbert.tagger.foreign import tell_not_found, with_notes
 from nerbert.tagger.jobs import files
@@ -60,9 +60,10 @@ class TagJob:
     field: str = kinds.TEXT
     errors: str = ERRORS[0]
     offsets: str = OFFSETS[0]
-    labels: str = ""
-    """Labels to find, in the syntax of `parse_labels`; "": the types that the tagger was trained on."""
-    min_confidence: str = ""
+    labels: str | Iterable[str | EntityLabel] | None = ""
+    """Labels to find, also in the syntax of `parse_labels`; "" or None: the types that the tagger was trained on."""
+    min_confidence: str | float | Mapping[str, float] | None = ""
+    """Thresholds, also in the syntax of `parse_thresholds`; "" or None: the tagger's own."""
     overwrite: bool = False
     loading: Loading = DEFAULTS
 
@@ -96,14 +97,29 @@ class TagJob:
             nested = ", ".join(name for name in kinds.known_kinds() if abilities(kinds.kind_named(name)).nested)
             raise SettingsError(f"--decoding nested: {kind} can't hold entities inside others; choose one of {nested}")
 
-    def load(self) -> Tagger:
-        """Load the tagger with the job's options; its offsets are characters, since outputs mark the text with them."""
-        labels = parse_labels(self.labels) if self.labels else None
+    @property
+    def asked(self) -> Sequence[EntityLabel]:
+        """Return the labels to find; none: the types that the tagger was trained on."""
+        if isinstance(self.labels, str):
+            return parse_labels(self.labels) if self.labels else ()
+        return () if self.labels is None else entity_labels(self.labels)
+
+    def load(self, types: Sequence[str] = ()) -> Tagger:
+        """Load the tagger with the job's options; its offsets are characters, since outputs mark the text with them.
+
+        If the job names no labels, it finds those of `types` that it knows, by default what it was trained on.
+        """
+        labels = self.asked
         least = parse_thresholds(self.min_confidence)
         if Path(self.tagger).is_file():
             raise InputError(f"{self.tagger}: is read as the tagger, which comes first; give a tagger before it")
         loaded = Tagger.load(self.tagger, thresholds=least, **vars(self.loading))
-        tagger = loaded.for_labels(labels)
+        known = [name for name in types if name in (loaded.types or types)]
+        if types and not labels and not known:
+            raise InputError(
+                f"{self.tagger}: knows none of the types {', '.join(types):.200}, only {', '.join(loaded.types):.200}"
+            )
+        tagger = loaded.for_labels(labels or known)
         if not tagger.types:
             raise InputError(f"{self.tagger}: {NEEDS_LABELS}")
         if not loaded.types:  # otherwise `load` checked them
@@ -119,7 +135,7 @@ class TagJob:
         exported = read_exported(folder) if automatic and "int8" in tagger.head.name.split() else None
         if exported and not exported.card.constants and ModelFolder(folder).backend == "torch":
             yield "the exported int8 model is used (--precision fp32 for a more exact one)"
-        kept = {} if self.min_confidence else tagger.card.get("thresholds")
+        kept = tagger.card.get("thresholds") if self.min_confidence in ("", None) else {}
         if kept and (thresholds := answering_of(tagger.head, tagger.temperature, kept, tagger.types)).thresholds:
             yield f"entities below its own {thresholds.bounds} are left out (--min-confidence sets others)"
 
