@@ -199,14 +199,14 @@ def whole_words(example: Example) -> Example:
     pieces = set(example.words)
     edges = [0, *chain.from_iterable(example.words), len(text)]
     gaps = zip(edges[::2], edges[1::2], strict=True)
-    loose = [*map(re.Match.span, chain(*(_NO_SPACE.finditer(text, *gap) for gap in gaps)))]
+    loose = [part.span() for start, end in gaps for part in _NO_SPACE.finditer(text, start, end)]
     if not loose:
         return example
     pieces.update((gap + start, gap + stop) for gap, end in loose for start, stop in split_words(text[gap:end]))
     words = list[tuple[int, int]]()
     joins = False
     # A word that is joined across an entity's end would make the entity cut a word.
-    borders = {*chain(*((span.start, span.end) for span in example.spans))}
+    borders = {offset for span in example.spans for offset in (span.start, span.end)}
     for piece in pairwise(sorted(set(chain(*pieces, *loose)))):
         start, end = piece
         if piece not in pieces and not _NO_SPACE.match(text, start, end):

@@ -99,7 +99,7 @@ def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ..
     in the text, unless the text repeats the beginning of a mention over and over.
     """
     # Words are compared, so that `Oslo` isn't found inside `Oslofjord`
-    spans = list(map(re.Match.span, _TOKEN.finditer(text)))
+    spans = [match.span() for match in _TOKEN.finditer(text)]
     keys = [text[start:end].casefold() for start, end in spans]
     indices: dict[str, list[int]] = {}
     for index, key in enumerate(keys):
@@ -107,7 +107,7 @@ def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ..
     entities = list[OpenEntity]()
     missing = list[str]()
     for mention, type_, description in mentions:
-        words = list(map(str.casefold, _TOKEN.findall(mention)))
+        words = [token.casefold() for token in _TOKEN.findall(mention)]
         starts = indices.get(words[0], ()) if words else ()
         matches = [index for index in starts if keys[index : index + len(words)] == words]
         for index in matches:

@@ -206,7 +206,7 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
         elif data.is_file() or (data.is_dir() and _is_format(data, reading.from_)):
             files = dict.fromkeys(_shares(reading.split) if reading.split else ("train",), data)
     wanted = files.keys() & splits
-    return {split: files[split] for split in filter(wanted.__contains__, SPLITS)}
+    return {split: files[split] for split in SPLITS if split in wanted}
 
 
 def _named_splits(data: Path, format_: str, splits: Collection[str]) -> dict[str, Path]:

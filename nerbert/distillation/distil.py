@@ -9,7 +9,6 @@ from nerbert.about import __version__
 from nerbert.artifacts import check_free, publish_job, sha256_of
 from nerbert.config import refuse
 from nerbert.data.exclude import Excluded, ngrams, read_excluded
-from nerbert.data.sampling import plural
 from nerbert.data.splits import AnyData, DataSet, read_data
 from nerbert.distillation.settings import SOFT, DistilSettings
 from nerbert.distillation.silver import SHARED_WORDS, Silver, SilverCounts, shares_words, soften

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +204,7 @@ def _with_concepts(
 
     table = ConceptTable(sentences=int(manifest["splits"][TRAIN]["sentences"]))
     texts = dict[str, str]()
-    every = {*starmap(labels.category, mentions)}.union(*(above_of(path) for path, _ in mentions))
+    every = {labels.category(*pair) for pair in mentions}.union(*(above_of(path) for path, _ in mentions))
     # Two classes may have one label in the ontology: the words of their class names are no synonyms then.
     named = Counter(map(name, every))
     for (path, own_category), count in sorted(mentions.items()):

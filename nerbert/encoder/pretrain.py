@@ -394,7 +394,7 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
         steps=run.total,
         tokens=round(int(lengths.sum()) * run.total / len(steps)),
         evaluations=math.ceil(run.total / run.every),
-        parameters=sum(map(torch.Tensor.numel, model.parameters())),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
         trained=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         device=device.type,
         precision=precision_on(device.type, settings.precision),

@@ -7,7 +7,6 @@ by a tagger trained on the new sentences alone (ours). Cost: with old sentences 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +162,7 @@ def _types_of_both(types: Sequence[str], train: Sequence[Example], tagger: str, 
             "sentences are labelled with them, give --same-types; else rename them in the data"
         )
     # "PER" and "Per" would be two types of one meaning.
-    if other := next(filterfalse([*names.values()].__contains__, both), ""):
+    if other := next((type_ for type_ in both if type_ not in names.values()), ""):
         raise InputError(
             f"types {other!r:.80} and {names[common_name(other)]!r:.80} are one under two names; rename one"
         )

@@ -71,11 +71,11 @@ def text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable
     only text that contains the texts of all entities. Raise InputError if the key is unclear.
     """
     texts = [key for key, value in values.items() if isinstance(value, str)]
-    if named := next(filter(texts.__contains__, names), ""):
+    if named := next((name for name in names if name in texts), ""):
         return named
     # Two texts, and only one has all entities: that is the annotated one
-    required = list(filter(None, surfaces))
-    holding = [key for key in texts if all(map(values[key].__contains__, required))]
+    required = [surface for surface in surfaces if surface]
+    holding = [key for key in texts if all(surface in values[key] for surface in required)]
     texts = holding if len(holding) == 1 else texts
     if len(texts) != 1:
         listed = ", ".join(texts) or "no text"

@@ -171,7 +171,7 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
         uses.add((line, parts) for line, _, parts in words if parts)
         # Sentences before the first such tag have only O, which every spelling has
         if plain:
-            spelled = dict(filter(lambda item: item[1].add_spelled(sentence, item[0]), spelled.items()))
+            spelled = {spelling: more for spelling, more in spelled.items() if more.add_spelled(sentence, spelling)}
     if not plain:
         return uses.scheme()
     if spelled and set(+uses.prefixes) <= {OUTSIDE}:

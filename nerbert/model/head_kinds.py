@@ -168,7 +168,7 @@ class ExportTask:
         path = self.folder / file
         network.parts = torch.nn.ModuleList(parts).eval()
         network.forward = run
-        weights = 4 * sum(map(torch.Tensor.numel, network.parameters()))
+        weights = 4 * sum(parameter.numel() for parameter in network.parameters())
         if weights > _LARGEST:
             raise InputError(
                 f"{self.source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB);"

@@ -361,7 +361,7 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> dic
             # An entity that cuts a word isn't the tokenizer's fault.
             if span.start in starts and span.end in ends:
                 words = range(starts[span.start], ends[span.end] + 1)
-                inside = {*map(of_words.get, words)} - {None}
+                inside = {of_words[word] for word in words if word in of_words}
                 outside = {position for word, position in of_words.items() if word not in words}
                 # Hidden: a word of the entity has no piece, or a word outside shares one with it.
                 whole = of_words.keys() >= set(words) and inside.isdisjoint(outside)

@@ -3,7 +3,6 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import filterfalse
 from pathlib import Path
 
 from nerbert import render
@@ -48,7 +47,7 @@ def write_page(target: Path, tagged: Iterable[Document], /, *, title: str, tagge
         total=total,
         sure=_SURE,
         counts=[(name, colours.get(name, ""), count) for name, count in counts],
-        not_found=list(filterfalse(entities.__contains__, colours)),
+        not_found=[name for name in colours if name not in entities],
     )
     target.write_text(page, encoding="utf-8")
 

@@ -83,7 +83,7 @@ def _rename_tag(tag: str, names: Mapping[str, str]) -> str:
 def _choose_graph(exported: onnx.Exported | None, options: HeadOptions, *, has_weights: bool) -> str:
     """Return the precision of the graph to compute with, "" for none."""
     order = {"auto": ("int8", "fp32")}.get(options.precision, (options.precision,))
-    precision = next(filter(exported.graphs.__contains__, order), "") if exported else ""
+    precision = next((name for name in order if exported and name in exported.graphs), "")
     if not precision or options.backend == "torch" or options.device.partition(":")[0] not in ("", "cpu"):
         return ""
     unfit = options.backend == "auto" and (find_spec("onnxruntime") is None or (has_weights and _on_gpu(options)))

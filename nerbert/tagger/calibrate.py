@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +141,8 @@ def _calibrate_tagger(
     lost = tuple(card_before.get("thresholds") or ()) if precision is None else ()
     changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, card_before), head, card)
     known = loaded.types or card_before.get("types") or types
-    unknown = tuple(filterfalse(known.__contains__, types))
-    absent = tuple(filterfalse(types.__contains__, loaded.types))
+    unknown = tuple(type_ for type_ in types if type_ not in known)
+    absent = tuple(type_ for type_ in loaded.types if type_ not in types)
     threshold = fitted.get("threshold")
     return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, threshold, least)
 

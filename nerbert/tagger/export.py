@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +157,7 @@ def _measure_agreement(
             replace(example, spans=tuple(span for span in example.spans if span.type in torch.types))
             for example in examples
         ]
-    if not any(map(attrgetter("spans"), examples)):
+    if not any(example.spans for example in examples):
         raise InputError(
             f"{task.source}: finds none of the data's types ({few(types)}), so nothing can be compared; "
             f"give data with its own ({few(torch.types)})"
@@ -166,7 +165,7 @@ def _measure_agreement(
     if not torch.types:  # labels at run time are the data's types, at the tagger's own thresholds
         bounds = thresholds_of(None, card.get("thresholds"), types, usual_threshold(torch, card))
         labels = as_learnt(types, card)
-        least = list(map(bounds.__getitem__, types))
+        least = [bounds[type_] for type_ in types]
         heads = {name: head.for_labels(labels, least) for name, head in heads.items()}
     agreement = agreement_of(heads, examples)
     if int8 := agreement.get("onnx int8"):

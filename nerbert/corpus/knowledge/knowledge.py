@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, repeat
-from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TypeVar
@@ -100,7 +99,7 @@ class Knowledge:
         # Counts start anew, since the sources may be read more than once
         for source in self.sources:
             source.counts = ClaimCounts(sha256_of(source.file.path))
-        ranked = list(filter(attrgetter("ranked"), self.sources))
+        ranked = [source for source in self.sources if source.ranked]
         mappings = [(rank, file.mappings, file.counts) for rank, file in enumerate(ranked) if file.mappings is not None]
         # The source's number is ignored for these: they bar their titles whatever a source says
         listed = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)

@@ -185,7 +185,7 @@ class GlinerHead(Head):
         """Yield, for labels and the examples that are asked for them, what may be an entity of each example."""
         cut = [self.pieces.windows(examples, asked.prompt) for asked, examples in parts]
         windows = [*chain(*cut)]
-        owners = [*chain(*([asked] * len(share) for (asked, _), share in zip(parts, cut, strict=True)))]
+        owners = [asked for (asked, _), share in zip(parts, cut, strict=True) for _ in share]
         candidates: list[list[Candidate]] = [[] for _ in windows]
         find = word_candidates if self.config.token_level else span_candidates
         for number, scores in self.scores(windows, owners):
@@ -211,7 +211,7 @@ class GlinerHead(Head):
         """Yield each window's number and log-odds, by length; `asked`: each window's request (default: the head's)."""
         owners = asked or [self._request] * len(windows)
         for group in cheapest_cuts([len(window.ids) for window in windows], self._max_tokens, _START_COST):
-            batch = list(map(windows.__getitem__, group))
+            batch = [windows[number] for number in group]
             asks = [owners[number] for number in group]
             outputs = self.scorer.scores(batch, [ask.prompt for ask in asks], [ask.vectors for ask in asks])
             for number, every in zip(group, outputs, strict=True):
