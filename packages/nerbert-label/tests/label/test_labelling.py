@@ -15,6 +15,7 @@ import pytest
 
 from nerbert.formats.documents import Reading
 from nerbert.records import EntityLabel
+from nerbert.serve import commands
 from nerbert_label import learning
 from nerbert_label.labelling import LabelJob, Labelling
 from nerbert_label.learning import Round
@@ -184,7 +185,7 @@ def test_a_tagger_is_trained_scored_and_answers(
     labelled: Open, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, processes: bool
 ) -> None:
     """Its commands run in a thread here, or in processes."""
-    going, command = threading.Event(), learning.run_command
+    going, command = threading.Event(), commands.run_command
 
     def run(arguments: Sequence[str]) -> bytes:
         with redirect_stdout(io.StringIO()) as printed:
