@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoConfig
+
 from nerbert.data.catalogue import open_data
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer, cut_at_words, entity_borders
@@ -28,6 +30,7 @@ def main() -> None:
     parser.add_argument("--split", default="dev")
     parser.add_argument("--limit", type=int, default=300)
     options = parser.parse_args()
+    config = AutoConfig.from_pretrained(options.encoder)
     # `cut_at_words` may change the tokenizer that it gets.
     tokenizers = load_tokenizer(options.encoder), cut_at_words(load_tokenizer(options.encoder))
     with options.table.open("w", newline="", encoding="utf-8") as file:
@@ -35,13 +38,13 @@ def main() -> None:
         writer.writerow(HEADER)
         for name in options.sets.split(","):
             examples = list(open_data(name, options.data).splits[options.split])[: options.limit]
-            (entities, hidden, before), (_, still, after) = (count(each, examples) for each in tokenizers)
+            (entities, hidden, before), (_, still, after) = (count(each, config, examples) for each in tokenizers)
             writer.writerow([name, options.split, options.limit, entities, hidden, still, before, after])
 
 
-def count(tokenizer: Any, examples: Sequence[Example]) -> tuple[int, int, int]:
+def count(tokenizer: Any, config: Any, examples: Sequence[Example]) -> tuple[int, int, int]:
     """Return the number of entities, of hidden ones, and of subwords."""
-    pieces = SubwordTokenizer(tokenizer, None, 512)
+    pieces = SubwordTokenizer(tokenizer, config, 512)
     by_type = entity_borders(examples, pieces).values()
     subwords = sum(len(window.ids) for window in pieces.windows(examples))
     return sum(each.entities for each in by_type), sum(each.hidden for each in by_type), subwords

@@ -21,12 +21,6 @@ UNTRACED = {
     "docs/results/2026-11-21-tagger.md": ((0,), "README's row; batches for onnxruntime"),
     "docs/results/2026-11-22-labels.md": ((0,), "at most as many labels in a prompt as in training"),
     "docs/results/2026-11-29-base-size.md": (tuple(range(5)), "rates by width and of new heads; names_base; minilm"),
-    "docs/results/2026-11-30-many.md": ((2,), "entities end at words"),
-    "models/minilm/README.md": (
-        (0, 1, 2),
-        "the card: zero-shot and everyday texts; its rows of few sentences name no average",
-    ),
-    "models/many/README.md": ((1,), "the card: everyday texts, speed, memory"),
 }
 """Tables whose cells weren't kept, counted from 0, and what rests on them."""
 
