@@ -59,8 +59,10 @@ class Start:
         card = read_card(encoder)
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         if settings.min_steps < 0:
-            gentle = _SHORT_STEPS if _width(backbone.config) >= _NARROW else _GENTLE_STEPS
-            settings = replace(settings, min_steps=gentle if traits.trains_gently else _USUAL_STEPS)
+            steps = _USUAL_STEPS
+            if traits.trains_gently:
+                steps = _SHORT_STEPS if _width(backbone.config) >= _NARROW else _GENTLE_STEPS
+            settings = replace(settings, min_steps=steps)
         if at_run_time:
             domains = replace(domains, labels=_words_of_types(card, domains))
         else:
