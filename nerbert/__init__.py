@@ -263,14 +263,13 @@ def finetune(
     from nerbert.finetuning.finetune import TaggerOutput
     from nerbert.finetuning.finetune import finetune as stage
     from nerbert.finetuning.settings import FinetuneSettings as Known
-    from nerbert.render.cards import write_tagger_card
-    from nerbert.tagger.self_check import add_check
+    from nerbert.render.cards import finish_tagger
     from nerbert.tagger.tagger import Tagger as Opened
 
     made = _make_settings(Known, settings, keywords)
     scratch = mkdtemp(prefix="nerbert-") if output is None else ""
     folder = Path(scratch, "tagger") if output is None else Path(output)
-    to = TaggerOutput(folder, overwrite=overwrite, calibrate=calibrate, card=add_check(write_tagger_card))
+    to = TaggerOutput(folder, overwrite=overwrite, calibrate=calibrate, card=finish_tagger)
     try:
         stage(str(encoder), Domains(data, source), to, made)
         tagger = Opened.load(folder)
@@ -308,12 +307,11 @@ def add_types(
     from nerbert.finetuning.domains import Domains
     from nerbert.finetuning.finetune import TaggerOutput
     from nerbert.finetuning.settings import FinetuneSettings as Known
-    from nerbert.render.cards import write_tagger_card
-    from nerbert.tagger.self_check import add_check
+    from nerbert.render.cards import finish_tagger
 
     made = _make_settings(Known, settings, keywords)
     domains = Domains(data, labels=labels or {}, reading=reading)
-    to = TaggerOutput(Path(output), seeds, overwrite=overwrite, card=add_check(write_tagger_card))
+    to = TaggerOutput(Path(output), seeds, overwrite=overwrite, card=finish_tagger)
     return stage(str(tagger), domains, to, made, old=old, same_types=same_types)
 
 
@@ -336,8 +334,7 @@ def calibrate(
     from nerbert.render.cards import write_tagger_card
     from nerbert.tagger.calibrate import calibrate as stage
 
-    card = write_tagger_card
-    return stage(tagger, data, precision=precision, head=head, card=card, reading=reading, dry_run=dry_run)
+    return stage(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=reading, dry_run=dry_run)
 
 
 @refused(bad_path)
@@ -367,6 +364,9 @@ def distil(
     data: "AnyData | None" = None,
     exclude: Sequence[str | Path] = (),
     thresholds: float | Mapping[str, float] | None = None,
+    decoding: str = "",
+    device: str = "",
+    head: str = "",
     from_: str = "",
     field: str = "text",
     errors: str = "strict",
@@ -377,9 +377,10 @@ def distil(
     """Train a student tagger on the entities that a `teacher` (a tagger's folder or hub name) finds; return it.
 
     `texts` are files or folders, as `nerbert tag` reads them. The teacher looks for entities of `labels` (default: the
-    types of `data`, else all types of the teacher) with at least the confidence in `thresholds`. The student starts
-    from `encoder`, and learns from the labelled sentences of `data` last. No silver sentence shares eight words in a
-    row with a file of `exclude`. Keywords are settings (docs/settings.md) and override `settings`.
+    types of `data`, else all types of the teacher) with at least the confidence in `thresholds`; it is loaded with
+    `decoding`, `device` and `head` as in `Tagger.load`. The student starts from `encoder`, and learns from the labelled
+    sentences of `data` last. No silver sentence shares eight words in a row with a file of `exclude`. Keywords are
+    settings (docs/settings.md) and override `settings`.
 
     The teacher tags in this process, or in `executor`. The student's training sentences are saved in `output` too, as
     silver.jsonl. If the call is killed, repeat it to resume the tagging.
@@ -387,9 +388,10 @@ def distil(
     _need_torch()
     from nerbert.distillation.distil import distil as stage
     from nerbert.distillation.settings import DistilSettings as Known
-    from nerbert.render.cards import write_tagger_card
+    from nerbert.model.folder import ModelFolder
+    from nerbert.model.loading import Loading
+    from nerbert.render.cards import finish_tagger
     from nerbert.tagger.jobs.job import TagJob
-    from nerbert.tagger.self_check import add_check
     from nerbert.tagger.tagger import Tagger as Opened
 
     tag = TagJob(
@@ -401,6 +403,7 @@ def distil(
         field=field,
         errors=errors,
         overwrite=overwrite,
+        loading=Loading(decoding=decoding, device=device, head=head),
     )
     stage(
         tag,
@@ -410,9 +413,10 @@ def distil(
         data=data,
         exclude=[*map(Path, exclude)],
         executor=executor,
-        card=add_check(write_tagger_card),
+        card=finish_tagger,
     )
-    return Opened.load(output)
+    # The settings named the head, so it may be code of the user's.
+    return Opened.load(output, head=ModelFolder.open(output).head_name)
 
 
 @refused(bad_path)

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -91,6 +91,15 @@ def check_free(target: Path, *, overwrite: bool, file: bool = False) -> None:
     _check(target, overwrite=overwrite, file=file)
     if file and not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder; make it first")
+
+
+def check_apart(output: Path, inputs: Iterable[Path]) -> None:
+    """Raise InputError if an output is an input, is inside one or contains one."""
+    target = output.resolve()
+    for path in inputs:
+        source = path.resolve()
+        if target.is_relative_to(source) or source.is_relative_to(target):
+            raise InputError(f"{output}: is {path} itself, is in it or contains it; name a place outside it")
 
 
 def _check(target: Path, *, overwrite: bool, file: bool) -> None:

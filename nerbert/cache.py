@@ -73,8 +73,6 @@ def load_cached(cache: str, kind: str, origin: Any, make: Callable[[Path], None]
 
 def _read_whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
     """Return the content of a folder; None if the folder is missing or damaged."""
-    if not target.is_dir():
-        return None
     with suppress(InputError, OSError):
         if read_json(target / _CHECKSUMS, dict[str, int]) == _checksums(target):
             return read(target)

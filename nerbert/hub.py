@@ -43,10 +43,8 @@ def download(name: str, files: Iterable[str], **options: Any) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(files), **options))
 
 
-@lru_cache
-def download_once(name: str, files: tuple[str, ...], **options: Any) -> str:
-    """Return the local copy of a model on the hub; each process asks the hub only once."""
-    return str(download(name, files, **options))
+download_once = lru_cache(download)
+"""Returns the local copy of a model on the hub; each process asks the hub only once."""
 
 
 def push_folder(

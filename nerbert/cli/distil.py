@@ -1,8 +1,9 @@
 """`nerbert distil`: the entities that another tagger finds train a tagger."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
+import nerbert
 from nerbert.cli import options as opt
 
 
@@ -54,35 +55,28 @@ def distil(
         Torch's device name for the teacher; default: the GPU if there is one.
     """
     from nerbert.distillation.settings import DistilSettings
-    from nerbert.errors import need
-    from nerbert.render.cards import write_tagger_card
+    from nerbert.entity_labels import parse_labels
     from nerbert.render.terminal import print_taggers
+    from nerbert.tagger.thresholds import parse_thresholds
     from nerbert.training.sections import load_settings
 
     settings = load_settings(DistilSettings, config, set_ or [])
-    need("train", "torch", "transformers")
-    from nerbert.distillation.distil import distil as stage
-    from nerbert.tagger.jobs.job import TagJob
-    from nerbert.tagger.self_check import add_check
-
-    tag = TagJob(
-        tagger=teacher,
-        inputs=texts,
-        labels=labels,
-        min_confidence=min_confidence,
-        overwrite=overwrite,
-        loading=replace(opt.LOADING, decoding=decoding, device=device, head=head),
-        **asdict(read),
-    )
     with run.open_executor() as executor:
-        stage(
-            tag,
+        nerbert.distil(
+            teacher,
+            texts,
             output,
             settings,
+            labels=parse_labels(labels) if labels else None,
             encoder=encoder,
             data=data,
             exclude=exclude or (),
+            thresholds=parse_thresholds(min_confidence),
+            decoding=decoding,
+            device=device,
+            head=head,
             executor=executor,
-            card=add_check(write_tagger_card),
+            overwrite=overwrite,
+            **asdict(read),
         )
     print_taggers([output])

@@ -107,7 +107,7 @@ def finetune(
     from nerbert.entity_labels import read_type_labels
     from nerbert.errors import SettingsError, need
     from nerbert.finetuning.settings import FinetuneSettings
-    from nerbert.render.cards import write_tagger_card
+    from nerbert.render.cards import finish_tagger
     from nerbert.render.terminal import print_taggers
     from nerbert.training.sections import load_settings
 
@@ -118,7 +118,6 @@ def finetune(
     from nerbert.finetuning.finetune import TaggerOutput
     from nerbert.finetuning.finetune import finetune as run
     from nerbert.model.folder import usual_model
-    from nerbert.tagger.self_check import add_check
 
     if (old_data or same_types) and not add_types:
         raise SettingsError("--old-data and --same-types are for --add-types; give that, too")
@@ -140,7 +139,7 @@ def finetune(
             overwrite=overwrite,
         )
     else:
-        to = TaggerOutput(output, each_seed, overwrite=overwrite, card=add_check(write_tagger_card))
+        to = TaggerOutput(output, each_seed, overwrite=overwrite, card=finish_tagger)
         folders = run(encoder, Domains(data, source, texts, reading=read), to, settings)
     print_taggers(folders)
 

@@ -10,8 +10,7 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from nerbert.artifacts import check_free, publish_folder, sha256_of, write_json
-from nerbert.data.convert import check_apart
+from nerbert.artifacts import check_apart, check_free, publish_folder, sha256_of, write_json
 from nerbert.data.sampling import Subset, draw_subset, parse_size
 from nerbert.data.splits import SPLITS, DataSet, cut_of, data_sum, find_splits, read_data, split_files, split_of
 from nerbert.errors import InputError, nearest
@@ -227,7 +226,7 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
     """Draw a subset of the train split and write it to the folder `output`, with dev and test."""
     check_free(output, overwrite=overwrite)
     # Overwriting the data's own folder would delete the sentences to be drawn.
-    check_apart(output, data.folder)
+    check_apart(output, [data.folder])
     if not data.train:
         raise InputError(f"{data.folder}: has no train split to draw from")
     subset = draw_subset(data.train, parse_size(size), draw)

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nerbert.artifacts import check_free, publish_folder, publish_job, write_json
+from nerbert.artifacts import check_apart, check_free, publish_folder, publish_job, write_json
 from nerbert.data.splits import SplitStream, stream_splits
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.formats.documents import Reading, as_documents, repairs_line, sentences_of
@@ -49,7 +49,7 @@ def convert_data(
     names file and line, and write nothing.
     """
     # Checked first, since an output inside the source would be read as data
-    check_apart(output, source)
+    check_apart(output, [source])
     reading = reading or Reading()
     stream = stream_splits(source, reading, tagged=not reading.split)
     files = stream.files
@@ -86,14 +86,6 @@ def convert_data(
             write_json(folder / "manifest.json", manifest)
     result.losses = list(work.losses.lines())
     return result
-
-
-def check_apart(output: Path, source: Path) -> None:
-    """Raise InputError if an output is its source, is inside it or contains it."""
-    target = output.resolve()
-    resolved = source.resolve()
-    if target.is_relative_to(resolved) or resolved.is_relative_to(target):
-        raise InputError(f"{output}: is the data set itself, is in it or contains it; name a place outside it")
 
 
 def _target(output: Path, to: str, first: Path, from_: str) -> str:

@@ -5,19 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nerbert.about import __version__
-from nerbert.artifacts import check_free, publish_job, sha256_of
+from nerbert.artifacts import check_apart, check_free, publish_job, sha256_of
 from nerbert.config import refuse
-from nerbert.data.exclude import Excluded, ngrams, read_excluded
+from nerbert.data.exclude import ngrams, read_excluded
 from nerbert.data.splits import AnyData, DataSet, read_data
 from nerbert.distillation.settings import SOFT, DistilSettings
-from nerbert.distillation.silver import SHARED_WORDS, Silver, SilverCounts, shares_words, soften
+from nerbert.distillation.silver import SHARED_WORDS, SilverCounts, draw_silver, shares_words, soften
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import HERE, Executor
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput, finetune_domains, held_out_facts
-from nerbert.finetuning.start import check_head, objective_for
-from nerbert.formats.documents import Reading, document_of, reading_for
+from nerbert.finetuning.start import choose_objective, objective_for
+from nerbert.formats.documents import document_of, reading_for
 from nerbert.formats.jsonl import JsonLines
 from nerbert.labels import types_of_examples, word_spans
 from nerbert.metrics.score import score_spans
@@ -27,16 +26,12 @@ from nerbert.model.heads import Head
 from nerbert.process import check_alone
 from nerbert.records import Example
 from nerbert.schema import to_plain
-from nerbert.tagger.jobs.files import TaggedParts, check_apart, tag_all
+from nerbert.tagger.jobs.files import TaggedParts, tag_all
 from nerbert.tagger.jobs.job import TagJob
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent, tell
 from nerbert.texts.kinds import JSONL
-from nerbert.training.objective import FINETUNE
-from nerbert.training.sections import chosen_objective
 
-_FORMAT = 1
-"""Increase this when the format of parts changes."""
 _TOLD, _FEW = 5, 100
 
 
@@ -61,7 +56,7 @@ def distil(
     tag = replace(tag, to=JSONL, loading=replace(tag.loading, threads=settings.threads))
     texts, _ = tag.find()
     settings = _choose_objective(encoder, settings)
-    check_apart(texts, output)
+    check_apart(output, texts.places)
     check_free(output, overwrite=tag.overwrite)
     # An encoder that can't be trained is refused before the teacher tags.
     Backbone.of(encoder, settings.seed)
@@ -70,40 +65,44 @@ def distil(
     gold = None if data is None else read_data(data, reading=reading)
     needs = "'last', or 'dev' with data that have a dev split"
     refuse(settings.select == "dev" and not (gold and gold.dev), "select", "dev", needs)
-    held_out = _read_held_out(data, gold, reading) if gold else {}
-    excluded = read_excluded(exclude, SHARED_WORDS) if exclude else Excluded()
+    # The test split is read only to warn of its sentences.
+    test = read_data(data, ("test",), reading) if isinstance(data, str | Path) else gold
+    excluded = read_excluded(exclude, SHARED_WORDS)
     teacher = _load_teacher(tag, gold)
-    teacher_facts = {  # with this, everything but the texts that affects silver tags; no local folder's name
-        "name": None if Path(tag.tagger).exists() else tag.tagger,
-        "sha256": teacher.fingerprint,
-        "backend": teacher.head.name,
-        "decoding": teacher.decoding,
-        "labels": [label.text for label in teacher.labels] or teacher.types,
-        "thresholds": {name: bound for name, bound in teacher.thresholds.items() if name in teacher.types},
-    }
-    key = {"format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": teacher_facts, **texts.facts}
+    key = {**tag.fingerprint(teacher, texts), "thresholds": dict(teacher.thresholds)}
     with publish_job(output, key, overwrite=tag.overwrite) as draft:
         parts = tag_all(texts.sources, draft.work, teacher, executor or HERE)
         _check_found(tag.tagger, teacher, parts)
-        silver = Silver.draw(teacher, parts, excluded.ngrams, settings, hold_out=gold is None)
-        _tell_leaks(held_out, silver.kept)
+        silver, apart, counts = draw_silver(teacher, parts, excluded.ngrams, settings, hold_out=gold is None)
+        if gold and test:
+            _tell_leaks(gold, test, silver)
         path = draft.path / SILVER
-        JsonLines().write(path, map(document_of, silver.kept))
-        softened = [soften(example, teacher.thresholds) for example in silver.kept]
+        JsonLines().write(path, map(document_of, silver))
+        softened = [soften(example, teacher.thresholds) for example in silver]
         lessons = DataSet(Path(SILVER), softened, sha256={SILVER: sha256_of(path)}, reading=reading)
         if gold is None:
             domains, settings = Domains(lessons), replace(settings, epochs=settings.source_epochs, min_steps=0)
         else:
             domains = Domains(replace(gold, train=list(map(_as_checked, gold.train))), lessons)
         student = finetune_domains(encoder, domains, settings)
-        facts = {"teacher": teacher_facts, "silver": to_plain(silver.counts), "excluded": list(excluded.files)}
+        facts = {
+            "teacher": {
+                # A folder's name on this machine means nothing to others.
+                "name": None if Path(tag.tagger).exists() else tag.tagger,
+                **key["tagger"],
+                "labels": [label.text for label in teacher.labels] or teacher.types,
+                "thresholds": key["thresholds"],
+            },
+            "silver": to_plain(counts),
+            "excluded": list(excluded.files),
+        }
         scores = held_out_facts(student.head, domains.target)
-        facts |= _check_student(output, student.head, teacher, settings, gold.dev if gold else silver.apart, scores)
+        facts |= _check_student(output, student.head, teacher, settings, gold.dev if gold else apart, scores)
         made = TaggerOutput(output, calibrate=False, card=card, facts={"distilled": facts, **scores})
         made.write(draft.path, student, domains.target)
-    _tell_counts(output, silver.counts, teacher.types)
+    _tell_counts(output, counts, teacher.types)
     texts.tell_skipped()
-    return silver.counts
+    return counts
 
 
 def _choose_objective(encoder: str, settings: DistilSettings) -> DistilSettings:
@@ -111,20 +110,9 @@ def _choose_objective(encoder: str, settings: DistilSettings) -> DistilSettings:
     chosen = objective_for(encoder, settings, SOFT)
     if not settings.objective and chosen.objective != SOFT:
         chosen = replace(chosen, source_head="new")
-    joins = check_head(chosen_objective(chosen, FINETUNE), chosen).traits.joins_source
+    joins = choose_objective(encoder, chosen)[1].traits.joins_source
     refuse(joins, "objective", settings.objective, "another one: it learns from two domains, not a teacher")
     return chosen
-
-
-def _read_held_out(data: AnyData | None, gold: DataSet, reading: Reading) -> dict[str, tuple[frozenset[str], object]]:
-    """Return the word n-grams of dev and test, with the file of each; the test split is read only for this."""
-    test = read_data(data, ("test",), reading) if isinstance(data, str | Path) else gold
-    files = gold.files | test.files
-    runs = {
-        split: frozenset(run for example in examples for run in ngrams(example.text, SHARED_WORDS))
-        for split, examples in (("dev", gold.dev), ("test", test.test))
-    }
-    return {split: (words, files.get(split, "FILE")) for split, words in runs.items()}
 
 
 def _load_teacher(tag: TagJob, gold: DataSet | None) -> Tagger:
@@ -192,10 +180,12 @@ def _check_student(
     return {"f1": f1, "teacher_f1": best, "scored_sentences": len(gold)}
 
 
-def _tell_leaks(held_out: Mapping[str, tuple[frozenset[str], object]], silver: Sequence[Example]) -> None:
+def _tell_leaks(gold: DataSet, test: DataSet, silver: Sequence[Example]) -> None:
     """Warn about silver sentences that are also held out."""
-    for split, (runs, path) in held_out.items():
+    for split, held_out in (("dev", gold.dev), ("test", test.test)):
+        runs = {run for example in held_out for run in ngrams(example.text, SHARED_WORDS)}
         if count := sum(shares_words(example, runs) for example in silver):
+            path = (gold.files | test.files).get(split, "FILE")
             tell(
                 f"warning: {count:,} of {len(silver):,} silver sentences share {SHARED_WORDS} words in a row with the "
                 f"{split} split, so scores there will be too high; --exclude {path} leaves them out"

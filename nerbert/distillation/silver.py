@@ -1,7 +1,7 @@
 """Silver sentences: those of tagged texts with the entities inside each, and the sample that a student learns from."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import itemgetter
@@ -44,28 +44,17 @@ class SilverCounts:
     """Entities of the kept sentences, by type."""
 
 
-@dataclass(frozen=True, slots=True)
-class Silver:
-    """The sentences to train on, those held `apart` to score the student, and the counts of all."""
+def draw_silver(
+    teacher: Tagger, parts: Iterable[TaggedParts], excluded: frozenset[str], settings: DistilSettings, *, hold_out: bool
+) -> tuple[list[Example], list[Example], SilverCounts]:
+    """Return the sample of a teacher's tagged texts: sentences to train on, those held out to score, and the counts.
 
-    kept: list[Example]
-    apart: list[Example]
-    counts: SilverCounts
-
-    @classmethod
-    def draw(
-        cls,
-        teacher: Tagger,
-        parts: Iterable[TaggedParts],
-        excluded: frozenset[str],
-        settings: DistilSettings,
-        *,
-        hold_out: bool,
-    ) -> "Silver":
-        """Return the sample of a teacher's tagged texts; raise InputError if no sentence with an entity is left."""
-        sample = SilverSample(settings.max_sentences, settings.empty_share, settings.seed)
-        counts = SilverCounts(sum(part.rows for part in parts), lost=sum(part.entities.total() for part in parts))
-        for example in (example for row in chain.from_iterable(parts) for example in silver_examples(teacher, row)):
+    Raise InputError if no sentence with an entity is left.
+    """
+    sample = SilverSample(settings.max_sentences, settings.empty_share, settings.seed)
+    counts = SilverCounts(sum(part.rows for part in parts), lost=sum(part.entities.total() for part in parts))
+    for row in chain.from_iterable(parts):
+        for example in silver_examples(teacher, row):
             counts.sentences += 1
             counts.lost -= len(example.spans)
             if shares_words(example, excluded):
@@ -73,18 +62,18 @@ class Silver:
             else:
                 counts.with_entities += bool(example.spans)
                 sample.add(example)
-        drawn = sample.drawn()
-        counts.apart = min(len(drawn) // _APART, _APART_MOST) if hold_out else 0
-        kept = drawn[counts.apart :]
-        counts.kept = len(kept)
-        counts.kept_empty = sum(not example.spans for example in kept)
-        counts.entities.update(span.type for example in kept for span in example.spans)
-        if not counts.entities:
-            raise InputError(
-                f"no sentence with an entity is left: of {counts.sentences:,}, {counts.excluded:,} share words with "
-                f"--exclude, and {counts.lost:,} entities reach over the end of a sentence; give other texts"
-            )
-        return cls(kept, drawn[: counts.apart], counts)
+    drawn = sample.drawn()
+    counts.apart = min(len(drawn) // _APART, _APART_MOST) if hold_out else 0
+    kept = drawn[counts.apart :]
+    counts.kept = len(kept)
+    counts.kept_empty = sum(not example.spans for example in kept)
+    counts.entities.update(span.type for example in kept for span in example.spans)
+    if not counts.entities:
+        raise InputError(
+            f"no sentence with an entity is left: of {counts.sentences:,}, {counts.excluded:,} share words with "
+            f"--exclude, and {counts.lost:,} entities reach over the end of a sentence; give other texts"
+        )
+    return kept, drawn[: counts.apart], counts
 
 
 def silver_examples(tagger: Tagger, row: Document) -> Iterator[Example]:
@@ -155,6 +144,6 @@ def soften(example: Example, thresholds: Mapping[str, float]) -> Example:
     return replace(example, spans=tuple(replace(span, confidence=above(span)) for span in example.spans))
 
 
-def shares_words(example: Example, runs: frozenset[str]) -> bool:
+def shares_words(example: Example, runs: Set[str]) -> bool:
     """Return whether a sentence shares `SHARED_WORDS` consecutive words with others, or equals a short one."""
     return bool(runs) and not ngrams(example.text, SHARED_WORDS).isdisjoint(runs)

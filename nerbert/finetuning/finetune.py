@@ -18,7 +18,7 @@ from nerbert.errors import SettingsError, few
 from nerbert.finetuning.averaging import WeightAverage, choose_share, training_f1
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.start import Start, objective_for
+from nerbert.finetuning.start import Start, choose_objective
 from nerbert.labels import types_of_examples
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import save_model
@@ -35,7 +35,7 @@ from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import BestCheckpoint, TrainLog
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train
-from nerbert.training.objective import SpanScore, find_objective
+from nerbert.training.objective import SpanScore
 from nerbert.training.run import Run
 from nerbert.training.settings import changed_names, plain_settings
 
@@ -138,7 +138,7 @@ def _tell_lost_types(encoder: str, domains: Domains[DataSet]) -> None:
 def finetune_domains(encoder: str, domains: Domains[DataSet], settings: FinetuneSettings) -> Finetuned:
     """Fine-tune an encoder on sentences in memory, first on the source domain if there is one; return the tagger."""
     # Objectives that join both domains read the source themselves.
-    first = None if find_objective(objective_for(encoder, settings).objective).traits.joins_source else domains.source
+    first = None if choose_objective(encoder, settings)[1].traits.joins_source else domains.source
     with TemporaryDirectory(prefix="nerbert-") as scratch:
         if first:
             domains.check_dev(settings)

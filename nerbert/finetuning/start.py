@@ -53,42 +53,47 @@ class Start:
         """Return the start (without sentences: the unchanged model); raise an error for unsuitable settings."""
         from nerbert.finetuning.data import FinetuneData  # imports what pre-training needs
 
-        settings = objective_for(encoder, settings)
+        settings, chosen = choose_objective(encoder, settings)
+        traits = chosen.traits
+        at_run_time = HEADS.find(chosen.head_name).labels_at_run_time
         card = read_card(encoder)
-        sentences = len(domains.target.train)
-        chosen = check_head(chosen_objective(settings, FINETUNE), settings)
-        gentle = chosen.traits.trains_gently
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         if settings.min_steps < 0:
-            steps = _gentle_steps(backbone.config) if gentle else _USUAL_STEPS
+            steps = _USUAL_STEPS
+            if traits.trains_gently:
+                steps = _SHORT_STEPS if _width(backbone.config) >= _NARROW else _GENTLE_STEPS
             settings = replace(settings, min_steps=steps)
-        domains = replace(domains, labels=_words_of_types(chosen, card, domains, settings))
+        if at_run_time:
+            domains = replace(domains, labels=_words_of_types(card, domains))
+        else:
+            # Fixed types are numbers to the head: it would read no label.
+            why = f"objective = {settings.objective!r} has fixed types, and reads no labels"
+            refuse(bool(domains.labels), "labels", ", ".join(domains.labels), f"left out: {why}")
         data = chosen.data(FinetuneData(settings, domains, card["word_splitter"]))
-        if sentences and not data.has_entities:
-            name = domains.target.folder
-            raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
-        # Asked of the data, not of the domains: an objective may hold out others.
-        if sentences and not data.held_out():
-            domains.check_dev(settings)
+        if domains.target.train:
+            _check_data(data, domains, settings)
         texts = data.concept_texts
         objective = chosen.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))
         model = objective.make_model(backbone)
         pieces = objective.subwords(model, backbone, settings)
-        by_width = usual_rate(model.config, gentle=gentle)
-        settings = replace(settings, learning_rate=settings.learning_rate or chosen.traits.usual_rate or by_width)
-        new = settings.source_head == "new" or not has_tags(backbone.source)
-        if new and not settings.new_layers_learning_rate:
+        rate = settings.learning_rate or traits.usual_rate or usual_rate(model.config, gentle=traits.trains_gently)
+        settings = replace(settings, learning_rate=rate)
+        shared = settings.source_head == "shared" and has_tags(backbone.source)
+        if not shared and not settings.new_layers_learning_rate:
             rate = objective.new_layers_rate(model, pieces, domains.target.train, settings)
             settings = replace(settings, new_layers_learning_rate=rate)
-        facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
-        # Goes along, so that a later training can still join the highest frozen layer.
-        facts |= {name: value for name, value in card.items() if name == "num_frozen_layers"}
-        if card.get("threshold") is not None and takes_labels(settings):
+        threshold = card.get("threshold") if at_run_time else None
+        facts = {
+            "shared_types": _keep_shared(model, backbone.source) if shared else None,
+            # Goes along, so that a later training can still join the highest frozen layer.
+            "num_frozen_layers": card.get("num_frozen_layers"),
             # The card's threshold holds for confidences at its temperature; the new tagger has none yet.
-            facts["threshold"] = uncalibrate(card["threshold"], temperature_of(card))
-        facts |= {"joined_layer": joined} if (joined := _joined_layer(model)) else {}
-        facts |= {"words_of_types": dict(texts)} if texts else {}
-        return cls(model, objective, pieces, data, settings, facts)
+            "threshold": None if threshold is None else uncalibrate(threshold, temperature_of(card)),
+            "joined_layer": _joined_layer(model) or None,
+            "words_of_types": dict(texts) or None,
+        }
+        known = {name: value for name, value in facts.items() if value is not None}
+        return cls(model, objective, pieces, data, settings, known)
 
     def average(self) -> WeightAverage | None:
         """Return the average of the current weights with later ones, or None if only the later ones are worth keeping.
@@ -138,6 +143,12 @@ def check_head(objective: type[Objective], settings: FinetuneSettings) -> type[T
     return objective
 
 
+def choose_objective(encoder: str, settings: FinetuneSettings) -> tuple[FinetuneSettings, type[TaggerObjective]]:
+    """Return settings with an objective, and this objective; raise SettingsError if it can't fine-tune as set."""
+    settings = objective_for(encoder, settings)
+    return settings, check_head(chosen_objective(settings, FINETUNE), settings)
+
+
 def objective_for(encoder: str, settings: _Settings, default: str = _USUAL_OBJECTIVE) -> _Settings:
     """Return settings with an objective: if they name none, the encoder's own one, or `default`."""
     if settings.objective:
@@ -158,32 +169,29 @@ def usual_rate(config: Any, *, gentle: bool = False) -> float:
     return rate * _GENTLE_SHARE if width >= _NARROW else _NARROW_RATE
 
 
-def _gentle_steps(config: Any) -> int:
-    return _SHORT_STEPS if _width(config) >= _NARROW else _GENTLE_STEPS
-
-
 def _width(config: Any) -> int:
     return int(getattr(config, "hidden_size", 0) or _WIDE)
 
 
-def _words_of_types(
-    objective: type[TaggerObjective], card: Mapping[str, Any], domains: Domains[DataSet], settings: FinetuneSettings
-) -> dict[str, str]:
-    """Return the words of types: the start's and the given labels; raise SettingsError if the head reads no labels."""
-    labels = domains.labels
-    if not HEADS.find(objective.head_name).labels_at_run_time:
-        # Fixed types are numbers to the head: it would read no label.
-        why = f"objective = {settings.objective!r} has fixed types, and reads no labels"
-        refuse(bool(labels), "labels", ", ".join(labels), f"left out: {why}")
-        return {}
+def _words_of_types(card: Mapping[str, Any], domains: Domains[DataSet]) -> dict[str, str]:
+    """Return the words of types: those that the start learnt, and the given labels."""
     types = types_of_examples(domains.target.train)
-    return {type_: " or ".join(words) for type_, words in learnt_words(card).items() if type_ in types} | dict(labels)
+    learnt = {type_: " or ".join(words) for type_, words in learnt_words(card).items() if type_ in types}
+    return learnt | dict(domains.labels)
 
 
-def _keep_shared(model: Any, start: str) -> dict[str, Any]:
-    """Copy the weights of shared types from the head of a tagger at `start`; return a fact for the card."""
-    if not has_tags(start):
-        return {}
+def _check_data(data: Any, domains: Domains[DataSet], settings: FinetuneSettings) -> None:
+    """Raise an error if there is nothing to learn from, or nothing to choose the model on."""
+    if not data.has_entities:
+        name = domains.target.folder
+        raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
+    # Asked of the data, not of the domains: an objective may hold out others.
+    if not data.held_out():
+        domains.check_dev(settings)
+
+
+def _keep_shared(model: Any, start: str) -> list[str]:
+    """Copy the weights of shared types from the head of a tagger at `start`; return these types."""
     other = load_tagger_model(start)
     if _joined_layer(model) != _joined_layer(other):
         why = f"setting source_head = 'shared': the head of {start} reads other layers (joined_layer); use 'new'"
@@ -196,7 +204,7 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
         tell(f"{start}: its merged types ({few(types_of(merged))}) start anew")
     same = shared_tags(tags, [tag for tag in others if tag not in merged])
     copy_head(model, other, {tags.index(tag): others.index(name) for tag, name in same.items()})
-    return {"shared_types": types_of(same)}
+    return types_of(same)
 
 
 def has_tags(start: str) -> bool:

@@ -296,7 +296,7 @@ class ModelFolder:
         check_hub_name(name, [*EMBEDDED, *SHIPPED])
         # Missing libraries are reported before hundreds of megabytes are fetched.
         if files != "tagger":
-            return cls(download_once(name, FILES[files], **options))
+            return cls(str(download_once(name, FILES[files], **options)))
         need("train", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
         folder = cls(str(download(name, FILES[files], **options)))
         if folder.kind.pickled and not (folder.path / WEIGHTS).is_file():

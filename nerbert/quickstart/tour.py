@@ -22,9 +22,8 @@ from nerbert.finetuning.finetune import TaggerOutput, finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import find_named, read_card
 from nerbert.process import cores
-from nerbert.render.cards import write_tagger_card
+from nerbert.render.cards import finish_tagger
 from nerbert.render.quickstart import NEXT, QuickstartReport
-from nerbert.tagger.self_check import add_check
 from nerbert.tagger.tagger import Tagger
 
 SAMPLE = Path(__file__).parent.parent / "sample"
@@ -141,6 +140,6 @@ def _try_model(folder: Path, tour: Tour, model: str) -> list[ModelScores]:
 def _score_taggers(folder: Path, tour: Tour, name: str, start: str, settings: FinetuneSettings) -> ModelScores:
     """Fine-tune a model on the examples, once for each seed; return the taggers' scores."""
     taggers = folder / f"tagger-{name}"
-    output = TaggerOutput(taggers, tour.seeds, card=add_check(write_tagger_card))
+    output = TaggerOutput(taggers, tour.seeds, card=finish_tagger)
     finetune(start, Domains(folder / "data"), output, settings)
     return ModelScores.of(taggers.name, name, tour.sentences, evaluate(taggers, folder / "data" / "test.conll"))

@@ -10,6 +10,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.hub import is_hub_name
 from nerbert.model.folder import EMBEDDED, TaggerFacts
 from nerbert.render import LOG_NAMES, Facts, Markdown, changed_settings, code, facts_of, log_figure, render, write
+from nerbert.tagger.self_check import add_check
 from nerbert.training.settings import flat_settings
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
         return False
     write(path, text)
     return True
+
+
+finish_tagger = add_check(write_tagger_card)
+"""Writes a new tagger's model card and self-check."""
 
 
 def _body(text: bytes) -> bytes:

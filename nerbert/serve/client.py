@@ -35,7 +35,7 @@ from nerbert.serve.answers import Refusal, ServedModel, ServedModels, TagAnswer,
 from nerbert.serve.settings import TOKEN
 from nerbert.sources.remote import RetryPolicy, Setback, asked_wait, no_cookies, retry, without_secrets
 from nerbert.tagger.spans import Spans, character_spans, check_offsets
-from nerbert.tagger.tagger import Tagger
+from nerbert.tagger.tagger import Tagger, check_list
 from nerbert.tagger.thresholds import parse_thresholds
 from nerbert.terminal import tell
 
@@ -150,7 +150,7 @@ class Client(AbstractContextManager["Client"]):
     ) -> Iterator[Spans]:
         """Yield the entities of each text, in order; only the texts of one request are read ahead."""
         client = self.with_labels(labels)
-        lists = _in_lists(texts)
+        lists = _in_lists(check_list(texts))
         return (spans for part in lists for spans in client._tag_texts(part))
 
     @property
@@ -231,7 +231,7 @@ class Client(AbstractContextManager["Client"]):
                 raise TimedOut(f"{self._url}: no answer within {self._timeout:g} seconds") from fault
             error = Unavailable(f"{self._url}: can't be reached, or hung up: {type(fault).__name__} {fault}")
             # A server that isn't running is likelier than a busy one, so there are few tries.
-            raise Setback(error, error, tries=_CONNECTION_TRIES if away else math.inf) from fault
+            raise Setback(error, tries=_CONNECTION_TRIES if away else math.inf) from fault
         # Redirects aren't followed: they would send texts and token elsewhere.
         if response.status_code == 200:
             return bytes(content)
@@ -239,7 +239,7 @@ class Client(AbstractContextManager["Client"]):
         wait = asked_wait(response.headers)
         # Other errors, such as an invalid text, would come again.
         if response.status_code in _BUSY and wait <= self._retries.longest_pause:
-            raise Setback(refusal, refusal, wait)
+            raise Setback(refusal, wait)
         raise refusal
 
     def _read_error(self, response: "httpx.Response", content: bytes) -> NerbertError:
@@ -302,15 +302,8 @@ def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
     return Spans(text, (replace(span, text=text[part.start : part.end]) for span, part in pairs), offsets, result.read)
 
 
-def _in_lists(texts: Iterable[str | Example]) -> Iterator[list[str]]:
-    """Return texts in lists, one for each request."""
-    # A string is iterable, too: each letter would be a request's text.
-    if isinstance(texts, str):
-        raise InputError("can't tag a str letter by letter: give a list of texts, or use `tag`")
-    return _fill_lists(texts)
-
-
-def _fill_lists(texts: Iterable[object]) -> Iterator[list[str]]:
+def _in_lists(texts: Iterable[object]) -> Iterator[list[str]]:
+    """Yield texts in lists, one for each request."""
     block = list[str]()
     size = 0
     for text in texts:

@@ -117,8 +117,8 @@ class Setback(Exception):  # noqa: N818  (reads as the fact that it reports)
     `wait` is the pause in seconds that the server requests.
     """
 
-    def __init__(self, reason: object, error: NerbertError, wait: float = 0.0, tries: float = math.inf) -> None:
-        super().__init__(reason)
+    def __init__(self, error: NerbertError, wait: float = 0.0, *, tries: float = math.inf, reason: str = "") -> None:
+        super().__init__(reason or error)
         self.error, self.wait, self.tries = error, wait, tries
 
 
@@ -131,7 +131,7 @@ def retry(call: Callable[[], Result], policy: RetryPolicy) -> Result:
         except Setback as setback:
             failed += 1
             if failed >= min(policy.tries, setback.tries):
-                raise setback.error from setback.__cause__
+                raise setback.error from setback
             pause = pause_after(failed, setback.wait, policy)
             policy.tell(f"{setback} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")
             policy.sleep(pause)
@@ -170,7 +170,7 @@ def _explain_failure(name: str, error: Exception, tries: int) -> Setback | Input
     else:
         reason = f"{name}: the connection failed: {_error_text(error)}"
     last = InputError(f"{reason} (tried {tries} times); rerun the command to resume")
-    return Setback(reason, last, asked_wait(getattr(error, "headers", None) or {}))
+    return Setback(last, asked_wait(getattr(error, "headers", None) or {}), reason=reason)
 
 
 def _final_error(name: str, error: Exception, status: int | None = None) -> InputError:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.artifacts import publish_folder, write_json
+from nerbert.artifacts import check_apart, publish_folder, write_json
 from nerbert.data.splits import AnyData, read_gold
 from nerbert.entity_labels import as_learnt
 from nerbert.errors import InputError, OutputExists, SettingsError, few, need
@@ -26,7 +26,6 @@ from nerbert.model.folder import SILVER, ModelFolder, TransformersKind, find_nam
 from nerbert.model.head_kinds import LONGEST, OPSET, ExportTask, head_kind
 from nerbert.model.heads import Entities, Head
 from nerbert.records import Example
-from nerbert.tagger.hub import check_apart
 from nerbert.tagger.thresholds import thresholds_of, usual_threshold
 
 MAX_LOSS = 1.0
@@ -140,7 +139,7 @@ def _check_output(tagger: str, source: ModelFolder, output: Path | None) -> None
         origin = "part of the package, which is not written to" if named else "a model on the hub"
         raise InputError(f"{tagger}: is {origin}; name a folder to export into with -o")
     if output is not None:
-        check_apart(source.path, output)
+        check_apart(output, [source.path])
         if output.is_dir() and ModelFolder(str(output)).files("weights"):
             raise OutputExists(f"{output}: holds a model's weights, so it is not replaced; delete it by hand")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import publish_folder, write_json
-from nerbert.errors import InputError, OutputExists
+from nerbert.artifacts import check_apart, publish_folder, write_json
+from nerbert.errors import OutputExists
 from nerbert.model.folder import CARD, EXPORTED, PRETRAINED, WEIGHTS, ModelFolder, read_card
 from nerbert.model.loading import Loading
 
@@ -29,14 +29,6 @@ def weights_of(folder: ModelFolder) -> tuple[tuple[str, int, int], ...]:
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.files("loaded"))
 
 
-def check_apart(source: Path, output: Path) -> None:
-    """Raise InputError for an output that would replace the tagger's folder, or lie in it."""
-    here = source.resolve()
-    there = output.resolve()
-    if here == there or here in there.parents or there in here.parents:
-        raise InputError(f"{output}: lies in the tagger's folder, or around it; name another folder")
-
-
 def write_folder(
     source: Path,
     target: Path,
@@ -49,7 +41,7 @@ def write_folder(
 
     `finish` changes the copy before it is published.
     """
-    check_apart(source, target)
+    check_apart(target, [source])
     target_kind = read_card(str(target))["kind"] if (target / CARD).is_file() else ""
     if overwrite and target.is_dir() and any(target.iterdir()) and target_kind in ("", *PRETRAINED):
         raise OutputExists(f"{target}: holds no tagger, so it is not replaced; name another folder")

@@ -382,10 +382,8 @@ class Tagger:
 
         An example is one sentence, and keeps its own words. `labels` are as in `tag`.
         """
-        if isinstance(texts, str):
-            raise InputError("can't tag a str letter by letter: give a list of texts, or use `tag`")
         finder = self._finder_of(labels)
-        opened = (pending.PendingText(_check_text(text), finder) for text in texts)
+        opened = (pending.PendingText(_check_text(text), finder) for text in check_list(texts))
         return (text.answer(self.offsets) for text in pending.tag_in_order(opened, self._cut))
 
     def tag_batch(self, requests: Iterable[pending.TagRequest]) -> list[Spans | NerbertError | None]:
@@ -478,6 +476,13 @@ def _load_again(
     tagger = tagger.with_labels(labels) if labels else tagger
     tagger.thresholds = {**tagger.thresholds, **thresholds}  # with the names' own objects, so a pickle stays the same
     return tagger
+
+
+def check_list(texts: Iterable[str | Example]) -> Iterable[str | Example]:
+    """Return texts; raise InputError for a string, which is iterable, too: each letter would be a text."""
+    if isinstance(texts, str):
+        raise InputError("can't tag a str letter by letter: give a list of texts, or use `tag`")
+    return texts
 
 
 def _check_text(text: object) -> str | Example:

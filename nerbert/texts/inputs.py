@@ -158,6 +158,11 @@ class JobPaths:
         inputs = [{"name": writable(source.name), "kind": source.kind} for source in self.sources]
         return {"field": writable(self.sources[0].field), "inputs": inputs}
 
+    @property
+    def places(self) -> list[Path]:
+        """The folders, and the files themselves."""
+        return [Path(source.place) for source in self.sources] + self.folders
+
     def tell_skipped(self) -> None:
         """Print the number of files that were skipped, if any."""
         if self.passed_over:

@@ -104,7 +104,7 @@ def test_a_file_is_cut_into_the_splits_that_training_sees(tmp_path: Path) -> Non
     [
         ("b.json", SettingsError, "; choose one with --to"),
         ("b.docx", SettingsError, "no format has the suffix .docx; name the format with --to"),
-        ("in", InputError, "is the data set itself"),
+        ("in", InputError, "itself, is in it or contains it"),
         ("in/deep", InputError, "is in it or contains it"),
         ("", InputError, "is in it or contains it"),
         ("out.jsonl", InputError, "becomes several files, so the output must be a folder"),

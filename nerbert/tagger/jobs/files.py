@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import IO, Any, NamedTuple, NoReturn, TypeAlias
 
-from nerbert.artifacts import Made, artifact, check_free
+from nerbert.artifacts import Made, artifact, check_apart, check_free
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.executors import Executor, Resources
 from nerbert.formats.format import formats_of_suffix
@@ -55,7 +55,7 @@ def check_output(paths: JobPaths, output: Path, kind: str, *, overwrite: bool) -
     """Return the name of an output, or of each source's in the folder `output`; raise an error if it isn't free."""
     file = not paths.many and bool(kinds.kind_named(kind).suffixes)
     if not file:
-        check_apart(paths, output)
+        check_apart(output, paths.places)
     names = _name_outputs(paths, output, kind) if paths.many else [PurePath(output.name)]
     if not paths.many:
         check_no_input(paths, output)
@@ -101,15 +101,6 @@ def describe_counts(entities: Counter[str], noun: str = "") -> str:
     """Return numbers of entities in words, the most frequent types first: `3 entities (person 2, port 1)`."""
     types = ", ".join(f"{name} {count:,}" for name, count in entities.most_common())
     return f"{entities.total():,}{noun and f' {noun}'}{f' ({types})' if types else ''}"
-
-
-def check_apart(paths: JobPaths, output: Path) -> None:
-    """Raise InputError if inputs lie in the output folder, or the output in one of theirs."""
-    target = output.resolve()
-    inside = [source.place for source in paths.sources if Path(source.place).resolve().is_relative_to(target)]
-    around = [folder for folder in paths.folders if target.is_relative_to(folder.resolve())]
-    for path in [*inside, *around]:
-        raise InputError(f"{output}: output and input ({path}) lie in one another; choose another place")
 
 
 class FilePart(NamedTuple):

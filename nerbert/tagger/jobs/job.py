@@ -115,7 +115,7 @@ class TagJob:
             raise InputError(f"{self.tagger}: is read as the tagger, which comes first; give a tagger before it")
         loaded = Tagger.load(self.tagger, thresholds=least, **vars(self.loading))
         known = [name for name in types if name in (loaded.types or types)]
-        if types and not labels and not known:
+        if types and not (labels or known):
             raise InputError(
                 f"{self.tagger}: knows none of the types {', '.join(types):.200}, only {', '.join(loaded.types):.200}"
             )
@@ -149,7 +149,7 @@ class TagJob:
                 "sha256": tagger.fingerprint,
                 "backend": tagger.head.name,
                 **loading,
-                "min_confidence": writable(self.min_confidence),
+                "min_confidence": writable(self.min_confidence or ""),
             },
             **({"labels": [label.text for label in tagger.labels]} if tagger.labels else {}),
             **paths.facts,

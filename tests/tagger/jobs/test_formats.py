@@ -198,7 +198,7 @@ def test_a_folder_of_brat_is_one_input(tag: Tag, capitals: Capitals, capsys: Cau
     assert Path("both/x/000001.ann").read_text() == "T1\tvowel 0 3\tAda\n"
     capsys.readouterr()
     assert tag(standoff, "-o", "brat/in", "--to", "brat") == 1
-    assert "brat/in: output and input (brat) lie in one another" in capsys.readouterr().err
+    assert "brat/in: is brat itself, is in it or contains it" in capsys.readouterr().err
     assert tag(standoff, "--to", "brat") == 1
     assert "--to brat: is made as a whole, so name a folder for it with -o" in capsys.readouterr().err
     assert tag(standoff, "-o", "lines", "--from", "text") == 0, "each line of each text, if that is asked for"
