@@ -373,8 +373,9 @@ def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "f
         metrics = {name: metric for name, metric in metrics.items() if name not in _LEARNT}
     for at in _zero_shot_rows(layout) if zero_shot else layout.row_keys:
         row_keys = layout.row_groups[at]
-        target = _row_name(layout, at, row_keys)
-        names = (target,) if zero_shot else (target, at.trained_on)
+        names = [_row_name(layout, at, row_keys)]
+        if not zero_shot:
+            names.append(at.trained_on)
         for column in layout.columns:
             groups = [layout.groups[row_key, column] for row_key in row_keys]
             if any(group.done for group in groups):

@@ -73,7 +73,7 @@ def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
 
 def _origin(cell: Cell) -> dict[str, Any]:
     """Return the device, the commit and the like of a cell, and its versions."""
-    return {**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **cell.facts.get("versions", {})}
+    return {name: cell.facts[name] for name in _SAME if name in cell.facts} | dict(cell.facts.get("versions", {}))
 
 
 def _drawn_once(suite: Suite) -> list[str]:
