@@ -196,12 +196,10 @@ def whole_words(example: Example) -> Example:
     of an entity. A byte order mark at the beginning is left out.
     """
     text = example.text
-    pieces = set(example.words)
-    edges = [0, *chain.from_iterable(example.words), len(text)]
-    gaps = zip(edges[::2], edges[1::2], strict=True)
-    loose = [part.span() for start, end in gaps for part in _NO_SPACE.finditer(text, start, end)]
+    loose = _loose_parts(example)
     if not loose:
         return example
+    pieces = set(example.words)
     pieces.update((gap + start, gap + stop) for gap, end in loose for start, stop in split_words(text[gap:end]))
     words = list[tuple[int, int]]()
     joins = False
@@ -218,6 +216,13 @@ def whole_words(example: Example) -> Example:
         # A zero-width space marks the end of a word, so the next one stays apart.
         joins = piece not in pieces and _BREAK not in text[start:end]
     return replace(example, words=tuple(words))
+
+
+def _loose_parts(example: Example) -> list[tuple[int, int]]:
+    """Return the spans without white space between the words."""
+    edges = [0, *chain.from_iterable(example.words), len(example.text)]
+    gaps = zip(edges[::2], edges[1::2], strict=True)
+    return [part.span() for start, end in gaps for part in _NO_SPACE.finditer(example.text, start, end)]
 
 
 def splitter_named(name: str) -> str:

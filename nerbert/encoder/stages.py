@@ -67,12 +67,8 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
     of_all = {key: value for key, value in overrides.items() if not key.startswith(tuple(f"{name}." for name in names))}
     stages = list[PretrainStage]()
     read = set[str]()
+    before = dict[str, str]()
     for name, table in zip(names, tables, strict=True):
-        before = {"backbone": str(stages[-1].folder)} if stages else {}
-        if stages:
-            # A backbone given for all stages is that of the first: later ones would throw
-            # away what was learnt.
-            of_all.pop("backbone", None)
         of_stage = {key.partition(".")[2]: value for key, value in overrides.items() if key.startswith(f"{name}.")}
         with at(part=f"stage {name}"):
             layers = (before, {key: table[key] for key in table if key != "name"}, of_all, of_stage)
@@ -92,7 +88,11 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
             made_from = _made_from(settings, stages[-1] if settings.backbone == before.get("backbone") else None)
         stages.append(PretrainStage(name, settings, output / name, made_from))
         read |= sections
-    _check_read({key for key in common if isinstance(common[key], Mapping)}, of_all, read, names)
+        before = {"backbone": str(output / name)}
+        # A backbone given for all stages is that of the first: later ones would throw
+        # away what was learnt.
+        of_all.pop("backbone", None)
+    _check_read(common, of_all, read, names)
     return stages
 
 
@@ -102,8 +102,9 @@ def _check_names(names: Sequence[str], sections: set[str]) -> None:
         raise SettingsError(f"stages: name = {both!r}: is a section of settings; use another name", setting=_STAGES)
 
 
-def _check_read(tables: set[str], of_all: Mapping[str, Any], read: set[str], names: Sequence[str]) -> None:
+def _check_read(common: Mapping[str, Any], of_all: Mapping[str, Any], read: set[str], names: Sequence[str]) -> None:
     """Raise SettingsError for a section for all stages that none of them has, or a dotted name of neither."""
+    tables = {key for key, value in common.items() if isinstance(value, Mapping)}
     dotted = {key.partition(".")[0] for key, value in of_all.items() if "." in key or isinstance(value, Mapping)}
     for name in sorted((tables | dotted) - read):
         if name in names:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate, chain, repeat, starmap, zip_longest
@@ -212,14 +212,7 @@ class _Judge:
 
     def summary(self, results: Mapping[str, _Judged]) -> Evaluation:
         """Return the results of all taggers; print a note if they write gold types in another way."""
-        similar = dict(chain.from_iterable(result.similar.items() for result in results.values()))
-        # F1 of 0 because of `PER` and `person` looks like a bad tagger.
-        if similar:
-            pairs = ",".join(f"{type_}={name}" for type_, name in similar.items())
-            tell(
-                f'note: the tagger writes types of {self._gold.place} otherwise; --labels "{pairs:.200}" (`labels` in '
-                "Python) scores them as one"
-            )
+        self._tell_similar(results.values())
         return Evaluation(
             self._gold.place,
             len(self._gold.examples),
@@ -232,6 +225,16 @@ class _Judge:
             answering={name: result.answering for name, result in results.items() if result.answering},
             asked={type_: label.text for type_, label in self.asked.items() if label.text != type_},
         )
+
+    def _tell_similar(self, results: Iterable[_Judged]) -> None:
+        similar = dict(chain.from_iterable(result.similar.items() for result in results))
+        # F1 of 0 because of `PER` and `person` looks like a bad tagger.
+        if similar:
+            pairs = ",".join(f"{type_}={name}" for type_, name in similar.items())
+            tell(
+                f'note: the tagger writes types of {self._gold.place} otherwise; --labels "{pairs:.200}" (`labels` in '
+                "Python) scores them as one"
+            )
 
 
 def evaluate(
@@ -494,7 +497,7 @@ def evaluate_open(
         {fold_type(type_): label for type_, label in (labels or {}).items()},
     )
     check_thresholds(thresholds, (label.name for label in names.values()))
-    right = predicted = gold = 0
+    counts = list[tuple[int, ...]]()
     bounds = dict[str, float]()
     for types, passages in by_types.items():
         type_of = {names[type_].name: type_ for type_ in types}
@@ -502,17 +505,23 @@ def evaluate_open(
             asked = loaded.with_labels(names[type_] for type_ in types) if types else None
             tagged = asked.tag_many([text.text for text in passages]) if asked else repeat(())
             bounds |= asked.thresholds if asked else {}
-            for text, spans in zip(passages, tagged, strict=False):
-                # One answer for each span: gold types of a span are alternatives, not separate entities.
-                predictions = {(span.start, span.end): type_of[span.type] for span in spans}
-                mentions: dict[tuple[int, int], set[str]] = {}
-                for entity in text.entities:
-                    mentions.setdefault((entity.start, entity.end), set()).add(fold_type(entity.type))
-                right += sum(type_ in mentions.get(span, ()) for span, type_ in predictions.items())
-                predicted += len(predictions)
-                gold += len(mentions)
+            counts += _count_mentions(passages, tagged, type_of)
     answering = answering_of(loaded.head, loaded.temperature, bounds, list(bounds))
-    return OpenEvaluation(str(path), len(texts), len(names), Counts(right, predicted, gold), answering)
+    return OpenEvaluation(str(path), len(texts), len(names), Counts(*map(sum, zip(*counts, strict=True))), answering)
+
+
+def _count_mentions(
+    texts: Iterable[OpenText], tagged: Iterable[Sequence[Span]], type_of: Mapping[str, str]
+) -> Iterator[tuple[int, ...]]:
+    """Yield the numbers of right, predicted and gold mentions of each text."""
+    for text, spans in zip(texts, tagged, strict=False):
+        # One answer for each span: gold types of a span are alternatives, not separate entities.
+        predictions = {(span.start, span.end): type_of[span.type] for span in spans}
+        mentions: dict[tuple[int, int], set[str]] = {}
+        for entity in text.entities:
+            mentions.setdefault((entity.start, entity.end), set()).add(fold_type(entity.type))
+        right = sum(type_ in mentions.get(span, ()) for span, type_ in predictions.items())
+        yield right, len(predictions), len(mentions)
 
 
 def _group_by_asked(texts: Sequence[OpenText]) -> dict[tuple[str, ...], list[OpenText]]:

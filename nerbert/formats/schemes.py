@@ -160,15 +160,17 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
     first_lines = dict[str, int]()
     spelled = {spelling: _Uses() for spelling in _SPELLINGS}
     for sentence in sentences:
-        words = [(line, tag, _parts_at(line, tag, path)) for line, tag in sentence]
-        for line, tag, parts in words:
-            if parts is None:
+        words = list[tuple[int, tuple[str, str]]]()
+        for line, tag in sentence:
+            if parts := _parts_at(line, tag, path):
+                words.append((line, parts))
+            else:
                 first_lines.setdefault(tag, line)
                 plain[tag] += 1
         # A column of words has ever more values: don't read the whole file
         if len(plain) > _MOST_PLAIN:
             _refuse_plain(path, first_lines)
-        uses.add((line, parts) for line, _, parts in words if parts)
+        uses.add(words)
         # Sentences before the first such tag have only O, which every spelling has
         if plain:
             spelled = {spelling: more for spelling, more in spelled.items() if more.add_spelled(sentence, spelling)}

@@ -355,8 +355,7 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> dic
     counts: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
     positions, unknown = _read_positions(annotated, pieces)
     for example, of_words in zip(annotated, positions, strict=True):
-        starts = {start: number for number, (start, _) in enumerate(example.words)}
-        ends = {end: number for number, (_, end) in enumerate(example.words)}
+        starts, ends = _word_borders(example)
         for span in example.spans:
             # An entity that cuts a word isn't the tokenizer's fault.
             if span.start in starts and span.end in ends:
@@ -369,6 +368,14 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> dic
                 if inside:
                     counts[span.type].append((1, not whole, inside <= unknown))
     return {type_: EntityBorders(*map(sum, zip(*rows, strict=True))) for type_, rows in counts.items()}
+
+
+def _word_borders(example: Example) -> tuple[dict[int, int], dict[int, int]]:
+    """Return the number of the word that starts, and of the one that ends, at each offset."""
+    return (
+        {start: number for number, (start, _) in enumerate(example.words)},
+        {end: number for number, (_, end) in enumerate(example.words)},
+    )
 
 
 def _read_positions(

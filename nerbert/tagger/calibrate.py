@@ -140,11 +140,14 @@ def _calibrate_tagger(
     after.pop("previous", None)  # earlier versions kept the values before
     lost = tuple(card_before.get("thresholds") or ()) if precision is None else ()
     changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, card_before), head, card)
-    known = loaded.types or card_before.get("types") or types
-    unknown = tuple(type_ for type_ in types if type_ not in known)
-    absent = tuple(type_ for type_ in loaded.types if type_ not in types)
+    unknown = _lacking(loaded.types or card_before.get("types") or types, types)
+    absent = _lacking(types, loaded.types)
     threshold = fitted.get("threshold")
     return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, threshold, least)
+
+
+def _lacking(known: Sequence[str], types: Sequence[str]) -> tuple[str, ...]:
+    return tuple(type_ for type_ in types if type_ not in known)
 
 
 def _check_types(folder: Path, head: Head, types: Sequence[str], name: str) -> None:

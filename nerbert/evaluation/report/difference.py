@@ -62,8 +62,8 @@ def _changes(first: ScoredAnswers, second: ScoredAnswers) -> Iterator[tuple[int,
         if answer.tags == other.tags:
             continue
         mistakes = first.mistakes(number)
-        others = {_span_of(mistake): mistake for mistake in second.mistakes(number)}
-        now = {_span_of(mistake): mistake for mistake in mistakes}
+        others = _by_span(second.mistakes(number))
+        now = _by_span(mistakes)
         effects: dict[Effect, list[WordSpan]] = {
             "broken": [span for span in now if span not in others],
             "changed": [span for span, mistake in now.items() if span in others and others[span] != mistake],
@@ -74,6 +74,6 @@ def _changes(first: ScoredAnswers, second: ScoredAnswers) -> Iterator[tuple[int,
             yield number, effects, max((first.confidence(number, span) for span in wrong), default=0.0)
 
 
-def _span_of(mistake: Mistake) -> WordSpan:
+def _by_span(mistakes: list[Mistake]) -> dict[WordSpan, Mistake]:
     # A mistake has at least one of them; the last value is for the type checker.
-    return mistake.gold or mistake.predicted or (0, 0, "")
+    return {mistake.gold or mistake.predicted or (0, 0, ""): mistake for mistake in mistakes}

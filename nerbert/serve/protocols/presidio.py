@@ -45,20 +45,14 @@ async def analyze(call: Call) -> list[Any]:
     refuse("ad_hoc_recognizers", body.ad_hoc_recognizers, "this server has only its models; leave it out")
     refuse("allow_list_match", body.allow_list_match == "regex" and body.allow_list and "regex", "use exact matches")
     served = _find_model(call, body.language)
-    names = asked_labels(served, body.entities) if body.entities else None
-    # None of the types is known: an empty answer would look like a text without them.
-    if names == {}:
-        raise InputError(
-            f"entities: the model {served.name} finds none of {', '.join(body.entities or ())!r:.200}; "
-            "see /supportedentities"
-        )
+    names = _known_labels(served, body.entities) if body.entities else {}
     texts = body.text if isinstance(body.text, list) else [body.text]
     allowed = set(body.allow_list or ())
-    ask = Ask(served.name, None if names is None else [EntityLabel(name) for name in names], body.score_threshold)
+    ask = Ask(served.name, [EntityLabel(name) for name in names] or None, body.score_threshold)
     results = [
         [
             {
-                "entity_type": (names or {}).get(span.type) or presidio_name(span.type),
+                "entity_type": names.get(span.type) or presidio_name(span.type),
                 "start": span.start,
                 "end": span.end,
                 "score": span.confidence,
@@ -70,6 +64,16 @@ async def analyze(call: Call) -> list[Any]:
         for spans in await call.tag(texts, ask)
     ]
     return results if isinstance(body.text, list) else results[0]
+
+
+def _known_labels(served: Served, names: Strings) -> dict[str, str]:
+    labels = asked_labels(served, names)
+    # None of the types is known: an empty answer would look like a text without them.
+    if not labels:
+        raise InputError(
+            f"entities: the model {served.name} finds none of {', '.join(names)!r:.200}; see /supportedentities"
+        )
+    return labels
 
 
 def _find_model(call: Call, language: str) -> Served:

@@ -313,10 +313,8 @@ def _faults(suite: Suite) -> Iterator[tuple[str, str]]:
         yield f"protocols.{DEFAULT_PROTOCOL}", "is the name that suites without protocols use; rename it"
     for name, system in suite.systems.items():
         yield from ((f"systems.{name}", fault) for fault in _system_faults(suite, system))
-    for name, protocol in product(suite.systems, suite.protocols):
-        with at(setting=f"systems.{name} under protocols.{protocol}"):
-            if suite.settings_of(name, protocol).select == "dev" and suite.split == "dev":
-                raise SettingsError("select = 'dev' chooses on the split that split = 'dev' scores")
+    _check_settings(suite)
+    yield from _repeat_faults(suite)
     yield from _target_faults(suite)
     targets = dict.fromkeys(target.data for target in suite.targets)
     for paper in suite.published:
@@ -326,6 +324,14 @@ def _faults(suite: Suite) -> Iterator[tuple[str, str]]:
         # A group with a target's name would give two rows of one name.
         if name in targets or len(set(group)) < len(group):
             yield f"means.{name}", "must have each target once, under a name that isn't a target's"
+
+
+def _check_settings(suite: Suite) -> None:
+    """Raise SettingsError if a system's settings clash with a protocol, or choose on the split that is scored."""
+    for name, protocol in product(suite.systems, suite.protocols):
+        with at(setting=f"systems.{name} under protocols.{protocol}"):
+            if suite.settings_of(name, protocol).select == "dev" and suite.split == "dev":
+                raise SettingsError("select = 'dev' chooses on the split that split = 'dev' scores")
 
 
 def _system_faults(suite: Suite, system: SystemSettings) -> Iterator[str]:
@@ -348,13 +354,16 @@ def _paper_faults(suite: Suite, paper: Published, targets: Iterable[str]) -> Ite
     yield from filter(None, (_unknown("target", name, targets) for name in chain(*paper.figures.values())))
 
 
-def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
-    """Yield faults of targets: repeated cells, a data set under two names, too few draws."""
-    first = dict[str, Target]()
+def _repeat_faults(suite: Suite) -> Iterator[tuple[str, str]]:
     cells = Counter((target.data, size) for target in suite.targets for size in target.sizes)
     for (data, size), count in cells.items():
         if count > 1:
             yield "targets", f"{data!r} at size {size} is given {count} times; keep one"
+
+
+def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
+    """Yield faults of targets: unknown systems, a data set under two names, too few draws."""
+    first = dict[str, Target]()
     for target in sorted(suite.targets, key=lambda target: target.data):
         yield from (("targets", fault) for name in target.systems if (fault := _unknown("system", name, suite.systems)))
         path = PurePosixPath(target.data).as_posix()

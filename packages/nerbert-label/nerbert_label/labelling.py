@@ -249,14 +249,10 @@ class Labelling:
             with suppress(NerbertError):
                 if labels:
                     (spans,) = await call.tag([item.sentence.text], Ask(model=name, labels=labels))
-                    kept += [
-                        span
-                        for span in spans
-                        # Entities of a sentence must not overlap.
-                        if all(span.end <= other.start or other.end <= span.start for other in kept)
-                    ]
+                    kept += _apart_from(kept, spans)
                     by.append("your tagger" if name == MINE else name)
-                    left = {type_: label for type_, label in left.items() if label not in labels}
+                    for label in labels:
+                        del left[label.name]
         return sorted(kept, key=lambda span: span.start), " and ".join(by)
 
     async def list_answered(self, _: Call) -> dict[str, Any]:
@@ -350,6 +346,11 @@ class Labelling:
 
 async def _yield_line(line: bytes) -> AsyncIterator[bytes]:
     yield line
+
+
+def _apart_from(kept: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
+    # Entities of a sentence must not overlap.
+    return [span for span in spans if all(span.end <= other.start or other.end <= span.start for other in kept)]
 
 
 def _export(labels: Path, name: str) -> Response:

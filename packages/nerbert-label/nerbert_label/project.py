@@ -306,6 +306,14 @@ class Project:
             raise InputError(f"an action that can't be repeated: {entry!r:.200}") from error
 
 
+def _check_colour_and_key(name: str, type_: LabelType) -> None:
+    if (type_.colour and not _COLOUR.fullmatch(type_.colour)) or (type_.key and type_.key not in _KEYS):
+        raise SettingsError(
+            f"type {name!r:.120}: a colour is written as #0072b2, a key is a digit or a letter "
+            "other than a, c, m, s, x, which the page has"
+        )
+
+
 def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
     """Return types with colours and keys; raise SettingsError for invalid or duplicate ones."""
     if len(types) > _MOST_TYPES:
@@ -324,11 +332,7 @@ def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
         # Names that differ only in case or underscores are one label to a tagger.
         if any(fold_type(name) == fold_type(other.name) or type_.key == other.key != "" for other in complete):
             raise SettingsError(f"type {name!r:.120}: its name or key is another's, too; give it one of its own")
-        if (type_.colour and not _COLOUR.fullmatch(type_.colour)) or (type_.key and type_.key not in _KEYS):
-            raise SettingsError(
-                f"type {name!r:.120}: a colour is written as #0072b2, a key is a digit or a letter "
-                "other than a, c, m, s, x, which the page has"
-            )
+        _check_colour_and_key(name, type_)
         colour = type_.colour or COLOURS[number % len(COLOURS)]
         key = type_.key or (free.pop(0) if free else "")
         complete.append(LabelType(name, description, colour, key))

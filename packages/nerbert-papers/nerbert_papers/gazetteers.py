@@ -147,12 +147,16 @@ def _write(folder: Path, paths: Sequence[Path]) -> None:
     write_json(folder / _FACTS, asdict(facts))
 
 
+def _unpacked(path: Path) -> Path:
+    # "person.txt.gz" is the list "person", as "person.txt" is.
+    return Path(path.name.removesuffix(path.suffix) if path.suffix in _PACKED else path.name)
+
+
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the entries of a list with their types; blank lines and a header (`entry`, `type`) are skipped."""
-    # "person.txt.gz" is the list "person", as "person.txt" is.
-    name = Path(path.name.removesuffix(path.suffix) if path.suffix in _PACKED else path.name)
+    name = _unpacked(path)
     table = name.suffix == ".tsv"
-    stem = "" if name.suffix == ".tsv" else _check_type(name.stem)
+    stem = "" if table else _check_type(name.stem)
 
     def refuse_line(number: int) -> None:
         with at(path, number):

@@ -63,6 +63,29 @@ class RedactJob:
 
     def find(self) -> tuple[JobPaths, list[PurePath], str]:
         """Return the inputs, the outputs' names and kind; raise SettingsError or InputError for options that clash."""
+        self._check_way()
+        if (output := self.tag.output) is None:
+            raise SettingsError("-o is missing; name a file or folder")
+        paths, _ = self.tag.find()
+        kind = self.to or (JSONL if paths.many else target_kind(output, ROW_KINDS))
+        check_choice("--to", kind, ROW_KINDS)
+        check_needs(kind_named(kind))
+        if kind == LINES:
+            if self.keep:
+                raise SettingsError(
+                    f"--keep {self.keep[0]}: text has no other fields; choose --to jsonl, csv or parquet"
+                )
+            paths = replace(paths, sources=[replace(source, strip="") for source in paths.sources])
+        if self.map and self.map.resolve().is_relative_to(output.resolve()):
+            raise InputError(f"{self.map}: the map undoes the redaction, so it can't be in the output; keep it apart")
+        names = check_output(paths, output, kind, overwrite=self.tag.overwrite)
+        if self.map:
+            check_no_input(paths, self.map)
+            check_free(self.map, overwrite=self.tag.overwrite, file=True)
+        return paths, names, kind
+
+    def _check_way(self) -> None:
+        """Raise SettingsError for a way to redact that can't be, whatever the texts."""
         check_choice("--how", self.how, redact.WAYS)
         check_choice("--document", self.document, (FILE, ROW))
         if self.patterns is not None:
@@ -74,23 +97,6 @@ class RedactJob:
             raise SettingsError(f"--keep {never[0]}: has the text, its words or entities, so it can't be kept")
         if self.key and self.how != redact.HASH:
             raise SettingsError(f"--key: is for --how hash, not {self.how}; leave one out")
-        if (output := self.tag.output) is None:
-            raise SettingsError("-o is missing; name a file or folder")
-        paths, _ = self.tag.find()
-        kind = self.to or (JSONL if paths.many else target_kind(output, ROW_KINDS))
-        check_choice("--to", kind, ROW_KINDS)
-        check_needs(kind_named(kind))
-        if kind == LINES:
-            paths = replace(paths, sources=[replace(source, strip="") for source in paths.sources])
-        if self.keep and kind == LINES:
-            raise SettingsError(f"--keep {self.keep[0]}: text has no other fields; choose --to jsonl, csv or parquet")
-        if self.map and self.map.resolve().is_relative_to(output.resolve()):
-            raise InputError(f"{self.map}: the map undoes the redaction, so it can't be in the output; keep it apart")
-        names = check_output(paths, output, kind, overwrite=self.tag.overwrite)
-        if self.map:
-            check_no_input(paths, self.map)
-            check_free(self.map, overwrite=self.tag.overwrite, file=True)
-        return paths, names, kind
 
     def pseudonyms(self) -> Callable[[set[str]], redact.Pseudonym]:
         """Return the function that makes a document's new pseudonyms; raise SettingsError without a key."""
@@ -287,11 +293,7 @@ def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[
         f"{output}: {rows:,} rows; entities redacted: {describe_counts(marked)}; repeats of them that the tagger "
         f"didn't mark: {others}; rows without any: {without:,}"
     )
-    fields = dict.fromkeys(name for file in done for name in file.left_out)
-    if left := [name for name in fields if name not in (TEXT, job.tag.field, *job.keep)]:
-        tell(f"fields left out: {few(left)} (--keep keeps some)")
-    if missing := [name for name in job.keep if name not in fields and any(file.rows for file in done)]:
-        tell(f"--keep: no row has {few(missing)}")
+    _tell_fields(job, done)
     dev = tagger.card.get("dev")
     recall = dev.get("recall") if isinstance(dev, Mapping) and not tagger.labels else None
     coverage = (
@@ -300,6 +302,15 @@ def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[
         else "How much that is isn't known of this tagger."
     )
     tell(f"What the tagger misses stays in the text. {coverage} Read a sample before you pass the texts on.")
+
+
+def _tell_fields(job: RedactJob, done: Sequence[_RedactedRows]) -> None:
+    """Print which fields were left out, and which ones to keep no row has."""
+    fields = dict.fromkeys(name for file in done for name in file.left_out)
+    if left := [name for name in fields if name not in (TEXT, job.tag.field, *job.keep)]:
+        tell(f"fields left out: {few(left)} (--keep keeps some)")
+    if missing := [name for name in job.keep if name not in fields and any(file.rows for file in done)]:
+        tell(f"--keep: no row has {few(missing)}")
 
 
 @dataclass(frozen=True, slots=True)

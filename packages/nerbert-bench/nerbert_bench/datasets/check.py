@@ -184,11 +184,7 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
     for split, position, example in _sentences(stream, Repairs()):
         repeats.look(split, example, position)
         mentions.look(example, position)
-    schemes = {
-        # Tags are converted while reading, so the scheme of the file itself is read from the file again.
-        path: scheme_of(path, reading.tag_column) if isinstance(find_format(path, reading.from_), Conll) else _NO_SCHEME
-        for path in dict.fromkeys(stream.files.values())
-    }
+    schemes = _read_schemes(stream.files.values(), reading)
     for split, facts in splits.items():
         facts.types = dict(sorted(facts.types.items(), key=lambda item: (-item[1], item[0])))
         path = stream.files[split]
@@ -196,7 +192,7 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         facts.scheme = schemes[path]
         # Faults of a file that is cut into splits count only once.
         schemes[path] = replace(schemes[path], broken=0)
-    learnt = splits["train"].types if "train" in splits else {}
+    learnt = splits.get("train", SplitFacts()).types
     slips = mentions.slips()
     many_types = mentions.many_types()
     names = {type_ for facts in splits.values() for type_ in facts.types}
@@ -223,6 +219,14 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         mentions_cut=mentions.cut,
         repairs=repairs,
     )
+
+
+def _read_schemes(paths: Iterable[Path], reading: Reading) -> dict[Path, Scheme]:
+    return {
+        # Tags are converted while reading, so the scheme of the file itself is read from the file again.
+        path: scheme_of(path, reading.tag_column) if isinstance(find_format(path, reading.from_), Conll) else _NO_SCHEME
+        for path in dict.fromkeys(paths)
+    }
 
 
 def _unlearnt(splits: Mapping[str, SplitFacts]) -> dict[str, dict[str, int]]:

@@ -183,7 +183,7 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
     # A run that was killed in its last steps has left its work beside the folder.
     finish(target)
     # An empty folder is filled; anything else is only checked, never replaced.
-    if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
+    if _is_used(target):
         _check_known(data, target)
         yield f"{data.name}: there already, SHA-256 as known"
         return
@@ -229,6 +229,10 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
     counts = ", ".join(f"{split} {facts.sentences:,}" for split, facts in data.splits.items())
     manner = f"built by {script}, not downloaded," if script else "fetched"
     yield f"{data.name}: {manner} into {target}: {counts} sentences, SHA-256 as known"
+
+
+def _is_used(target: Path) -> bool:
+    return target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir())))
 
 
 def _check_known(data: KnownData, target: Path) -> None:

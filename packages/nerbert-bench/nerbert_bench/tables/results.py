@@ -83,11 +83,12 @@ def pool(parts: Sequence[Figures]) -> Figures:
     # Only counts can be added up; the figures follow from the sums.
     for part in parts:
         for (metric, type_), value in part.items():
-            group, _, last = metric.rpartition(".")
-            if group == "errors" or last in (*COUNTS, "left_out"):
+            if _is_count(metric):
                 pooled[metric, type_] += value
     by_type = []
-    for metric, type_ in [key for key in sorted(pooled) if key[0].endswith(".gold")]:
+    for metric, type_ in sorted(pooled):
+        if not metric.endswith(".gold"):
+            continue
         group = metric.removesuffix(".gold")
         counts = Counts(*(int(pooled[f"{group}.{key}", type_]) for key in COUNTS))
         by_type += [counts] if group == "by_type" else []
@@ -100,6 +101,11 @@ def pool(parts: Sequence[Figures]) -> Figures:
     if entities := sum(number for number, _ in sure):
         pooled["calibration.ece", ""] = sum(number * error for number, error in sure) / entities
     return dict(pooled)
+
+
+def _is_count(metric: str) -> bool:
+    group, _, last = metric.rpartition(".")
+    return group == "errors" or last in (*COUNTS, "left_out")
 
 
 def with_shares(figures: Figures) -> Figures:
@@ -199,19 +205,26 @@ class Layout:
             key = cell.place
             group = self.groups[RowKey(key.target, key.size), ColumnKey(key.system, key.protocol)]
             group.cells[key.draw, key.seed] = cell
-        done = {(cell.place.system, cell.place.protocol) for cell in self.done}
-        self.ran = tuple(column for column in self.columns if column in done)
-        """Columns with a finished run; the others don't restrict the means."""
-        self.encoders = {column: set[str]() for column in self.columns}
-        for (_, column), group in self.groups.items():
-            self.encoders[column].update(filter(None, group.encoders.values()))
-        """Encoders (with separate random variation) of a column's finished runs, without an untouched backbone."""
         self.group_means: dict[RowKey, list[RowKey]] = {}
         """Means over the suite's groups of targets, with the rows of each; they are not tested."""
         for name, targets in suite.means.items():
             self.group_means |= self._means_of(name, targets)
         self.row_groups = {row_key: [row_key] for row_key in self.row_keys} | self.group_means | self._means_of(WHOLE)
         """The table's rows, each with the rows it averages: itself, or for a mean those of several targets."""
+
+    @cached_property
+    def ran(self) -> tuple[ColumnKey, ...]:
+        """Columns with a finished run; the others don't restrict the means."""
+        done = {(cell.place.system, cell.place.protocol) for cell in self.done}
+        return tuple(column for column in self.columns if column in done)
+
+    @cached_property
+    def encoders(self) -> dict[ColumnKey, set[str]]:
+        """Encoders (with separate random variation) of a column's finished runs, without an untouched backbone."""
+        encoders = {column: set[str]() for column in self.columns}
+        for (_, column), group in self.groups.items():
+            encoders[column].update(filter(None, group.encoders.values()))
+        return encoders
 
     def _means_of(self, name: str, targets: Collection[str] | None = None) -> dict[RowKey, list[RowKey]]:
         """Return means over targets (None: all) at each size that several share, then over all sizes if several."""

@@ -246,17 +246,16 @@ def _scores_row(
 ) -> Row:
     """Return a target's row, or the row of the mean over the targets on which every column that ran has a run."""
     group = layout.row_groups[at]
-    single = at in layout.row_keys
     # A column without cells on some target has no mean, and restricts no other's.
     ran = [c for c in columns if c in layout.ran and all(layout.groups[key, c].cells for key in group)]
-    row_keys = group if single else [key for key in group if ran and all(layout.groups[key, c].done for c in ran)]
+    row_keys = group if at in layout.row_keys else _done_by_all(layout, ran, group)
     means = {column: mean for column in columns if (mean := _mean(layout, column, row_keys))}
     # While runs are missing, or there is nothing to compare with, no mean is the best.
     is_complete = not any(_format_done(layout, column, row_keys) for column in ran)
     highest = _highest(means.values()) if is_complete and len(means) > 1 else ""
     scores = []
     for column in columns:
-        failed = _failures(layout, column, at) if single else ()
+        failed = _failures(layout, column, at)
         if mean := means.get(column):
             score = _score_entry(layout, column, row_keys, mean, tests.get((column, at)))
             scores.append(replace(score, notes=failed, best=percent(mean.mean) == highest))
@@ -264,6 +263,11 @@ def _scores_row(
             scores.append(Entry("failed" if failed else NONE, notes=failed))
     published = (_published_entry(layout, paper, paper.f1, row_keys) for paper in papers)
     return entries(_row_name(layout, at, row_keys), at.trained_on, *scores, *published)
+
+
+def _done_by_all(layout: Layout, columns: Sequence[ColumnKey], row_keys: Sequence[RowKey]) -> list[RowKey]:
+    """Return the rows on which every column has a run; none if there is no column."""
+    return [key for key in row_keys if columns and all(layout.groups[key, column].done for column in columns)]
 
 
 def _highest(means: Iterable[Summary]) -> str:
@@ -305,7 +309,9 @@ def _format_done(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey]) 
 
 
 def _failures(layout: Layout, column: ColumnKey, row_key: RowKey) -> tuple[str, ...]:
-    """Return the note on the failed cells and their reasons; empty if no cell failed."""
+    """Return the note on the failed cells and their reasons; empty if no cell failed, and for a mean."""
+    if row_key not in layout.row_keys:
+        return ()
     reasons: dict[str, list[str]] = {}
     for (draw, seed), cell in sorted(layout.groups[row_key, column].cells.items()):
         if cell.state is State.FAILED:
@@ -367,21 +373,27 @@ def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "f
         metrics = {name: metric for name, metric in metrics.items() if name not in _LEARNT}
     for at in _zero_shot_rows(layout) if zero_shot else layout.row_keys:
         row_keys = layout.row_groups[at]
-        target = f"{at.target}, mean of {len(row_keys)} targets" if at in layout.group_means else at.target
-        names = (target,) if zero_shot else (target, at.trained_on)
+        names = [_row_name(layout, at, row_keys)]
+        if not zero_shot:
+            names.append(at.trained_on)
         for column in layout.columns:
             groups = [layout.groups[row_key, column] for row_key in row_keys]
             if any(group.done for group in groups):
                 figures = (_figure(groups, metric) for metric in metrics.values())
                 rows.append(entries(*names, layout.name_of(column), *figures))
-        for paper in layout.suite.published:
-            published = [
-                _published_entry(layout, paper, paper.figures.get(metric, {}), row_keys) for metric in metrics.values()
-            ]
-            if any(entry.text != NONE for entry in published):
-                rows.append(entries(*names, _paper_entry(paper), *published))
-    heads = entries("target", *(() if zero_shot else ("trained on",)), "system", *metrics)
-    return Grid(key, title, heads, tuple(rows), names=2 if zero_shot else 3)
+        rows += _published_rows(layout, names, metrics.values(), row_keys)
+    heads = ("target", "system") if zero_shot else ("target", "trained on", "system")
+    return Grid(key, title, entries(*heads, *metrics), tuple(rows), len(heads))
+
+
+def _published_rows(
+    layout: Layout, names: Sequence[str], metrics: Iterable[str], row_keys: Sequence[RowKey]
+) -> Iterator[Row]:
+    """Yield a row for each paper that has one of the figures."""
+    for paper in layout.suite.published:
+        published = [_published_entry(layout, paper, paper.figures.get(metric, {}), row_keys) for metric in metrics]
+        if any(entry.text != NONE for entry in published):
+            yield entries(*names, _paper_entry(paper), *published)
 
 
 def _zero_shot_rows(layout: Layout) -> list[RowKey]:

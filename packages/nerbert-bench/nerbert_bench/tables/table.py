@@ -44,12 +44,8 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
 def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
     """Return the facts with which `render.benchmark.notes_of` chooses and fills the notes."""
     suite, done = layout.suite, layout.done
-    origins = [
-        {**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **cell.facts.get("versions", {})}
-        for cell in done
-        # Other systems have their own libraries and devices, which nerbert doesn't know.
-        if "command" not in cell.facts
-    ]
+    # Other systems have their own libraries and devices, which nerbert doesn't know.
+    origins = [_origin(cell) for cell in done if "command" not in cell.facts]
     libraries = sorted(set().union(*origins) - {*_SAME})
     return {
         "suite": suite,
@@ -75,6 +71,11 @@ def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
     }
 
 
+def _origin(cell: Cell) -> dict[str, Any]:
+    """Return the device, the commit and the like of a cell, and its versions."""
+    return {name: cell.facts[name] for name in _SAME if name in cell.facts} | dict(cell.facts.get("versions", {}))
+
+
 def _drawn_once(suite: Suite) -> list[str]:
     """Return the targets and sizes whose training sentences are a single draw."""
     return [
@@ -89,9 +90,6 @@ def _drawn_once(suite: Suite) -> list[str]:
 def facts_of(layout: Layout) -> dict[str, str]:
     """Return the facts needed to reproduce the table."""
     done = layout.done
-    by_key = {cell.facts.get("keys", {}).get("score", cell.place): cell for cell in layout.cells}
-    # A command's cell has several places, one for each protocol, but ran once.
-    seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in by_key.values())
     finished = sorted(str(cell.facts["finished"]) for cell in done if cell.facts.get("finished"))
     versions = {f"{name} {version}" for cell in done for name, version in cell.facts.get("versions", {}).items()}
     data = (
@@ -103,14 +101,21 @@ def facts_of(layout: Layout) -> dict[str, str]:
     facts = {
         "cells": f"{len(done)} of {len(layout.cells)} done",
         "seeds": ", ".join(map(str, sorted({cell.place.seed for cell in layout.cells}))),
-        "made": " to ".join(dict.fromkeys((finished[0], finished[-1]))) if finished else "",
+        "made": " to ".join(dict.fromkeys(finished[:1] + finished[-1:])),
         **{name: ", ".join(sorted({str(cell.facts[name]) for cell in done if name in cell.facts})) for name in _SAME},
         "versions": ", ".join(sorted(versions)),
         "encoders": _digests((cell.place.system, cell.facts.get("encoder")) for cell in done),
         "data": _digests(data),
-        "CPU-hours": f"{seconds / 3600:.2f}" if seconds else "",
+        "CPU-hours": _cpu_hours(layout.cells),
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _cpu_hours(cells: Iterable[Cell]) -> str:
+    # A command's cell has several places, one for each protocol, but ran once.
+    by_key = {cell.facts.get("keys", {}).get("score", cell.place): cell for cell in cells}
+    seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in by_key.values())
+    return f"{seconds / 3600:.2f}" if seconds else ""
 
 
 def _digests(named: Iterable[tuple[str, Any]]) -> str:
