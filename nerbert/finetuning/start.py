@@ -59,10 +59,7 @@ class Start:
         card = read_card(encoder)
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         if settings.min_steps < 0:
-            steps = _USUAL_STEPS
-            if traits.trains_gently:
-                steps = _SHORT_STEPS if _width(backbone.config) >= _NARROW else _GENTLE_STEPS
-            settings = replace(settings, min_steps=steps)
+            settings = replace(settings, min_steps=_usual_steps(backbone, gentle=traits.trains_gently))
         if at_run_time:
             domains = replace(domains, labels=_words_of_types(card, domains))
         else:
@@ -82,13 +79,11 @@ class Start:
         if not shared and not settings.new_layers_learning_rate:
             rate = objective.new_layers_rate(model, pieces, domains.target.train, settings)
             settings = replace(settings, new_layers_learning_rate=rate)
-        threshold = card.get("threshold") if at_run_time else None
         facts = {
             "shared_types": _keep_shared(model, backbone.source) if shared else None,
             # Goes along, so that a later training can still join the highest frozen layer.
             "num_frozen_layers": card.get("num_frozen_layers"),
-            # The card's threshold holds for confidences at its temperature; the new tagger has none yet.
-            "threshold": None if threshold is None else uncalibrate(threshold, temperature_of(card)),
+            "threshold": _threshold_of(card) if at_run_time else None,
             "joined_layer": _joined_layer(model) or None,
             "words_of_types": dict(texts) or None,
         }
@@ -167,6 +162,18 @@ def usual_rate(config: Any, *, gentle: bool = False) -> float:
     if not gentle:
         return rate
     return rate * _GENTLE_SHARE if width >= _NARROW else _NARROW_RATE
+
+
+def _usual_steps(backbone: Backbone, *, gentle: bool) -> int:
+    if not gentle:
+        return _USUAL_STEPS
+    return _SHORT_STEPS if _width(backbone.config) >= _NARROW else _GENTLE_STEPS
+
+
+def _threshold_of(card: Mapping[str, Any]) -> float | None:
+    # The card's threshold holds for confidences at its temperature; the new tagger has none yet.
+    threshold = card.get("threshold")
+    return None if threshold is None else uncalibrate(threshold, temperature_of(card))
 
 
 def _width(config: Any) -> int:

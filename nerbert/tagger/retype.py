@@ -43,11 +43,7 @@ class TypeChanges:
         changes = [_parse_change("--rename", text) for text in rename]
         changes += [(old, new) for parts, new in merges for old in parts]
         changes += [(old, "") for text in drop for old in _split_names(text)]
-        names = dict(changes)
-        if len(names) < len(changes):
-            twice = next(old for old in names if sum(old == name for name, _ in changes) > 1)
-            raise SettingsError(f"type {twice!r:.80}: is changed twice; give one change for each type")
-        return cls(names, {new for _, new in merges})
+        return cls(_one_each(changes), {new for _, new in merges})
 
     @classmethod
     def merge_equal(cls, names: Mapping[str, str]) -> "TypeChanges":
@@ -80,6 +76,14 @@ def _parse_change(option: str, text: str) -> tuple[str, str]:
     if not old or not new:
         raise SettingsError(f"{option} {text!r:.80}: write the old name, = and the new one")
     return old, _check_name(new)
+
+
+def _one_each(changes: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the new names by the old ones; raise SettingsError for a type that is changed twice."""
+    times = Counter(old for old, _ in changes)
+    if twice := next((old for old, count in times.items() if count > 1), ""):
+        raise SettingsError(f"type {twice!r:.80}: is changed twice; give one change for each type")
+    return dict(changes)
 
 
 def _check_name(new: str) -> str:
