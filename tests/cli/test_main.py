@@ -25,7 +25,7 @@ Output = pytest.CaptureFixture[str]
         ("pretrain config.toml", "--output is missing (see nerbert pretrain --help)"),
         ("tag tagger -o", "--output needs a value (see nerbert tag --help)"),
         ("tga", "no command 'tga': did you mean 'tag'? (must be one of "),
-        ("data chek", "no command 'chek': did you mean 'check'? (must be one of list, check, convert, sample, fetch) "),
+        ("data chek", "no command 'chek': did you mean 'check'? (must be one of list, convert, sample, check, fetch) "),
         ("evaluate tagger file third", "Unused Tokens: ['third'] (see nerbert evaluate --help)"),
         ("tag tagger --threads viele", 'unable to convert "viele" into int (see nerbert tag --help)'),
         ("tag tagger - --lables x", "Unknown option: --lables. Did you mean --labels? (see nerbert tag --help)"),

@@ -5,7 +5,7 @@ All sources share one form of titles. Limitation: titles that differ only in the
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from unicodedata import normalize
@@ -38,7 +38,9 @@ class Wikitext:
     facts: dict[str, list[str]] = field(repr=False)
 
 
-def _trail_pattern(letters: str, joins: Iterable[str]) -> str:
+def _trail_pattern(letters: str, joins: Sequence[str]) -> str:
+    if not joins:
+        return f"[{letters}]++"
     # a join that isn't a letter itself needs a letter after it
     several = [join if join[-1].isalpha() and join[0] != "\\" else rf"{join}(?=[{letters}])" for join in joins]
     return f"(?:{'|'.join([*several, f'[{letters}]'])})++"
@@ -180,7 +182,8 @@ def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
         named = wiki_codes("", language)[0]
     code = _LANGUAGE_OF.get(named, named)
     # MediaWiki knows a few languages only by their older code
-    code = next(filter(has_wikitext, (code, named)), code)
+    if not has_wikitext(code) and has_wikitext(named):
+        code = named
     # The dump's own names win over the tables, which may be older or newer
     namespaces = _EVERYWHERE | wikitext_of(code).namespaces | {name.lower(): key for name, key in names.items() if name}
     return Site(wiki or f"{language}wiki", _base(language), code, namespaces)
