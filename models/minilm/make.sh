@@ -7,7 +7,7 @@
 #   DBPEDIA   folder with DBpedia's ontology.xml.xz and Mapping_en.xml.xz (CC BY-SA 3.0)
 #   TYPES     folder with types of titles: combined.tsv.xz and joie_db111k.tsv.xz (of DBpedia, CC BY-SA 3.0)
 #   NER       folder of annotated data sets: sentences in a dev.conll or test.conll there are left out
-# It runs in the repository's folder, with nerbert[train,export,papers] installed.
+# It runs in the repository's folder, with nerbert[train,export] and nerbert-papers installed.
 set -euo pipefail
 [ $# = 7 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
 backbone=$1 base=$2 wiki=$3 dbpedia=$4 types=$5 ner=$6 out=$7 work=$7.work

@@ -164,7 +164,9 @@ def knowledge_fetch(
         print(line, flush=True)
 
 
-data_app = App(name="data", help="List, check, convert, sample and fetch annotated data sets.")
+data_app = App(
+    name="data", help="List, convert and sample annotated data sets; with nerbert-bench, check and fetch them."
+)
 
 
 @data_app.command(name="list")

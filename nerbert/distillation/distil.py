@@ -11,7 +11,7 @@ from nerbert.data.exclude import ngrams, read_excluded
 from nerbert.data.splits import AnyData, DataSet, read_data
 from nerbert.distillation.settings import SOFT, DistilSettings
 from nerbert.distillation.silver import SHARED_WORDS, SilverCounts, draw_silver, shares_words, soften
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, at
 from nerbert.executors import HERE, Executor
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput, finetune_domains, held_out_facts
@@ -59,7 +59,9 @@ def distil(
     check_apart(output, texts.places)
     check_free(output, overwrite=tag.overwrite)
     # An encoder that can't be trained is refused before the teacher tags.
-    Backbone.of(encoder, settings.seed)
+    backbone = Backbone.of(encoder, settings.seed)
+    if not backbone.objective:
+        _ = backbone.config
     # The teacher's words and sentences, except for GLiNER's words.
     reading = reading_for(read_card(encoder), reading_for(read_card(tag.tagger), None), training=True)
     gold = None if data is None else read_data(data, reading=reading)
@@ -73,7 +75,8 @@ def distil(
     with publish_job(output, key, overwrite=tag.overwrite) as draft:
         parts = tag_all(texts.sources, draft.work, teacher, executor or HERE)
         _check_found(tag.tagger, teacher, parts)
-        silver, apart, counts = draw_silver(teacher, parts, excluded.ngrams, settings, hold_out=gold is None)
+        with at(tag.tagger):
+            silver, apart, counts = draw_silver(teacher, parts, excluded.ngrams, settings, hold_out=gold is None)
         if gold and test:
             _tell_leaks(gold, test, silver)
         path = draft.path / SILVER
@@ -90,6 +93,7 @@ def distil(
                 # A folder's name on this machine means nothing to others.
                 "name": None if Path(tag.tagger).exists() else tag.tagger,
                 **key["tagger"],
+                "decoding": teacher.decoding,
                 "labels": [label.text for label in teacher.labels] or teacher.types,
                 "thresholds": key["thresholds"],
             },

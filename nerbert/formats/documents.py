@@ -31,9 +31,9 @@ Overlaps = Literal["error", "longest", "first"]
 CutWords = Literal["grow", "error"]
 """Treatment of spans that cut a word: extend them to whole words, or report an error."""
 Units = Literal["auto", "characters", "utf-16", "bytes", "graphemes", "characters-lf", "utf-16-lf", "bytes-lf"]
+"""The unit of a file's offsets; with `-lf`, `\\r\\n` counts as one character; `auto` detects the unit."""
 _Votes: TypeAlias = Counter[tuple[str, Units]]
 _Pairs: TypeAlias = set[tuple[Units, Units]]
-"""The unit of a file's offsets; with `-lf`, `\\r\\n` counts as one character; `auto` detects the unit."""
 _UNITS: tuple[Units, ...] = get_args(Units)[1:]
 _BREAK = "\r\n"
 _BASES: dict[Units, Any] = {unit: unit.removesuffix("-lf") for unit in _UNITS}

@@ -286,7 +286,7 @@ def print_list(listed: Sequence["Listed"], *, as_json: bool) -> None:
     console.print(drawn)
     console.print(
         "paper: its name in NER-BERT's tables, with * where the split or the types aren't quite the paper's "
-        "(nerbert data check)"
+        "(nerbert data check, in nerbert-bench)"
     )
 
 

@@ -42,7 +42,7 @@ function App() {
     <div hidden=${locked}><header><span class="brand">nerbert</span>
       ${added && shared ? html`<nav aria-label="Views">${link(added.name, added.title)}${link("try", "Try")}</nav>
         <span class="quiet file">${shared.note}</span>`
-      : ready && html`<span class="quiet file">To label sentences: <code>nerbert label FILE</code></span>`}
+      : ready && html`<span class="quiet file">To label sentences: <code>nerbert label FILE</code> (nerbert-label)</span>`}
     </header>
     <main>
       ${problem && html`<p class="problem" role="alert">${problem}</p>`}

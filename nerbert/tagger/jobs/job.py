@@ -112,7 +112,7 @@ class TagJob:
         labels = self.asked
         least = parse_thresholds(self.min_confidence)
         if Path(self.tagger).is_file():
-            raise InputError(f"{self.tagger}: is read as the tagger, which comes first; give a tagger before it")
+            raise InputError(f"{self.tagger}: is a file, but is read as the tagger, a folder or a name")
         loaded = Tagger.load(self.tagger, thresholds=least, **vars(self.loading))
         known = [name for name in types if name in (loaded.types or types)]
         if types and not (labels or known):
@@ -149,7 +149,7 @@ class TagJob:
                 "sha256": tagger.fingerprint,
                 "backend": tagger.head.name,
                 **loading,
-                "min_confidence": writable(self.min_confidence or ""),
+                "min_confidence": writable("" if self.min_confidence is None else self.min_confidence),
             },
             **({"labels": [label.text for label in tagger.labels]} if tagger.labels else {}),
             **paths.facts,
