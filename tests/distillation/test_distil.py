@@ -1,5 +1,7 @@
 """The command, with a teacher that needs no model, and students of few steps."""
 
+import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ import nerbert.distillation.distil as stage
 import nerbert.tagger.jobs.files as files
 from nerbert.entity_labels import entity_labels
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
-from nerbert.model.folder import SILVER, read_card, write_card
+from nerbert.model.folder import SILVER, find_named, read_card, write_card
 from nerbert.model.heads import Entities
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
@@ -214,6 +216,15 @@ def test_labelled_sentences_and_teachers_that_do_not_fit_are_refused_before_tagg
     teacher.head.decoding = how.pop("decoding", "legal")
     with raises(kind, words):
         distil(**how)
+    assert not teacher.seen
+
+
+def test_an_encoder_that_cannot_be_trained_is_refused_before_tagging(teacher: Teacher) -> None:
+    shutil.copytree(find_named("embedded"), "odd")
+    config = json.loads(Path("odd/config.json").read_text())
+    Path("odd/config.json").write_text(json.dumps(config | {"model_type": "odd"}))
+    with raises(InputError, "odd"):
+        distil(encoder="odd")
     assert not teacher.seen
 
 
