@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -186,8 +186,8 @@ def test_suggestions_are_taken_one_by_one_or_all(server: LabelServer, visit: Vis
 
 
 def test_a_kill_loses_nothing_and_the_page_goes_on(labelling: Serving, visit: Visit) -> None:
-    server = labelling(SENTENCES, TYPES, process=True)
-    assert isinstance(server, LabelProcess)
+    # pytest imports the conftest under a name of its own, so that isinstance would be False.
+    server = cast("LabelProcess", labelling(SENTENCES, TYPES, process=True))
     page = visit(server, faults=True).open("label")
     text = page.text()
     page.click(0)
