@@ -19,7 +19,7 @@ from nerbert.model.heads import Head
 from nerbert.model.surgery import JOINED, copy_head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.terminal import tell
-from nerbert.training.objective import FINETUNE, Objective, TaggerObjective, Task, find_objective
+from nerbert.training.objective import FINETUNE, OBJECTIVES, Objective, TaggerObjective, Task
 from nerbert.training.run import total_steps
 from nerbert.training.sections import chosen_objective
 from nerbert.training.settings import TrainSettings
@@ -113,12 +113,12 @@ class Start:
 
 def takes_labels(settings: FinetuneSettings) -> bool:
     """Return whether taggers of the settings' objective take labels at run time."""
-    return HEADS.find(check_head(find_objective(settings.objective), settings).head_name).labels_at_run_time
+    return HEADS.find(check_head(OBJECTIVES.find(settings.objective), settings).head_name).labels_at_run_time
 
 
 def least_steps(settings: FinetuneSettings) -> int:
     """Return the fewest steps of a training, whatever its sentences and encoder."""
-    gentle = find_objective(settings.objective).traits.trains_gently
+    gentle = OBJECTIVES.find(settings.objective).traits.trains_gently
     least = settings.min_steps if settings.min_steps >= 0 else _SHORT_STEPS if gentle else _USUAL_STEPS
     return total_steps(0, replace(settings, min_steps=least))
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain, filterfalse, takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -341,14 +341,18 @@ def find_layout(sentences: Sequence[TokenRows]) -> ColumnLayout:
     # If each sentence has one row, a first column of ones proves nothing
     numbered = len(rows) > len(tables) and all(map(_has_numbers, tables))
     if numbered:
-        rows = list(filterfalse(lambda columns: _UNWRITTEN.fullmatch(columns[0]), rows))
+        rows = [columns for columns in rows if not _UNWRITTEN.fullmatch(columns[0])]
     layout = ColumnLayout(int(numbered), -1, numbered)
-    if not any("\t" in line.text for sentence in sentences for line in sentence.lines):
+    if not _have_tabs(sentences):
         layout = _spaced_layout(layout, rows)
         rows = [row for row in rows if len(row) == layout.width]
     if _all_tags(rows, -1) or len(set(map(len, rows))) != 1:
         return layout
     return next(filter(None, (recognise(layout, rows) for recognise in _RECOGNISERS)), layout)
+
+
+def _have_tabs(sentences: Sequence[TokenRows]) -> bool:
+    return any("\t" in line.text for sentence in sentences for line in sentence.lines)
 
 
 def _spaced_layout(layout: ColumnLayout, rows: _Rows) -> ColumnLayout:

@@ -272,10 +272,6 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
 """The training objectives."""
 
 
-find_objective = OBJECTIVES.find
-"""Returns an objective by name."""
-
-
 Spans = Sequence[Sequence[WordSpan]]
 SpanFigures = Callable[[Spans, Spans], dict[str, int | float]]
 """(gold, predicted) → figures by name (0–1), higher is better."""

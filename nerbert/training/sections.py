@@ -10,7 +10,7 @@ from nerbert.config import Settings, check, check_values, read_settings
 from nerbert.config import make_settings as make_plain_settings
 from nerbert.errors import SettingsError, unknown
 from nerbert.registry import Registry, missing_package
-from nerbert.training.objective import OBJECTIVES, Objective, find_objective
+from nerbert.training.objective import OBJECTIVES, Objective
 from nerbert.training.settings import Section, TrainSettings
 
 _Settings = TypeVar("_Settings")
@@ -66,7 +66,7 @@ def find_section(name: str, objective: str = "") -> type[Section] | None:
         return None
     if SOURCES.contains(name):
         return SOURCES.find(name)
-    names = filter(OBJECTIVES.contains, filter(None, (name, objective)))
+    names = [candidate for candidate in (name, objective) if candidate and OBJECTIVES.contains(candidate)]
     declared = [OBJECTIVES.find(candidate).settings for candidate in names]
     return next((section for section in declared if section.section == name), None)
 
@@ -112,7 +112,7 @@ def _no_section(name: str, objective: str, cls: type[TrainSettings]) -> Settings
 
 def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
     """Return the objective to train with; raise SettingsError for another command's, and for unrelated sections."""
-    objective = find_objective(settings.objective)
+    objective = OBJECTIVES.find(settings.objective)
     name = settings.objective
     if command not in objective.traits.commands:
         raise SettingsError(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -121,7 +120,7 @@ class WindowLabels:
 
     def spans(self, types: Array) -> list[tuple[int, int, int]]:
         """Return (first word, word after the last, index in `types`) of entities that lie inside the window."""
-        columns = dict(zip(types.tolist(), count(), strict=False))
+        columns = {number: column for column, number in enumerate(types.tolist())}
         open_: dict[int, int] = {}
         spans = []
         for word, (row, mark) in enumerate(zip(self.indices.tolist(), self.marks.tolist(), strict=True)):

@@ -329,7 +329,7 @@ def start_model(backbone: Backbone, settings: TrainSettings, *, finetunes: bool)
 
 def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
     """Return (concepts,): the maximum subwords of each before a text; raise InputError for one that doesn't fit."""
-    texts = list(map(table.texts_of, range(len(table.concepts))))
+    texts = [table.texts_of(number) for number in range(len(table.concepts))]
     flat = list(chain.from_iterable(texts))
     if loaded.labels_pieces is not None:
         # Labels of their own encoder take no room before a text; each must only fit alone.

@@ -27,7 +27,7 @@ from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.process import cores
 from nerbert.records import Example
 from nerbert.training.distributed import best_device
-from nerbert.training.objective import FINETUNE, find_objective
+from nerbert.training.objective import FINETUNE, OBJECTIVES
 from nerbert.training.sections import chosen_objective
 from nerbert_bench import keys
 from nerbert_bench.cells import (
@@ -208,7 +208,7 @@ class Planner:
         source = None
         name = system.source.replace("{target}", key.target)
         if name:
-            splits = ("train", "dev") if find_objective(settings.objective).traits.joins_source else ("train",)
+            splits = ("train", "dev") if OBJECTIVES.find(settings.objective).traits.joins_source else ("train",)
             source = self._files(name, system.source_format, splits)
         return FineTuned(encoder, settings, self._machine.device, source, name, target.labels)
 

@@ -17,7 +17,7 @@ from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
 from nerbert.schema import read_json
-from nerbert.training.objective import OBJECTIVES, find_objective
+from nerbert.training.objective import OBJECTIVES
 from nerbert.training.settings import plain_settings
 from nerbert_bench import keys
 from nerbert_bench.cells import CellSentences, Predictions, made_with_torch, tagged_entities, time_step
@@ -86,7 +86,7 @@ class FineTuned:
     @property
     def _joins(self) -> bool:
         """Return whether the objective learns from a source domain and the target together."""
-        return find_objective(self.settings.objective).traits.joins_source
+        return OBJECTIVES.find(self.settings.objective).traits.joins_source
 
     def read_digests(self) -> "FineTuned":
         """Return the system with its encoder and source domain in their current state."""

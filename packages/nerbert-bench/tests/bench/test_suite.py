@@ -11,7 +11,7 @@ from nerbert.entity_labels import parse_type_labels
 from nerbert.errors import SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import check_head
-from nerbert.training.objective import find_objective
+from nerbert.training.objective import OBJECTIVES
 from nerbert.training.sections import load_settings
 from nerbert.training.tagging import TaggingSettings
 from nerbert_bench.plan import draw_part
@@ -245,7 +245,7 @@ def test_the_projects_suites_are_read() -> None:
     assert {each.name for each in paper.published} == set(paper.systems)
     cdlm = in_key(load_settings(FinetuneSettings, Path("configs/cdlm.toml")))
     for settings in (paper.settings_of("CDLM, source & target", protocol) for protocol in paper.protocols):
-        assert check_head(find_objective(settings.objective), settings)
+        assert check_head(OBJECTIVES.find(settings.objective), settings)
         assert in_key(settings) == cdlm
 
 
