@@ -205,24 +205,25 @@ def _find_source(argument: str, kind: str, text: str | None) -> InputFile | None
         stdin = PurePath("stdin" if text is None else "text")
         return InputFile(STDIN, stdin, kind or kinds.TEXT, text=text)
     path = Path(argument)
-    exists = os.path.lexists(argument)
-    # A format that reads folders also reads names on the hub, which needn't exist here.
-    if argument and (kind or exists) and (folder_kind := _find_folder_format(path, kind)):
-        return InputFile(argument, PurePath(path.name or "data"), folder_kind)
-    if os.path.isdir(argument):  # noqa: PTH112  (as above)
+    # A format that reads folders also reads names on the hub, which needn't exist here
+    if argument and kind and not kinds.kind_named(kind).suffixes:
+        return InputFile(argument, PurePath(path.name or "data"), kind)
+    if not os.path.lexists(argument):
+        remedy = "give files or folders, - for standard input, or a text itself with --text"
+        raise InputError(f"{shorten(argument, 80) or repr(argument)}: no such file or folder; {remedy}")
+    if kind and path.is_dir():
         return None
-    if exists:
-        file_kind = kind or kinds.kind_of_name(path) or _kind_by_content(path)
-        return InputFile(argument, PurePath(path.name), file_kind)
-    remedy = "give files or folders, - for standard input, or a text itself with --text"
-    raise InputError(f"{shorten(argument, 80) or repr(argument)}: no such file or folder; {remedy}")
+    known = kind or what_is(path)
+    return InputFile(argument, PurePath(path.name or "data"), known) if known else None
 
 
-def _find_folder_format(path: Path, kind: str) -> str:
-    """Return the format that reads a folder (or a name on the hub) as one input; "" for none."""
-    if kind:
-        return "" if kinds.kind_named(kind).suffixes else kind
-    return recognise_format(path) if path.is_dir() else ""
+def what_is(path: Path) -> str:
+    """Return the kind of a file, by its name or else by its content, or of a folder that a format reads as one; "" for
+    a folder of files. Raise InputError if a file clearly isn't text.
+    """
+    if path.is_dir():
+        return recognise_format(path)
+    return kinds.kind_of_name(path) or _kind_by_content(path)
 
 
 def _kind_by_content(path: Path) -> str:
