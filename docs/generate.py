@@ -133,7 +133,7 @@ def field_docs(cls: type) -> dict[str, str]:
 
 def manual(title: str, cls: type) -> str:
     """Return the settings of `cls` as a Markdown section."""
-    lines = [f"## {title}", "", inspect.getdoc(cls) or "", ""]
+    lines = [f"## {title}", "", _package(cls) + (inspect.getdoc(cls) or ""), ""]
     lines += [line for name, line in _field_lines(cls).items() if name != "sections"]
     return "\n".join(lines) + "\n"
 
@@ -144,12 +144,19 @@ def section_manual(cls: type[Section]) -> str:
     inherited = [*hints_of(base)] if base and base is not Section else []
     names = _listed(_readers(cls), "or")
     commands = _listed([f"nerbert {name}" for name in COMMANDS_OF[_settings_of(cls)]], "and")
-    lines = [f"## `[{cls.section}]`", "", f"{inspect.getdoc(cls)} Read by {commands} where `objective` is {names}.", ""]
+    read_by = f"Read by {commands} where `objective` is {names}."
+    lines = [f"## `[{cls.section}]`", "", f"{_package(cls)}{inspect.getdoc(cls)} {read_by}", ""]
     lines += [line for name, line in _field_lines(cls).items() if name not in inherited]
     if inherited:
         same = ", ".join(f"**`{cls.section}.{name}`**" for name in inherited)
         lines.append(f"- {same}: as in [`[{base.section}]`](#{base.section}).")
     return "\n".join(lines) + "\n"
+
+
+def _package(made: type | Callable[..., None]) -> str:
+    """Return a note that something is in a package of its own; "" for what is in nerbert itself."""
+    package = made.__module__.partition(".")[0].replace("_", "-")
+    return "" if package == "nerbert" else f"(In the package `{package}`.) "
 
 
 def _listed(names: Iterable[str], word: str) -> str:
@@ -222,7 +229,7 @@ def _command(name: str, function: Callable[..., None], options: dict[str, str], 
     """Return a command as a Markdown section; of options that several commands share, only the names."""
     text = (inspect.getdoc(function) or "").partition(PARAMETERS)[0]
     own = {option: meaning for option, meaning in options.items() if shared.get(option) != meaning}
-    lines = [f"## `{name}`", "", text, "", *_listed_lines(own)]
+    lines = [f"## `{name}`", "", _package(function) + text, "", *_listed_lines(own)]
     if len(own) < len(options):
         lines.append(f"- [Shared](#shared-options): {', '.join(each for each in options if each not in own)}")
     return "\n".join(lines) + "\n"
