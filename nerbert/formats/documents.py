@@ -73,8 +73,8 @@ class Reading(Settings):
     """Options for reading annotated data."""
 
     from_: str = ""
-    """Format of annotated data: conll, jsonl, csv, parquet, datasets, doccano, label-studio, prodigy, argilla, brat,
-    marked, spacy, gliner, or your own as module:Class; default: detect it from the content."""
+    """Format of annotated data, such as conll, jsonl, csv or label-studio (docs/formats.md has all), or your own as
+    module:Class; default: detect it from the content."""
     split: str = ""
     """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents stay
     whole; equal texts stay together if the data names no documents."""

@@ -10,7 +10,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.documents import Reading
-from nerbert.formats.format import FORMATS, read_documents
+from nerbert.formats.format import FORMATS, abilities, read_documents
 from nerbert.records import Document
 from tests.examples import read_examples
 from tests.extending.toys.format_toy import Toy
@@ -27,10 +27,6 @@ ROWS: list[dict[str, Any]] = [
     {"id": "c", "text": "Zoë, À la carte", "n": 5},
 ]
 TOY = "tests.extending.toys.format_toy:Toy"
-WITHOUT_CONFIDENCE = {"conll", "spacy", "gliner", "doccano", "brat", "marked"}
-FIELDS: dict[str, set[str]] = {"conll": set(), "marked": set(), "spacy": set(), "brat": {"id"}}
-OF_WORDS = {"conll", "gliner"}
-"""Formats that don't say what stood between words."""
 ORDERED: list[str] = [row["text"] for row in ROWS]
 
 
@@ -56,13 +52,14 @@ def test_what_is_tagged_is_read_again(tag: Tag, capitals: Capitals, kind: str) -
     path = Path(f"y{suffix_of(kind)}")
     assert tag("x.jsonl", "-o", path, "--to", kind) == 0
     found = list(read_documents(path))
-    if kind not in OF_WORDS:
+    holds = abilities(FORMATS.find(kind)())
+    if holds.text != "words":
         assert [each.text for each in found] == ORDERED
     assert list(map(places, found)) == list(map(places, wanted))
-    confidences = [[1.0 if kind in WITHOUT_CONFIDENCE else span.confidence for span in each.spans] for each in wanted]
+    confidences = [[1.0 if holds.confidences == "none" else span.confidence for span in each.spans] for each in wanted]
     assert [[span.confidence for span in each.spans] for each in found] == confidences
     for row, document in zip(ROWS, found, strict=True):
-        for name in FIELDS.get(kind, {"id", "n"}):
+        for name in holds.fields(Document(row["text"], fields=row)).keys() & {"id", "n"}:
             assert document.fields[name] == (str(row[name]) if kind == "csv" else row[name])
     assert tag(path, "-o", "z.jsonl") == 0
     again = list(read_documents(Path("z.jsonl"), Reading(from_="jsonl")))
