@@ -73,7 +73,7 @@ class Reading(Settings):
     """Options for reading annotated data."""
 
     from_: str = ""
-    """Format of annotated data, such as conll, jsonl, csv or label-studio (docs/formats.md has all), or your own as
+    """Format of annotated data, such as conll, jsonl, csv or label-studio (an unknown name lists all), or your own as
     module:Class; default: detect it from the content."""
     split: str = ""
     """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents stay
