@@ -25,7 +25,7 @@ from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.model.loading import DEFAULTS, Loading
 from nerbert.model.onnx import read_exported
-from nerbert.records import EntityLabel, Repair, Repairs
+from nerbert.records import SPAN_COLUMNS, EntityLabel, Repair, Repairs
 from nerbert.sources.files import writable
 from nerbert.tagger.foreign import tell_not_found, with_notes
 from nerbert.tagger.jobs import files
@@ -144,6 +144,7 @@ class TagJob:
         loading = {name: getattr(self.loading, name) for name in ("decoding", "on_too_long", "head")}
         return {
             "format": _FORMAT,
+            "fields": [*SPAN_COLUMNS],
             "made_by": f"nerbert {__version__}",
             "tagger": {
                 "sha256": tagger.fingerprint,

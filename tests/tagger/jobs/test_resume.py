@@ -196,6 +196,17 @@ def test_an_input_that_changes_before_it_is_written_is_told(
     assert texts("y.jsonl") == after
 
 
+def test_parts_of_another_version_with_fewer_fields_are_told(
+    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, capsys: Caught
+) -> None:
+    write(LINES)
+    with monkeypatch.context() as before:
+        before.setattr("nerbert.tagger.jobs.job.SPAN_COLUMNS", {"start": int, "end": int})
+        interrupted(tag, capitals, "x.txt", "-o", "y.jsonl")
+    assert tag("x.txt", "-o", "y.jsonl") == 1
+    assert "fields" in capsys.readouterr().err
+
+
 def test_another_tagger_or_input_is_told_and_overwritten_on_demand(
     tag: Tag, capitals: Capitals, capsys: Caught
 ) -> None:
