@@ -1,13 +1,14 @@
 """GLiNER's folders in torch, on onnxruntime, and by the package `gliner`: words a CPU second, one thread.
 
 `python benchmarks/zero_shot.py SENTENCES [--shape deberta] [--heads span,token] [--labels 5,50] [--words 3000]
-[--rounds 3] [--batch 8] [--neighbours 8] [--max-types 25]`
+[--rounds 3] [--batch 8] [--neighbours 8] [--max-types 25] [--models minilm,base] [--table TABLE.csv]`
 
 Needs the group `gliner-test`. SENTENCES is a file of annotated sentences in any format; 1 to `--neighbours` of them,
 drawn by a seed, are a text. A text has to fit into the model's room beside the labels: the package cuts off what
 doesn't. The weights are the same.
-Weights are random in the shape of a public model: `deberta` is GLiNER small's (6 layers × 768, then 512), `minilm`
-6 × 384. The threshold is one that no span reaches, so what is measured is the model, not the choice among its entities.
+Weights are random in the shape of a public model: `deberta` is GLiNER small's (6 layers × 768, then 512), `medium`
+GLiNER medium's (12 layers), `minilm` 6 × 384. `--models` are measured beside them in int8, with their own weights.
+The threshold is one that no span reaches, so what is measured is the model, not the choice among its entities.
 All sides get the same texts in one call and run in turn in one process; the package's batches are `--batch` texts, its
 default. nerbert asks for at most `--max-types` labels in a prompt (25 in folders that say nothing), the package for all
 of them. Where labels have an encoder of their own, all sides compute their vectors once.
@@ -30,6 +31,7 @@ os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
 import torch
 from gliner import GLiNER, GLiNERConfig
 from report import ratio, surroundings
+from trained_share import append_rows
 
 from nerbert.data.splits import read_data
 from nerbert.model.surgery import train_tokenizer
@@ -38,22 +40,23 @@ from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
 
+_DEBERTA = {
+    "model_type": "deberta-v2",
+    "hidden_size": 768,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "relative_attention": True,
+    "position_buckets": 256,
+    "max_relative_positions": -1,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "share_att_key": True,
+    "norm_rel_ebd": "layer_norm",
+    "type_vocab_size": 0,
+}
 BODIES: dict[str, dict[str, Any]] = {
-    "deberta": {
-        "model_type": "deberta-v2",
-        "hidden_size": 768,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 12,
-        "intermediate_size": 3072,
-        "relative_attention": True,
-        "position_buckets": 256,
-        "max_relative_positions": -1,
-        "pos_att_type": ["p2c", "c2p"],
-        "position_biased_input": False,
-        "share_att_key": True,
-        "norm_rel_ebd": "layer_norm",
-        "type_vocab_size": 0,
-    },
+    "deberta": {**_DEBERTA, "num_hidden_layers": 6},
+    "medium": {**_DEBERTA, "num_hidden_layers": 12},
     "minilm": {
         "model_type": "bert",
         "hidden_size": 384,
@@ -71,18 +74,20 @@ HEADS = {
 PACKAGES = ("nerbert", "gliner", "torch", "transformers", "tokenizers", "onnxruntime", "numpy")
 OURS = {"torch": ("torch", "fp32"), "onnx": ("onnx", "fp32"), "int8": ("onnx", "int8")}
 RATIOS = (("torch", "gliner"), ("onnx", "torch"), ("int8", "gliner"))
+TABLE = ("shape", "head", "labels", "side", "words per CPU-second")
 THRESHOLD = 0.999
 
 
 def main() -> None:
-    """Measure each head with each number of labels; print a table, then one line of JSON."""
+    """Measure each head with each number of labels; print a table, then one line of JSON; add rows to a CSV."""
     options = _options()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     texts = _texts(options.sentences, options.words, options.neighbours)
     words = sum(len(split_words(each, "gliner-words-1")) for each in texts)
     print(f"{len(texts)} texts, {words:,} words; {options.shape}")
-    heads = ["head", "labels", *OURS, "gliner", *(f"{one} ÷ {other}" for one, other in RATIOS)]
+    models = [name for name in options.models.split(",") if name]
+    heads = ["head", "labels", *OURS, *models, "gliner", *(f"{one} ÷ {other}" for one, other in RATIOS)]
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     results = []
     for head in options.heads.split(","):
@@ -95,6 +100,7 @@ def main() -> None:
                 name: Tagger.load(folder, backend=backend, precision=precision, **how)
                 for name, (backend, precision) in OURS.items()
             }
+            taggers |= {name: Tagger.load(name, backend="onnx", precision="int8", **how) for name in models}
             for count in map(int, options.labels.split(",")):
                 labels = [f"{kind} of {what}" for kind in KINDS for what in THINGS][:count]
                 sides = {name: _own(tagger, texts, labels) for name, tagger in taggers.items()}
@@ -106,6 +112,9 @@ def main() -> None:
                 ratios = " | ".join(ratio(speeds[one], speeds[other]) for one, other in RATIOS)
                 print(f"| {head} | {count} | {middle} | {ratios} |", flush=True)
                 results.append({"head": head, "labels": count, "seconds": seconds})
+                rows = [(options.shape, head, count, name, round(median(speeds[name]))) for name in sides]
+                if options.table:
+                    append_rows(options.table, TABLE, rows)
     about = {"shape": options.shape, "texts": len(texts), "words": words, "results": results}
     print("\n" + json.dumps({**about, **surroundings([options.sentences], PACKAGES)}))
 
@@ -209,6 +218,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--neighbours", type=int, default=8)
     parser.add_argument("--max-types", type=int, default=25)
+    parser.add_argument("--models", default="")
+    parser.add_argument("--table", type=Path)
     return parser.parse_args()
 
 

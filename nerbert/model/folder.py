@@ -214,7 +214,7 @@ MODEL_KINDS: Registry[type[ModelKind]] = Registry(
 
 MODELS: Registry[Callable[[], Path]] = Registry("model", "nerbert.models", {})
 """Models of other distributions: each entry returns its folder."""
-SHIPPED = ("minilm", "many")
+SHIPPED = ("minilm", "many", "base")
 """Models of this project that are distributions of their own: nerbert-minilm and so on."""
 
 
