@@ -16,7 +16,6 @@ from trained_share import append_rows, labels_of, read_rows
 
 from nerbert.data.catalogue import open_data
 from nerbert.labels import word_spans
-from nerbert.metrics.calibration import uncalibrate
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 
@@ -72,7 +71,7 @@ def count(
 def count_untrimmed(tagger: Tagger, examples: Sequence[Example], labels: dict[str, str]) -> tuple[int, int, int]:
     """Return the same of the model's own entities, which a tagger would trim."""
     asked = [EntityLabel(text) for text in labels.values()]
-    threshold = uncalibrate(tagger.usual_threshold, tagger.temperature)
+    threshold = tagger.scaling.undo(tagger.usual_threshold)
     entities = tagger.head.for_labels(asked, [threshold] * len(asked)).predict(examples)
     predicted = list(map(set, entities.word_spans(len(examples))))
     gold = [{(*span[:2], labels[span[2]]) for span in word_spans(example)} for example in examples]

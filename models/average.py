@@ -1,4 +1,4 @@
-"""Average a trained model of `names` with the one it started from, and fit its threshold and temperature again.
+"""Average a trained model of `names` with the one it started from, and fit its threshold and scaling again.
 
 `python models/average.py CONFIG SHARE TRAINED OUT NAME=VALUE…`: configuration and values are those of the training,
 SHARE is that of the trained weights, chosen on dev. The average finds more than either (Wortsman et al. 2022, WiSE-FT).

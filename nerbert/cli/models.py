@@ -197,7 +197,7 @@ def calibrate(
     tagger
         Tagger's folder, or a folder of several seeds.
     data
-        Annotated file, or a data folder: its dev split. Thirty sentences are enough for a temperature.
+        Annotated file, or a data folder: its dev split. Thirty sentences are enough for the confidences.
     precision
         Precision to reach, for example 0.9: each type gets the lowest confidence that reaches it as threshold, and
         entities below are left out from then on. Default: all entities are kept.

@@ -506,7 +506,7 @@ def evaluate_open(
             tagged = asked.tag_many([text.text for text in passages]) if asked else repeat(())
             bounds |= asked.thresholds if asked else {}
             counts += _count_mentions(passages, tagged, type_of)
-    answering = answering_of(loaded.head, loaded.temperature, bounds, list(bounds))
+    answering = answering_of(loaded.head, loaded.scaling, bounds, list(bounds))
     return OpenEvaluation(str(path), len(texts), len(names), Counts(*map(sum, zip(*counts, strict=True))), answering)
 
 

@@ -20,6 +20,7 @@ from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, choose_objective
 from nerbert.labels import types_of_examples
+from nerbert.metrics.calibration import Scaling
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import save_model
 from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, read_card, write_card
@@ -239,18 +240,18 @@ def source_settings(settings: FinetuneSettings) -> FinetuneSettings:
 
 
 def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
-    """Return scores on dev, and the temperature and run-time labels' threshold fitted there; {} without dev."""
+    """Return scores on dev, and the scaling and run-time labels' threshold fitted there; {} without dev."""
     if not data.dev:
         return {}
     best = fit_threshold(head, head.labels, data.dev) if head.usual_threshold else None
     if best:
-        # Scores and temperature are those of the answers that a user will get.
+        # Scores and scaling are those of the answers that a user will get.
         head = head.for_labels(head.labels, [best.probability] * len(head.labels))
     entities = predict_entities(head, data.dev)
     calibration = entities.calibration_json(data.source("dev"))
     threshold = dict[str, float]()
     if best:
         calibration["threshold_f1"] = best.f1
-        threshold["threshold"] = calibrate_threshold(best.probability, calibration["temperature"])
+        threshold["threshold"] = calibrate_threshold(best.probability, Scaling.read(calibration))
     dev = {"sentences": entities.examples, "decoding": entities.decoding, **entities.score.as_json()}
     return {"dev": dev, "calibration": calibration, **threshold}

@@ -11,7 +11,7 @@ from nerbert.finetuning.averaging import WeightAverage
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_of_examples
-from nerbert.metrics.calibration import temperature_of, uncalibrate
+from nerbert.metrics.calibration import scaling_of
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
 from nerbert.model.head_kinds import HEADS
@@ -171,9 +171,9 @@ def _usual_steps(backbone: Backbone, *, gentle: bool) -> int:
 
 
 def _threshold_of(card: Mapping[str, Any]) -> float | None:
-    # The card's threshold holds for confidences at its temperature; the new tagger has none yet.
+    # The card's threshold holds for confidences by its scaling; the new tagger has none yet.
     threshold = card.get("threshold")
-    return None if threshold is None else uncalibrate(threshold, temperature_of(card))
+    return None if threshold is None else scaling_of(card).undo(threshold)
 
 
 def _width(config: Any) -> int:

@@ -1,13 +1,13 @@
-"""Calibration: the precision of entities by confidence, and the temperature that calibrates confidences.
+"""Calibration: the precision of entities by confidence, and the scaling of log-odds that calibrates confidences.
 
-A temperature is fitted to entities, not words, since users see entities (docs/explanation/scores.md, Confidences).
+A scaling is fitted to entities, not words, since users see entities (docs/explanation/scores.md, Confidences).
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -68,17 +68,51 @@ def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: in
     ]
 
 
-def temperature_of(card: Mapping[str, Any]) -> float:
-    """Return the temperature in a model's `nerbert.json`; 1 if it is not calibrated."""
-    return float((card.get("calibration") or {}).get("temperature", 1.0))
+class Scaling(NamedTuple):
+    """What turns logits into confidences: logits / temperature (Guo et al. 2017), and for two classes odds + bias.
+
+    A `bias` (Platt 1999) is of log-odds, after the temperature; only heads that take labels at run time have one.
+    """
+
+    temperature: float = 1.0
+    bias: float = 0.0
+
+    @classmethod
+    def read(cls, calibration: Mapping[str, Any]) -> "Scaling":
+        """Return the scaling of a card's `calibration`."""
+        return cls(float(calibration.get("temperature", 1.0)), float(calibration.get("bias", 0.0)))
+
+    def __str__(self) -> str:
+        bias = f", bias {self.bias:.3f}" if self.bias else ""
+        return f"temperature {self.temperature:.3f}{bias}"
+
+    def apply(self, probability: float) -> float:
+        """Return the confidence (0–1) of a probability of one of two classes."""
+        return _sigmoid(_odds(probability) / self.temperature + self.bias) if self._moves(probability) else probability
+
+    def undo(self, confidence: float) -> float:
+        """Return the probability (0–1) that has this confidence."""
+        return _sigmoid((_odds(confidence) - self.bias) * self.temperature) if self._moves(confidence) else confidence
+
+    def _moves(self, probability: float) -> bool:
+        # The log-odds of 0 and 1 are infinite.
+        return probability not in (0.0, 1.0) and self != UNSCALED
 
 
-def uncalibrate(confidence: float, temperature: float) -> float:
-    """Return the probability (0–1) of one of two classes that a temperature maps to `confidence`."""
-    # Their log odds are infinite; no temperature moves them.
-    if confidence in (0.0, 1.0) or temperature == 1:
-        return confidence
-    odds = temperature * (math.log(confidence) - math.log1p(-confidence))
+UNSCALED = Scaling()
+"""A head's own probabilities."""
+
+
+def scaling_of(card: Mapping[str, Any]) -> Scaling:
+    """Return the scaling in a model's `nerbert.json`; `UNSCALED` if it is not calibrated."""
+    return Scaling.read(card.get("calibration") or {})
+
+
+def _odds(probability: float) -> float:
+    return math.log(probability) - math.log1p(-probability)
+
+
+def _sigmoid(odds: float) -> float:
     # Two forms of the same function: `exp` of a large number would overflow.
     return 1 / (1 + math.exp(-odds)) if odds > 0 else math.exp(odds) / (1 + math.exp(odds))
 
@@ -99,45 +133,60 @@ def entity_confidences(pair: Pair, confidences: Sequence[Sequence[float]]) -> li
     return (sums / (ends - starts)).tolist()  # type: ignore[no-any-return]
 
 
-ConfidencesAt: TypeAlias = Callable[[float], Shares]
-"""Temperature → the confidence (0–1) of each predicted entity."""
+ConfidencesAt: TypeAlias = Callable[[Scaling], Shares]
+"""Scaling → the confidence (0–1) of each predicted entity."""
 LOWEST, HIGHEST = 0.05, 20.0
 """Bounds of a temperature: beyond them, every confidence is near 1, or at chance level."""
 FOLDS = 5
 _PRIOR = 4.0
-"""Inverse variance of the prior of ln T. It matters with two entities, but has no effect from 30 sentences on."""
+"""Inverse variance of the prior of ln T and bias. It matters with two entities, but not from 30 sentences on."""
 _GRID = np.linspace(math.log(LOWEST), math.log(HIGHEST), 61)
+_BIASES = np.linspace(-3.0, 3.0, 25)
 _LEAST = 1e-6
 """Minimum distance of confidences from 0 and 1 in the log loss, so that one confident mistake doesn't dominate it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A temperature, and the calibration error `before` and `after` applying it, cross-fitted in `folds` folds."""
+    """A scaling, and the calibration error `before` and `after` applying it, cross-fitted in `folds` folds."""
 
-    temperature: float
+    scaling: Scaling
     before: Calibration
     after: Calibration
     folds: int = FOLDS
 
 
-def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.ArrayLike, folds: int = FOLDS) -> Fitted:
-    """Fit a temperature on all entities; measure its effect on each fold of sentences, fitted on the other folds."""
+def cross_fit(
+    confidences: ConfidencesAt,
+    right: npt.ArrayLike,
+    sentences: npt.ArrayLike,
+    folds: int = FOLDS,
+    *,
+    with_bias: bool = False,
+) -> Fitted:
+    """Fit a scaling on all entities; measure its effect on each fold of sentences, fitted on the other folds."""
     outcomes = np.asarray(right, bool)
     # By sentence, since entities of one sentence are right or wrong together.
     part = np.asarray(sentences, np.int64) % folds
     if not outcomes.size:
-        return Fitted(1.0, calibrate([], []), calibrate([], []), folds)
-    # Computed once for each temperature; each fold then only adds up its entities.
-    losses = np.stack([log_loss(confidences(math.exp(point)), outcomes) for point in _GRID])
+        return Fitted(UNSCALED, calibrate([], []), calibrate([], []), folds)
+    biases = _BIASES if with_bias else np.zeros(1)
+
+    def loss_of_folds(bias: float, point: float) -> Shares:
+        losses = log_loss(confidences(Scaling(math.exp(point), bias)), outcomes)
+        return np.bincount(part, losses, folds).astype(np.float64)
+
+    # Computed once for each scaling: (biases, temperatures, folds).
+    losses = np.array([[loss_of_folds(bias, point) for point in _GRID] for bias in biases.tolist()])
+    total = losses.sum(2)
     after = np.zeros(outcomes.size)
-    # Measured on the entities that it was fitted on, a temperature would look too good.
+    # Measured on the entities that it was fitted on, a scaling would look too good.
     for fold in np.unique(part):
         in_fold = part == fold
-        after[in_fold] = confidences(best_temperature(losses[:, ~in_fold]))[in_fold]
+        after[in_fold] = confidences(best_scaling(total - losses[:, :, fold], biases))[in_fold]
     flags: list[bool] = outcomes.tolist()
-    before = calibrate(confidences(1.0).tolist(), flags)
-    return Fitted(best_temperature(losses), before, calibrate(after.tolist(), flags), folds)
+    before = calibrate(confidences(UNSCALED).tolist(), flags)
+    return Fitted(best_scaling(total, biases), before, calibrate(after.tolist(), flags), folds)
 
 
 def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
@@ -148,18 +197,24 @@ def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
     return losses
 
 
-def best_temperature(losses: Shares) -> float:
-    """Return the temperature with the lowest loss (grid, entities), interpolated; of equals, the lowest temperature."""
-    # The prior pulls to T = 1: two right entities alone would have T as low as allowed.
-    loss = losses.sum(axis=1) + _PRIOR * _GRID**2 / 2
+def best_scaling(losses: Shares, biases: Shares) -> Scaling:
+    """Return the scaling with the lowest loss (biases, temperatures), interpolated; of equals, the first one."""
+    # The prior pulls to T = 1 and no bias: two right entities alone would have T as low as allowed.
+    loss = losses + _PRIOR * (_GRID**2 + biases[:, None] ** 2) / 2
+    bias, point = np.unravel_index(loss.argmin(), loss.shape)
+    return Scaling(math.exp(_lowest_point(loss[bias], _GRID)), _lowest_point(loss[:, point], biases))
+
+
+def _lowest_point(loss: Shares, places: Shares) -> float:
+    """Return where the parabola through the lowest loss and its neighbours is lowest."""
     best = int(loss.argmin())
     # No parabola can be laid through a point at the edge.
-    if best in (0, _GRID.size - 1):
-        return math.exp(_GRID[best])
+    if best in (0, places.size - 1):
+        return float(places[best])
     before, here, after = loss[best - 1 : best + 2]
-    # The vertex of a parabola through three points; the divisor is > 0, since argmin returns the first minimum.
+    # The divisor is > 0, since argmin returns the first minimum.
     shift = (before - after) / (2 * (before - 2 * here + after))
-    return math.exp(_GRID[best] + shift * (_GRID[1] - _GRID[0]))
+    return float(places[best] + shift * (places[1] - places[0]))
 
 
 def kept_counts(

@@ -434,6 +434,7 @@ class _Calibration:
     """The part of a card's calibration that changes confidences."""
 
     temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False)] = 1.0
+    bias: Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)] = 0.0
 
 
 _Bound: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

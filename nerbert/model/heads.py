@@ -1,6 +1,6 @@
 """What finds entities: the protocol that training, evaluation, benchmark and tagger use for any head.
 
-An entity's confidence is the mean probability of its parts, so a temperature can be fitted without the model.
+An entity's confidence is the mean probability of its parts, so a scaling can be fitted without the model.
 """
 
 import re
@@ -13,7 +13,7 @@ import numpy as np
 
 from nerbert.errors import InputError, SettingsError, unknown
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
-from nerbert.metrics.calibration import cross_fit
+from nerbert.metrics.calibration import UNSCALED, Scaling, cross_fit
 from nerbert.metrics.score import Score, score_spans
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
@@ -22,7 +22,7 @@ _GAP = re.compile(r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")
 _CARD_PLACES = 4
 NEEDS_LABELS = "this tagger takes its labels at run time: give labels (`labels=[…]`, `--labels`)"
 _SURE = 1e4
-"""Log-odds of an entity that a head is certain of; infinite ones would give NaN at a temperature."""
+"""Log-odds of an entity that a head is certain of; infinite ones would give NaN."""
 
 Odds: TypeAlias = float | tuple[float, ...]
 """The log-odds of an entity, the logarithm of p ÷ (1 − p): one number, or one for each of its parts."""
@@ -96,10 +96,10 @@ class Entities:
         """Return the entities that have one of some types."""
         return self.where(np.array([type_ in types for type_ in self.types], bool))
 
-    def at_least(self, thresholds: Mapping[str, float], temperature: float = 1.0) -> "Entities":
+    def at_least(self, thresholds: Mapping[str, float], scaling: Scaling = UNSCALED) -> "Entities":
         """Return the entities whose confidence reaches their type's threshold (0–1); a type without one has 0."""
         least = np.array([thresholds.get(type_, 0.0) for type_ in self.types])
-        return self.where(self.confidences(temperature) >= least) if least.any() else self
+        return self.where(self.confidences(scaling) >= least) if least.any() else self
 
     def where(self, keep: Array) -> "Entities":
         """Return some of the entities; `keep` (entities,) says which."""
@@ -115,20 +115,20 @@ class Entities:
             np.cumsum(lengths[keep]) - lengths[keep],
         )
 
-    def confidences(self, temperature: float = 1.0) -> Array:
-        """Return the confidence (0–1) of each entity, the logits divided by a temperature."""
+    def confidences(self, scaling: Scaling = UNSCALED) -> Array:
+        """Return the confidence (0–1) of each entity, by a scaling of the logits."""
         # `reduceat` refuses an empty list of places.
         if not self.parts.size:
             return np.zeros(0)
         lengths = np.diff(self.parts, append=len(self.chosen))
-        sums = np.add.reduceat(probabilities(self.logits, self.chosen, temperature), self.parts)
+        sums = np.add.reduceat(probabilities(self.logits, self.chosen, scaling), self.parts)
         # Rounding can take a mean of ones just above 1.
         return np.asarray(np.clip(sums / lengths, 0.0, 1.0))
 
-    def spans(self, temperature: float = 1.0) -> Iterator[tuple[int, int, int, str, float]]:
+    def spans(self, scaling: Scaling = UNSCALED) -> Iterator[tuple[int, int, int, str, float]]:
         """Yield (example, first word, word after the last, type, confidence) of each entity, in order."""
         columns = (column.tolist() for column in (self.examples, self.starts, self.ends))
-        return zip(*columns, self.types, self.confidences(temperature).tolist(), strict=True)
+        return zip(*columns, self.types, self.confidences(scaling).tolist(), strict=True)
 
     def word_spans(self, count: int) -> list[list[WordSpan]]:
         """Return the entities of each of `count` examples."""
@@ -136,11 +136,11 @@ class Entities:
         cuts = np.searchsorted(self.examples, np.arange(count + 1)).tolist()
         return [rows[start:end] for start, end in pairwise(cuts)]
 
-    def word_tags(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
+    def word_tags(self, examples: Sequence[Example], scaling: Scaling = UNSCALED) -> list[WordTags]:
         """Return the tags of words, by the outermost entities; a word has its entity's confidence, any other has 1."""
         outer: list[list[WordSpan]] = [[] for _ in examples]
         sure = [[1.0] * len(example.words) for example in examples]
-        for number, first, last, type_, confidence in self.spans(temperature):
+        for number, first, last, type_, confidence in self.spans(scaling):
             # Outer entities come first, so one that begins before the end of the last lies inside it.
             if not outer[number] or outer[number][-1][1] <= first:
                 outer[number].append((first, last, type_))
@@ -259,7 +259,7 @@ class Head(Protocol):
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "Head":
         """Return a head, over the same weights, that finds entities of these labels only.
 
-        `thresholds` (0–1) are the labels' lowest probabilities, before any temperature. A head with the same labels
+        `thresholds` (0–1) are the labels' lowest probabilities, before any scaling. A head with the same labels
         keeps their vectors. A head with fixed types filters by them; raise InputError for a label that it doesn't know.
         """
         return FilteredHead(self, labels)
@@ -271,9 +271,9 @@ class Head(Protocol):
         only = f"its own, {self.decoding}" if self.decoding else "its own"
         raise SettingsError(f"setting decoding = {decoding!r:.40}: this model has only {only}", setting="decoding")
 
-    def tag(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
+    def tag(self, examples: Sequence[Example], scaling: Scaling = UNSCALED) -> list[WordTags]:
         """Return a tag and its probability for each word; a head that makes tags gives them raw."""
-        return self.predict(examples).word_tags(examples, temperature)
+        return self.predict(examples).word_tags(examples, scaling)
 
     def for_self_check(self, decoding: str) -> "Head":
         """Return the head as its self-check asks it: by the decoding of the answers that are expected."""
@@ -359,14 +359,16 @@ class Predicted:
         return cls(entities, np.array(right, bool), score_spans(gold, predicted), len(gold), decoding)
 
     def calibration_json(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the temperature fitted on these entities and the calibration errors; `data` says where they are from.
+        """Return the scaling fitted on these entities and the calibration errors; `data` says where they are from.
 
-        `ece_after` is measured on parts of the sentences, each with the temperature of the others (`cross_fit`).
-        Without any entity the temperature is 1 and nothing is measured.
+        `ece_after` is measured on parts of the sentences, each with the scaling of the others (`cross_fit`).
+        Without any entity the temperature is 1 and nothing is measured. Log-odds get a bias as well.
         """
-        fitted = cross_fit(self.entities.confidences, self.right, self.entities.examples)
+        odds = self.entities.logits.shape[1] == len(("no", "yes"))
+        fitted = cross_fit(self.entities.confidences, self.right, self.entities.examples, with_bias=odds)
         return {
-            "temperature": round(fitted.temperature, _CARD_PLACES),
+            "temperature": round(fitted.scaling.temperature, _CARD_PLACES),
+            **({"bias": round(fitted.scaling.bias, _CARD_PLACES)} if odds else {}),
             "ece_before": round(fitted.before.ece, _CARD_PLACES),
             "ece_after": round(fitted.after.ece, _CARD_PLACES),
             "bins": fitted.before.bins,
@@ -383,14 +385,15 @@ def predict_entities(head: Head, examples: Sequence[Example]) -> Predicted:
     return Predicted.judge(head.predict(examples), list(map(word_spans, examples)), head.decoding)
 
 
-def probabilities(logits: Array, chosen: Array, temperature: float) -> Array:
+def probabilities(logits: Array, chosen: Array, scaling: Scaling) -> Array:
     """Return (rows,): the softmax of each row at its class."""
-    return np.asarray(softmax(logits, temperature)[np.arange(len(chosen)), chosen])
+    return np.asarray(softmax(logits, scaling)[np.arange(len(chosen)), chosen])
 
 
-def softmax(logits: Array, temperature: float = 1.0) -> Array:
-    """Return (rows, classes) probabilities in fp64."""
-    scaled = logits.astype(np.float64) / temperature
+def softmax(logits: Array, scaling: Scaling = UNSCALED) -> Array:
+    """Return (rows, classes) probabilities in fp64; a bias is of the last class."""
+    scaled = logits.astype(np.float64) / scaling.temperature
+    scaled[:, -1] += scaling.bias
     scaled -= scaled.max(1, keepdims=True, initial=-np.inf)
     powers = np.exp(scaled)
     return np.asarray(powers / powers.sum(1, keepdims=True))

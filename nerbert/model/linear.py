@@ -15,6 +15,7 @@ import numpy as np
 from nerbert.config import check
 from nerbert.errors import InputError
 from nerbert.labels import split_tag, tag_names
+from nerbert.metrics.calibration import UNSCALED, Scaling
 from nerbert.metrics.score import decode_columns
 from nerbert.model.heads import Entities, Head, WordTags, predict_filtered, probabilities
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -206,10 +207,10 @@ def entities_of(scores: WordScores, classes: TagClasses, codes: Array) -> Entiti
     )
 
 
-def word_tags(scores: WordScores, classes: TagClasses, codes: Array, temperature: float = 1.0) -> list[WordTags]:
+def word_tags(scores: WordScores, classes: TagClasses, codes: Array, scaling: Scaling = UNSCALED) -> list[WordTags]:
     """Return tags and probabilities, an example a row."""
     sure = np.ones(scores.words)
-    sure[scores.read] = probabilities(scores.logits, classes.of(codes[scores.read]), temperature)
+    sure[scores.read] = probabilities(scores.logits, classes.of(codes[scores.read]), scaling)
     sure[scores.followers] = sure[owners(scores)]
     tags = [classes.tags[code] for code in codes.tolist()]
     confidences = sure.tolist()
@@ -298,18 +299,18 @@ class LinearHead(WindowedHead):
         """Return the entities of several groups, all read together."""
         return predict_filtered(self, groups)
 
-    def tag(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
+    def tag(self, examples: Sequence[Example], scaling: Scaling = UNSCALED) -> list[WordTags]:
         """Return a tag and its probability for each word, raw."""
-        return self.tag_by((self.decoding,), examples, temperature)[0]
+        return self.tag_by((self.decoding,), examples, scaling)[0]
 
     def tag_by(
-        self, decodings: Sequence[str], examples: Sequence[Example], temperature: float = 1.0
+        self, decodings: Sequence[str], examples: Sequence[Example], scaling: Scaling = UNSCALED
     ) -> list[list[WordTags]]:
         """Return the same by each of several decodings, from one pass through the model."""
         answers: dict[str, list[WordTags]] = {decoding: [] for decoding in decodings}
         for _, scores in self.score_words(examples, len(self.tags), self.max_tokens):
             for decoding, tags in answers.items():
-                tags.extend(word_tags(scores, self.classes, decode(scores, self.classes, decoding), temperature))
+                tags.extend(word_tags(scores, self.classes, decode(scores, self.classes, decoding), scaling))
         return [answers[decoding] for decoding in decodings]
 
     def for_self_check(self, decoding: str) -> "LinearHead":
@@ -333,13 +334,13 @@ class LinearHead(WindowedHead):
 
 
 def tag_both_ways(
-    head: Head, examples: Sequence[Example], temperature: float = 1.0
+    head: Head, examples: Sequence[Example], scaling: Scaling = UNSCALED
 ) -> tuple[list[WordTags], list[WordTags]]:
     """Return a head's tag of each word, and its most probable tag; without tags, both are the same."""
     if isinstance(head, LinearHead):
-        tags, greedy = head.tag_by((head.decoding, "greedy"), examples, temperature)
+        tags, greedy = head.tag_by((head.decoding, "greedy"), examples, scaling)
         return tags, greedy
-    tags = head.tag(examples, temperature)
+    tags = head.tag(examples, scaling)
     return tags, tags
 
 

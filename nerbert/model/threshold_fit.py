@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nerbert.labels import WordSpan, word_spans
-from nerbert.metrics.calibration import uncalibrate
+from nerbert.metrics.calibration import UNSCALED, Scaling
 from nerbert.metrics.score import Counts
 from nerbert.model.heads import Entities, Head
 from nerbert.records import EntityLabel, Example
@@ -25,7 +25,7 @@ _SUREST = 1 - 2**-53
 
 
 class FittedThreshold(NamedTuple):
-    """A threshold as a `probability` before any temperature, and its F1 (both 0–1)."""
+    """A threshold as a `probability` before any scaling, and its F1 (both 0–1)."""
 
     probability: float
     f1: float
@@ -79,11 +79,11 @@ def fit_threshold(head: Head, labels: Sequence[EntityLabel], examples: Sequence[
     return best_threshold(entities, list(map(word_spans, examples)))
 
 
-def calibrate_threshold(threshold: float, temperature: float) -> float:
-    """Return the confidence (0–1) that a temperature makes of a probability, rounded down, as cards have it."""
-    if temperature == 1:
+def calibrate_threshold(threshold: float, scaling: Scaling) -> float:
+    """Return the confidence (0–1) that a scaling makes of a probability, rounded down, as cards have it."""
+    if scaling == UNSCALED:
         return threshold
-    confidence = uncalibrate(threshold, 1 / temperature)
+    confidence = scaling.apply(threshold)
     rounds = _ROUNDED <= confidence <= 1 - _ROUNDED
     # Rounded down: an entity that just reaches the threshold must still reach that of the card.
     return math.floor(confidence * _CARD_SCALE) / _CARD_SCALE if rounds else min(confidence, _SUREST)

@@ -114,7 +114,7 @@ def print_taggers(folders: Iterable[Path]) -> None:
 
 
 def print_calibrations(done: Sequence["Calibrated"], data: Path, *, dry_run: bool = False) -> None:
-    """Print temperature and calibration error of each tagger, and its thresholds; `dry_run` adds that none is kept."""
+    """Print scaling and calibration error of each tagger, and its thresholds; `dry_run` adds that none is kept."""
     console = Console(soft_wrap=True)
     for calibrated in done:
         say(console, "calibration", tagger=calibrated, calibration=calibrated.calibration, data=data)

@@ -1,4 +1,4 @@
-"""Annotated sentences → a tagger's temperature and, for a target precision, the threshold of each type.
+"""Annotated sentences → the scaling of a tagger's confidences and, for a target precision, the threshold of each type.
 
 A tagger that takes labels at run time also gets the single threshold with the best F1.
 """
@@ -15,7 +15,7 @@ from nerbert.data.splits import AnyData, read_gold
 from nerbert.errors import InputError, SettingsError, few
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import types_of_examples, word_spans
-from nerbert.metrics.calibration import Threshold, lowest_thresholds, temperature_of, uncalibrate
+from nerbert.metrics.calibration import Scaling, Threshold, lowest_thresholds, scaling_of
 from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
 from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.model.heads import Head, Predicted, predict_entities
@@ -126,14 +126,14 @@ def _calibrate_tagger(
         raise InputError(f"{folder}: finds no entity in {source['name']}; calibrate on sentences of its own domain")
     calibration = predicted.calibration_json(source)
     bounds = dict[str, Threshold]()
-    temperature = calibration["temperature"]
+    scaling = Scaling.read(calibration)
     fitted = dict[str, float]()
     if best is not None:
-        fitted["threshold"] = calibrate_threshold(best.probability, temperature)
+        fitted["threshold"] = calibrate_threshold(best.probability, scaling)
         calibration["threshold_f1"] = round(best.f1, _PLACES)
-    least = calibrate_threshold(_threshold_before(card_before, default), temperature)
+    least = calibrate_threshold(_threshold_before(card_before, default), scaling)
     if precision is not None:
-        bounds = _find_thresholds(find, fitted.get("threshold", default), temperature, precision, least)
+        bounds = _find_thresholds(find, fitted.get("threshold", default), scaling, precision, least)
         calibration |= {"precision": precision, "by_type": _bounds_json(bounds)}
     chosen = {name: bound.confidence for name, bound in bounds.items() if bound.confidence is not None}
     after = {**card_before, "calibration": calibration, **fitted, "thresholds": chosen}
@@ -161,7 +161,7 @@ def _threshold_before(card: Mapping[str, Any], default: float) -> float:
     """Return the threshold that applied before, as a probability of the head; 0 for a head with fixed types."""
     if not default:
         return 0.0
-    return max(default, uncalibrate(card.get("threshold") or 0.0, temperature_of(card)))
+    return max(default, scaling_of(card).undo(card.get("threshold") or 0.0))
 
 
 def _bounds_json(bounds: Mapping[str, Threshold]) -> dict[str, dict[str, Any]]:
@@ -184,20 +184,20 @@ def _make_finder(head: Head, examples: Sequence[Example], types: Sequence[str], 
 
 
 def _find_thresholds(
-    find: Find, default: float, temperature: float, precision: float, least: float
+    find: Find, default: float, scaling: Scaling, precision: float, least: float
 ) -> dict[str, Threshold]:
     """Return thresholds by type, none below `least`, with counts under all of them; a type without uses `default`."""
-    predicted = find(lambda _: uncalibrate(least, temperature))
+    predicted = find(lambda _: scaling.undo(least))
     scale = 10**_PLACES
-    confidences = [math.floor(value * scale) / scale for value in predicted.entities.confidences(temperature).tolist()]
+    confidences = [math.floor(value * scale) / scale for value in predicted.entities.confidences(scaling).tolist()]
     bounds = {
         name: bound if bound.confidence is None else replace(bound, confidence=max(bound.confidence, least))
         for name, bound in lowest_thresholds(predicted.entities.types, confidences, predicted.right, precision).items()
     }
     # types compete for words, so with other thresholds a type may be found more often
     least_by_type = {name: default if bound.confidence is None else bound.confidence for name, bound in bounds.items()}
-    predicted = find(lambda name: uncalibrate(least_by_type.get(name, default), temperature))
-    sure = predicted.entities.confidences(temperature).tolist()
+    predicted = find(lambda name: scaling.undo(least_by_type.get(name, default)))
+    sure = predicted.entities.confidences(scaling).tolist()
     kept = Counter[str]()
     right = Counter[str]()
     for type_, confidence, is_right in zip(predicted.entities.types, sure, predicted.right.tolist(), strict=True):

@@ -17,6 +17,7 @@ from nerbert.errors import InputError, NerbertError, refused
 from nerbert.formats.lines import without_surrogates
 from nerbert.labels import OUTSIDE, is_signs, spans_from_bio
 from nerbert.locks import ThreadLock
+from nerbert.metrics.calibration import Scaling
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.spans import EDGE_MARKS, Graphemes, Spans, counted_spans, trim_marks
@@ -48,11 +49,11 @@ class TagRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityFinder:
-    """A head's entities to find, by `thresholds` (by type) and a temperature; `signs`: also without letter or digit."""
+    """A head's entities to find, by `thresholds` (by type) and a scaling; `signs`: also without letter or digit."""
 
     head: Head
     thresholds: Mapping[str, float]
-    temperature: float
+    scaling: Scaling
     signs: bool = False
 
 
@@ -180,7 +181,7 @@ def _tag_together(block: Sequence[_Sentence]) -> None:
         with _model_refused():
             predicted = parts[0][0].predict_each(parts)
         for finder, (head, examples), entities in zip(finders, parts, predicted, strict=True):
-            rows = entities.spans(finder.temperature)
+            rows = entities.spans(finder.scaling)
             spans = [row for row in rows if row[4] >= finder.thresholds.get(row[3], 0.0)]
             results.append((finder, spans, head.characters_read(examples)))
     for finder, spans, read in results:  # nothing here can fail, so no text is written to twice

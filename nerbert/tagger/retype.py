@@ -1,6 +1,6 @@
 """Rename, merge and drop a tagger's types without training: a copy with the same answers under other names.
 
-A merged type has the sum of its parts' probabilities, before a temperature (fixed types), or all of their labels
+A merged type has the sum of its parts' probabilities, before a scaling (fixed types), or all of their labels
 (labels at run time). Cost: figures of a tagger whose types were merged or dropped are left out of its card.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from nerbert.entity_labels import entity_labels
 from nerbert.errors import InputError, SettingsError, few, unknown
 from nerbert.labels import common_name, learnt_words
-from nerbert.metrics.calibration import temperature_of
+from nerbert.metrics.calibration import scaling_of
 from nerbert.model.folder import REPORT, ModelFolder, TaggerFacts, TaggerHook, seed_folders
 from nerbert.model.head_kinds import head_kind, labels_at_run_time
 from nerbert.records import EntityLabel
@@ -138,7 +138,7 @@ def _rename_card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any
     if len(counts) == len(names):
         after |= {key: _rename_figures(before[key], names) for key in ("dev", "calibration") if before.get(key)}
     elif before.get("calibration"):
-        after["calibration"] = {"temperature": temperature_of(before)}
+        after["calibration"] = scaling_of(before)._asdict()
     return after
 
 

@@ -18,7 +18,7 @@ from nerbert.errors import InputError, NerbertError, bad_path, few, nearest, ref
 from nerbert.formats.lines import without_surrogates
 from nerbert.hub import push_folder
 from nerbert.locks import ThreadLock
-from nerbert.metrics.calibration import temperature_of, uncalibrate
+from nerbert.metrics.calibration import UNSCALED, Scaling, scaling_of
 from nerbert.model.folder import FILES, SIGNS, ModelFolder, read_card, seed_folders
 from nerbert.model.head_kinds import LONGEST, HeadOptions, head_kind
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
@@ -59,13 +59,13 @@ class Tagger:
         splitter: str,
         language: str,
         *,
-        temperature: float = 1.0,
+        scaling: Scaling = UNSCALED,
         thresholds: Mapping[str, float] | None = None,
         offsets: str = "characters",
     ) -> None:
         self.head, self.splitter, self.language = head, splitter, language
         self.offsets = check_offsets(offsets)
-        self.temperature = temperature
+        self.scaling = scaling
         self.thresholds = thresholds or {}
         self.card: Mapping[str, Any] = {}
         self._heads = lru_cache(_KEPT)(pending.KeptHead)
@@ -130,7 +130,7 @@ class Tagger:
         language = str(card.get("language") or "en")
         tagger = cls(opened, splitter, language, thresholds=bounds, offsets=offsets)
         tagger._chosen = thresholds
-        tagger.temperature = temperature_of(card)
+        tagger.scaling = scaling_of(card)
         tagger.origin = Origin(os.path.abspath(folder.name), loading, weights)  # noqa: PTH100  (links stay)
         tagger.card = card
         check_loaded(tagger, folder.path)
@@ -177,9 +177,9 @@ class Tagger:
     ) -> str | None:
         """Write the tagger to a new folder, whole or not at all; with `push_to_hub` push it too.
 
-        It is a copy of the folder it was loaded from, with the tagger's current `temperature` and `thresholds`. Its
-        back end, decoding and offsets are not saved. `overwrite` replaces another tagger. `repo_id` (default: the
-        folder's name) and `push_options` are as in `push_to_hub`, whose result is returned.
+        It is a copy of the folder it was loaded from, with the tagger's current `scaling` (of confidences) and
+        `thresholds`. Its back end, decoding and offsets are not saved. `overwrite` replaces another tagger. `repo_id`
+        (default: the folder's name) and `push_options` are as in `push_to_hub`, whose result is returned.
         """
         hub.write_folder(Path(self._origin().folder), Path(save_directory), self._card(), overwrite=overwrite)
         return self.push_to_hub(repo_id or Path(save_directory).name, **push_options) if push_to_hub else None
@@ -215,8 +215,8 @@ class Tagger:
     def _card(self) -> dict[str, Any]:
         """Return the folder's card with later changes."""
         card = read_card(self._origin().folder)
-        if self.temperature != temperature_of(card):
-            card["calibration"] = {"temperature": self.temperature}
+        if self.scaling != scaling_of(card):
+            card["calibration"] = self.scaling._asdict()
         stored = card.get("thresholds") or {}
         kept = stored if self.labels or not self.types else {}  # of types that are not requested now
         if {**kept, **self.thresholds} != thresholds_of(None, stored, self.types, self.usual_threshold):
@@ -231,7 +231,7 @@ class Tagger:
         return self.origin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = (self.temperature, dict(self.thresholds), self._chosen, self.offsets, self.labels)
+        state = (self.scaling, dict(self.thresholds), self._chosen, self.offsets, self.labels)
         return _load_again, (type(self), self._origin(), *state)
 
     def __copy__(self) -> "Tagger":
@@ -262,8 +262,8 @@ class Tagger:
 
     @property
     def answering(self) -> Answering:
-        """Return the settings of its answers: back end, decoding, temperature, thresholds."""
-        return answering_of(self.head, self.temperature, self.thresholds, self.types)
+        """Return the settings of its answers: back end, decoding, scaling, thresholds."""
+        return answering_of(self.head, self.scaling, self.thresholds, self.types)
 
     def __repr__(self) -> str:
         facts = f"types {few(self.types)}; {self.answering}" if self.types else f"labels at run time; {self.head.name}"
@@ -272,7 +272,7 @@ class Tagger:
     def for_self_check(self, decoding: str) -> "Tagger":
         """Return the tagger for its self-check: without thresholds; long sentences go through windows."""
         bare = type(self)(self.head.for_self_check(decoding), self.splitter, self.language)
-        bare.temperature = self.temperature
+        bare.scaling = self.scaling
         bare.card = {SIGNS: True}
         return bare
 
@@ -333,10 +333,10 @@ class Tagger:
         return tagger
 
     def _head_for(self, thresholds: Mapping[str, float]) -> Head:
-        """Return the head that finds the tagger's labels, if any, at thresholds and the current temperature."""
+        """Return the head that finds the tagger's labels, if any, at thresholds and the current scaling."""
         if not self.labels:
             return self.head
-        least = tuple(uncalibrate(thresholds.get(label.name, 0.0), self.temperature) for label in self.labels)
+        least = tuple(self.scaling.undo(thresholds.get(label.name, 0.0)) for label in self.labels)
         with self._lock:  # else two threads may make a head each
             kept = self._heads(self.labels)
         return kept.at_least(self.head, least)
@@ -360,7 +360,7 @@ class Tagger:
             try:
                 head = tagger._head_for(bounds)
                 head = head.decode_by(decoding or head.decoding)
-                finders[key] = pending.EntityFinder(head, bounds, tagger.temperature, self.finds_signs)
+                finders[key] = pending.EntityFinder(head, bounds, tagger.scaling, self.finds_signs)
             except NerbertError as error:
                 finders[key] = error
         if isinstance(finder := finders[key], NerbertError):
@@ -424,10 +424,10 @@ class Tagger:
         head = self._head_for(self.thresholds)
         examples = list(map(pending.clean_example, examples))
         if not any(self.thresholds.values()):
-            answers = head.tag(examples, self.temperature)
+            answers = head.tag(examples, self.scaling)
         else:
-            entities = head.predict(examples).at_least(self.thresholds, self.temperature)
-            answers = entities.word_tags(examples, self.temperature)
+            entities = head.predict(examples).at_least(self.thresholds, self.scaling)
+            answers = entities.word_tags(examples, self.scaling)
         return answers if self.finds_signs else list(map(pending.shown_tags, examples, answers))
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
@@ -459,7 +459,7 @@ class Tagger:
 def _load_again(
     tagger_class: type[Tagger],
     origin: Origin,
-    temperature: float,
+    scaling: Scaling,
     thresholds: Mapping[str, float],
     chosen: float | Mapping[str, float] | None,
     offsets: str,
@@ -472,7 +472,7 @@ def _load_again(
     if in_worker():
         loading = replace(loading, threads=loading.threads or 1)
     tagger = tagger_class.load(origin.folder, **vars(loading), offsets=offsets)
-    tagger.temperature, tagger._chosen = temperature, chosen
+    tagger.scaling, tagger._chosen = scaling, chosen
     tagger = tagger.with_labels(labels) if labels else tagger
     tagger.thresholds = {**tagger.thresholds, **thresholds}  # with the names' own objects, so a pickle stays the same
     return tagger

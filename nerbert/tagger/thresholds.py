@@ -11,6 +11,7 @@ from annotated_types import Interval
 
 from nerbert.config import check
 from nerbert.errors import SettingsError, unknown
+from nerbert.metrics.calibration import Scaling
 from nerbert.model.heads import Head
 
 
@@ -81,12 +82,13 @@ class Answering:
     backend: str
     decoding: str
     temperature: float
+    bias: float
     thresholds: dict[str, float]
     types: int
 
     def __str__(self) -> str:
-        temperature = f"temperature {self.temperature:.3f}"
-        return f"{self.backend}, {self.decoding or 'its own'} decoding, {temperature}, {self.bounds}"
+        scaling = Scaling(self.temperature, self.bias)
+        return f"{self.backend}, {self.decoding or 'its own'} decoding, {scaling}, {self.bounds}"
 
     @property
     def bounds(self) -> str:
@@ -100,7 +102,7 @@ class Answering:
         return bounds if count == self.types else f"{bounds} for {count} of {self.types} types"
 
 
-def answering_of(head: Head, temperature: float, thresholds: Mapping[str, float], types: Sequence[str]) -> Answering:
+def answering_of(head: Head, scaling: Scaling, thresholds: Mapping[str, float], types: Sequence[str]) -> Answering:
     """Return the settings of a tagger's answers, with the thresholds of these types; 0 leaves nothing out."""
     bounds = {name: bound for name, bound in thresholds.items() if bound > 0 and name in types}
-    return Answering(head.name, head.decoding, temperature, bounds, len(types))
+    return Answering(head.name, head.decoding, *scaling, bounds, len(types))

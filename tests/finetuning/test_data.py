@@ -20,7 +20,7 @@ from nerbert.finetuning.finetune import train_tagger
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.documents import document_of
 from nerbert.formats.jsonl import JsonLines
-from nerbert.metrics.calibration import uncalibrate
+from nerbert.metrics.calibration import Scaling, scaling_of
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.head import GlinerHead
@@ -89,11 +89,11 @@ def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path) -> No
 
 
 def test_the_threshold_goes_with_the_folder(start: Path, tmp_path: Path) -> None:
-    """The start's, as a probability before its temperature, or the best on dev as a confidence after the new one."""
+    """The start's, as a probability before its scaling, or the best on dev as a confidence after the new one."""
     before = Path(shutil.copytree(start / "m", tmp_path / "m"))
-    card = read_card(str(before)) | {"threshold": 0.3, "calibration": {"temperature": 2.0}}
+    card = read_card(str(before)) | {"threshold": 0.3, "calibration": {"temperature": 2.0, "bias": 0.5}}
     (before / "nerbert.json").write_text(json.dumps(card))
-    plain = pytest.approx(uncalibrate(0.3, 2.0))
+    plain = pytest.approx(Scaling(2.0, 0.5).undo(0.3))
     for split, some in (("train", EXAMPLES), ("dev", EXAMPLES[:3])):
         (tmp_path / "data").mkdir(exist_ok=True)
         JsonLines().write(tmp_path / "data" / f"{split}.jsonl", map(document_of, some))
@@ -105,7 +105,7 @@ def test_the_threshold_goes_with_the_folder(start: Path, tmp_path: Path) -> None
     assert Tagger.load(kept, device="cpu").with_labels(["city"]).thresholds == {"city": plain}
     card = read_card(str(fitted))
     assert card["calibration"]["threshold_f1"] == card["dev"]["f1"]
-    raw = uncalibrate(card["threshold"], card["calibration"]["temperature"])
+    raw = scaling_of(card).undo(card["threshold"])
     assert min(abs(raw - each) for each in TRIED) < 1e-3
 
 

@@ -139,7 +139,7 @@ def test_a_dev_set_gives_the_confidences_their_temperature(
     assert 0 < facts["dev"]["f1"] < 1
     assert set(facts["dev"]["by_type"]) == set(facts["types"])
     assert told["data"] == {"name": "dev.conll", "sha256": facts["data"]["sha256"]["dev.conll"]}
-    assert Tagger.load(output, device="cpu").temperature == told["temperature"] != 1
+    assert Tagger.load(output, device="cpu").scaling.temperature == told["temperature"] != 1
     assert (output / "README.md").read_text() == tagger_card(facts)
     (again,) = calibrate(output, domain)
     assert again.calibration["temperature"] == pytest.approx(told["temperature"], rel=0.05), "bf16 and fp32"

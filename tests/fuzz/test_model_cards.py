@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nerbert.errors import visible
-from nerbert.metrics.calibration import temperature_of
+from nerbert.metrics.calibration import scaling_of
 from nerbert.model.folder import ModelFolder
 from nerbert.model.head_kinds import head_kind, labels_at_run_time
 from nerbert.render.cards import tagger_card
@@ -39,7 +39,7 @@ def show(folder: Path) -> str:
 def open_kind(path: Path) -> None:
     """Find out what a folder is, and what its kind reads of it."""
     folder = ModelFolder.open(path).check()
-    temperature_of(folder.card)
+    scaling_of(folder.card)
     folder.kind.describe_scoring(path)
     folder.kind.usual_objective(path)
     folder.kind.encoder(path)

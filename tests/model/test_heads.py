@@ -11,6 +11,7 @@ import torch
 from transformers import CONFIG_MAPPING
 
 from nerbert.errors import InputError
+from nerbert.metrics.calibration import Scaling
 from nerbert.model.forward import POINTWISE, Batch, logits_at
 from nerbert.model.heads import Entities
 from nerbert.model.surgery import renew_head
@@ -185,7 +186,7 @@ def test_any_order_does_and_certain_ones_have_confidence_one_at_any_temperature(
     found = Entities.of([[((2, 3, "x"), math.inf), ((0, 2, "y"), 0.0)], [], [((0, 1, "x"), -math.inf)]])
     assert found.word_spans(3) == [[(0, 2, "y"), (2, 3, "x")], [], [(0, 1, "x")]]
     for temperature in (0.05, 1.0, 20.0):
-        assert found.confidences(temperature).tolist() == pytest.approx([0.5, 1.0, 0.0])
+        assert found.confidences(Scaling(temperature)).tolist() == pytest.approx([0.5, 1.0, 0.0])
 
 
 def test_entities_that_overlap_are_refused() -> None:

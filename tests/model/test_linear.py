@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nerbert.formats.conll import example_of
 from nerbert.labels import spans_from_bio, split_tag, tag_names, word_spans
+from nerbert.metrics.calibration import Scaling
 from nerbert.metrics.score import score_spans
 from nerbert.model.forward import TorchScorer
 from nerbert.model.heads import predict_entities
@@ -111,6 +112,7 @@ def test_greedy_tags_are_each_words_most_probable(found: WordScores) -> None:
 
 @given(scores(), st.sampled_from(["greedy", "legal"]), st.sampled_from([0.05, 1.7, 20.0]))
 def test_entities_are_those_of_the_tags(found: WordScores, decoding: str, temperature: float) -> None:
+    scaling = Scaling(temperature)
     classes = TagClasses(NAMES)
     codes = decode(found, classes, decoding)
     rows, entities = word_tags(found, classes, codes), entities_of(found, classes, codes)
@@ -119,9 +121,9 @@ def test_entities_are_those_of_the_tags(found: WordScores, decoding: str, temper
     for number, first, last, _, confidence in entities.spans():
         assert 0 < confidence <= 1
         assert confidence == pytest.approx(np.mean(rows[number].confidences[first:last]))
-    tempered = word_tags(found, classes, codes, temperature)
+    tempered = word_tags(found, classes, codes, scaling)
     means = [np.mean(tempered[number].confidences[first:last]) for number, first, last, *_ in entities.spans()]
-    assert entities.confidences(temperature) == pytest.approx(means, abs=1e-9)
+    assert entities.confidences(scaling) == pytest.approx(means, abs=1e-9)
     assert entities.word_spans(len(rows)) == [spans_from_bio(row.tags) for row in rows]
 
 
@@ -209,7 +211,7 @@ def test_many_examples_are_looked_at_in_parts(
     monkeypatch.setattr("nerbert.model.linear._CHUNK", 7)
     parts = predict_entities(head, examples)
     assert [each[:4] for each in parts.entities.spans()] == [each[:4] for each in whole.entities.spans()]
-    assert parts.entities.confidences(1.3) == pytest.approx(whole.entities.confidences(1.3), abs=1e-5)
+    assert parts.entities.confidences(Scaling(1.3)) == pytest.approx(whole.entities.confidences(Scaling(1.3)), abs=1e-5)
 
 
 def test_a_head_keeps_what_it_has_computed_of_its_tags(head: LinearHead) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from nerbert.formats.conll import example_of
 from nerbert.labels import word_spans
-from nerbert.metrics.calibration import uncalibrate
+from nerbert.metrics.calibration import UNSCALED, Scaling
 from nerbert.metrics.score import score_spans
 from nerbert.model.concept_head import ConceptHead
 from nerbert.model.heads import Entities, Head
@@ -97,16 +97,21 @@ def test_a_head_is_asked_once_for_its_threshold() -> None:
     assert fit_threshold(NamesHead(), [EntityLabel("ship")], rows) == (0.65, 1.0)
 
 
-@pytest.mark.parametrize("temperature", [0.05, 0.2, 0.5, 0.7, 1.0, 1.3, 2.0, 20.0])
-def test_a_cards_threshold_keeps_what_it_was_fitted_to(temperature: float) -> None:
+@pytest.mark.parametrize(
+    ("temperature", "bias"),
+    [*((each, 0.0) for each in (0.05, 0.2, 0.5, 0.7, 1.0, 1.3, 2.0, 20.0)), (0.5, 0.8), (1.3, 0.8), (2.0, -1.5)],
+)
+def test_a_cards_threshold_keeps_what_it_was_fitted_to(temperature: float, bias: float) -> None:
     """Rounded down: an entity that is just sure enough stays. The lowest temperature keeps what it can.
 
     With a low one, most confidences are next to 0 or 1, where six decimals would tell no threshold from another.
     """
+    scaling = Scaling(temperature, bias)
     for threshold in TRIED:
-        told = calibrate_threshold(threshold, temperature)
-        kept = uncalibrate(told, temperature)
+        told = calibrate_threshold(threshold, scaling)
+        kept = scaling.undo(told)
         assert 0 <= told <= 1
         assert kept <= threshold + 1e-9
-        assert kept == pytest.approx(threshold, abs={1.0: 0, 0.05: 0.1}.get(temperature, 1e-4), rel=0)
-    assert uncalibrate(calibrate_threshold(0.01, 0.05), 0.05) == pytest.approx(0.01)
+        error = 0.1 if temperature < 0.1 else 1e-4
+        assert kept == pytest.approx(threshold, abs=0 if scaling == UNSCALED else error, rel=0)
+    assert Scaling(0.05).undo(calibrate_threshold(0.01, Scaling(0.05))) == pytest.approx(0.01)

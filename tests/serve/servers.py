@@ -23,6 +23,7 @@ import httpx
 import uvicorn
 
 from nerbert.errors import InputError
+from nerbert.metrics.calibration import Scaling
 from nerbert.serve.app import Access, application
 from nerbert.serve.protocol import PROTOCOLS, Lifespan, Operation
 from nerbert.serve.protocols.status import Metrics
@@ -137,7 +138,7 @@ async def _turns(count: int) -> None:
 
 def told(gate: Gate, temperature: float = 1.0) -> Tagger:
     """Return a tagger whose texts say what it does."""
-    return Tagger(ToldHead.at(gate), SPLITTER, "en", temperature=temperature)
+    return Tagger(ToldHead.at(gate), SPLITTER, "en", scaling=Scaling(temperature))
 
 
 def built(

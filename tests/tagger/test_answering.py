@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from nerbert.errors import InputError, few
+from nerbert.metrics.calibration import Scaling
 from nerbert.model.heads import Head
 from nerbert.model.loading import Loading
 from nerbert.records import EntityLabel
@@ -40,6 +41,9 @@ def fixed(thresholds: dict[str, float] | None = None) -> Tagger:
 
 def test_how_it_answers_is_one_line() -> None:
     assert str(fixed().answering) == "onnx int8 cpu, legal decoding, temperature 1.000, no thresholds"
+    tagger = fixed()
+    tagger.scaling = Scaling(1.5, -0.25)
+    assert "temperature 1.500, bias -0.250" in str(tagger.answering)
     assert fixed({"ship": 0.8, "port": 0.0}).answering.bounds == "threshold 0.800 for 1 of 2 types"
     assert fixed({"ship": 0.8, "port": 0.25}).answering.bounds == "thresholds 0.250 to 0.800"
     assert repr(fixed()) == f"<Tagger of no folder: types port, ship; {fixed().answering}>"

@@ -70,13 +70,13 @@ def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
     before = Tagger.load(folder)
     (done,) = calibrate(folder, data)
     after = Tagger.load(folder)
-    assert after.temperature == done.calibration["temperature"]
+    assert after.scaling.temperature == done.calibration["temperature"]
     spans, again = before.tag(text), after.tag(text)
     assert spans
     assert [(each.start, each.end, each.type) for each in spans] == [(e.start, e.end, e.type) for e in again]
     assert [each.confidence for each in spans] != [each.confidence for each in again]
     found = predict_entities(after.head, read_examples(data / "dev.conll"))
-    error = calibration_error(found.entities.confidences(1.0).tolist(), found.right.tolist()).ece
+    error = calibration_error(found.entities.confidences().tolist(), found.right.tolist()).ece
     assert done.calibration["ece_before"] == pytest.approx(error, abs=1e-4)
 
 
@@ -89,7 +89,7 @@ def test_thresholds_go_with_the_next_temperature(folder: Path, data: Path, monke
     examples = read_examples(data / "dev.conll")
     taggers = (Tagger.load(folder, thresholds=bound) for bound in (None, 0))
     kept, every = (
-        Counter(each.head.predict(examples).at_least(each.thresholds, each.temperature).types) for each in taggers
+        Counter(each.head.predict(examples).at_least(each.thresholds, each.scaling).types) for each in taggers
     )
     for name, bound in done.thresholds.items():
         assert (kept[name], every[name]) == (bound.kept, bound.predicted)
@@ -219,6 +219,7 @@ def test_nothing_that_is_printed_acts(tmp_path: Path, capsys: Caught) -> None:
     evil = "[red]\x1b[31m"
     told = {
         "temperature": 1.5,
+        "bias": 0.25,
         "ece_before": 0.2,
         "ece_after": 0.1,
         "bins": 10,
@@ -236,7 +237,7 @@ def test_nothing_that_is_printed_acts(tmp_path: Path, capsys: Caught) -> None:
         "changed by hand",
         "never reached",
         "fewer than 5 are kept",
-        "temperature 1.500",
+        "temperature 1.500, bias 0.250\n",
         "entities found in 1 sentences",
         "precision reaches 90.00",
         "20.00 points before",

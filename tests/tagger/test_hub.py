@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError, OutputExists
+from nerbert.metrics.calibration import Scaling
 from nerbert.model.folder import REPORT
 from nerbert.tagger.tagger import Tagger
 from tests.fake_hub import FakeHub
@@ -40,10 +41,10 @@ def test_a_saved_tagger_is_the_same(folder: Path, tiny_tagger: Path, tmp_path: P
     assert json.loads(saved["nerbert.json"]) == json.loads((folder / "nerbert.json").read_text())
     assert Tagger.load(tmp_path / "saved", device="cpu").tag(TEXT) == tagger.tag(TEXT) != []
     changed = Tagger.from_pretrained(tiny_tagger, device="cpu", thresholds=0.25)
-    changed.temperature = 2.5
+    changed.scaling = Scaling(2.5, -0.5)
     changed.save_pretrained(str(tmp_path / "changed"))
     again = Tagger.load(tmp_path / "changed", device="cpu")
-    assert (again.temperature, again.thresholds) == (2.5, dict.fromkeys(tagger.types, 0.25))
+    assert (again.scaling, again.thresholds) == (Scaling(2.5, -0.5), dict.fromkeys(tagger.types, 0.25))
     assert again.tag(TEXT) == changed.tag(TEXT)
 
 

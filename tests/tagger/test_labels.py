@@ -9,6 +9,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.labels import spans_from_bio
+from nerbert.metrics.calibration import Scaling
 from nerbert.model.heads import Entities, Head
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
@@ -113,7 +114,7 @@ def test_labels_that_find_nothing_in_a_long_text_are_told(
 def test_thresholds_are_by_label_and_meet_the_temperature(open_tagger: Tagger) -> None:
     text, labels = "ship SHIP port PORT", ["ship", "port"]
     assert len(found(open_tagger, text, labels)) == 4
-    open_tagger.temperature = 3.0  # 60 % become 53 %, 90 % become 68 %
+    open_tagger.scaling = Scaling(3.0)  # 60 % become 53 %, 90 % become 68 %
     asked = open_tagger.with_labels(labels)
     assert [round(each.confidence, 2) for each in asked.tag(text)] == [0.53, 0.68, 0.53, 0.68]
     assert asked.head.least == pytest.approx(dict.fromkeys(labels, 0.5))  # type: ignore[attr-defined]
@@ -139,7 +140,7 @@ def test_thresholds_and_temperature_may_be_set_after_the_labels(open_tagger: Tag
     assert open_tagger.with_labels(["ship: it floats"]).head is not asked.head
     asked.thresholds = {"ship": 0.8}
     assert found(asked, text) == [("SHIP", "ship")]
-    asked.temperature, asked.thresholds = 3.0, {"ship": 0.52}  # 60 % become 53 %
+    asked.scaling, asked.thresholds = Scaling(3.0), {"ship": 0.52}  # 60 % become 53 %
     assert len(found(asked, text)) == 2
     open_tagger._chosen, open_tagger.thresholds = 0.1, {"ship": 0.8}
     assert found(open_tagger, text, ["ship"]) == [("SHIP", "ship")]

@@ -14,6 +14,7 @@ from nerbert.finetuning.add_types import prepare
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
+from nerbert.metrics.calibration import UNSCALED
 from nerbert.model.folder import CARD, REPORT, read_card
 from nerbert.model.heads import probabilities
 from nerbert.model.linear import LinearHead, merged_tags
@@ -82,8 +83,8 @@ def test_a_merged_type_has_the_sum_of_probabilities() -> None:
     found = merged(None)  # type: ignore[arg-type]
     for name, columns in (("O", [0]), ("B-x", [1, 3]), ("B-y", [2])):
         chosen = np.full(2, names.index(name))
-        expected = sum(probabilities(logits, np.full(2, each), 1.0) for each in columns)
-        np.testing.assert_allclose(probabilities(found, chosen, 1.0), expected, rtol=1e-6)
+        expected = sum(probabilities(logits, np.full(2, each), UNSCALED) for each in columns)
+        np.testing.assert_allclose(probabilities(found, chosen, UNSCALED), expected, rtol=1e-6)
     assert merged_tags(scorer, ["O", "B-x"])[0] is scorer
 
 
@@ -123,12 +124,12 @@ def test_a_tagger_of_run_time_labels_asks_for_all_parts(tmp_path: Path, tiny_nam
 def test_thresholds_and_temperature_come_along(folder: Path, tmp_path: Path) -> None:
     card = json.loads((folder / CARD).read_text())
     one, other, third, *_ = card["types"]
-    calibration = {"temperature": 1.5, "by_type": {third: {"right": 3}}, "ece_before": 0.2}
+    calibration = {"temperature": 1.5, "bias": 0.5, "by_type": {third: {"right": 3}}, "ece_before": 0.2}
     bounds = {"thresholds": {one: 0.2, other: 0.6, third: 0.3}, "calibration": calibration}
     (folder / CARD).write_text(json.dumps(card | bounds))
     tagger = changed(folder, tmp_path / "new", {one: "both", other: "both", third: "last"}, "both")
     assert {name: each for name, each in tagger.thresholds.items() if each} == {"both": 0.6, "last": 0.3}
-    assert tagger.card["calibration"] == {"temperature": 1.5}
+    assert tagger.card["calibration"] == {"temperature": 1.5, "bias": 0.5}
     renamed = changed(folder, tmp_path / "renamed", {third: "last"})
     assert renamed.card["calibration"] == calibration | {"by_type": {"last": {"right": 3}}}
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from nerbert.errors import InputError
+from nerbert.metrics.calibration import Scaling
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from tests.fixtures import Once
@@ -77,13 +78,13 @@ def test_a_pickled_tagger_is_the_same(folder: Path, backend: str, monkeypatch: p
         offsets="utf-16",
         thresholds=0.3,
     )
-    tagger.temperature = 1.5
+    tagger.scaling = Scaling(1.5, 0.5)
     pickled = pickle.dumps(tagger)
     assert len(pickled) < 2000
     monkeypatch.chdir("/")
     again = pickle.loads(pickled)
     assert (again.head.name, again.decoding, again.offsets) == (f"{backend} fp32 cpu", "greedy", "utf-16")
-    assert (again.temperature, again.thresholds) == (1.5, dict.fromkeys(tagger.types, 0.3))
+    assert (again.scaling, again.thresholds) == (Scaling(1.5, 0.5), dict.fromkeys(tagger.types, 0.3))
     assert again.tag(TEXT) == tagger.tag(TEXT) != []
 
 

@@ -16,6 +16,7 @@ from nerbert.encoder.concept_table import ROOT, ConceptTable
 from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels, WindowLabels
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan
+from nerbert.metrics.calibration import Scaling
 from nerbert.metrics.score import score_spans
 from nerbert.model.forward import autocast
 from nerbert.model.heads import Entities, Head, Predicted
@@ -147,7 +148,7 @@ class HeldOutScore:
     processes: ProcessGroup
 
     def __call__(self, model: Any) -> CheckpointScore:
-        """Return F1 at the best threshold; the encoder's card gets this threshold and the temperature that fits it."""
+        """Return F1 at the best threshold; the encoder's card gets this threshold and the scaling that fits it."""
         model.eval()
         head = self.head(model)
         asked = [text for text in self.texts if text.labels]
@@ -162,7 +163,7 @@ class HeldOutScore:
         predicted = Predicted.judge(above(entities, threshold), gold, head.decoding)
         calibration = predicted.calibration_json({"name": "held-out texts"})
         # The card's threshold holds for calibrated confidences.
-        threshold = calibrate_threshold(threshold, calibration["temperature"])
+        threshold = calibrate_threshold(threshold, Scaling.read(calibration))
         return CheckpointScore(f1, True, figures, {"threshold": threshold, "calibration": calibration})
 
 

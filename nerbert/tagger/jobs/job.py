@@ -136,7 +136,7 @@ class TagJob:
         if exported and not exported.card.constants and ModelFolder(folder).backend == "torch":
             yield "the exported int8 model is used (--precision fp32 for a more exact one)"
         kept = tagger.card.get("thresholds") if self.min_confidence in ("", None) else {}
-        if kept and (thresholds := answering_of(tagger.head, tagger.temperature, kept, tagger.types)).thresholds:
+        if kept and (thresholds := answering_of(tagger.head, tagger.scaling, kept, tagger.types)).thresholds:
             yield f"entities below its own {thresholds.bounds} are left out (--min-confidence sets others)"
 
     def fingerprint(self, tagger: JobTagger, paths: JobPaths) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nerbert.about import __version__
 from nerbert.artifacts import publish
 from nerbert.errors import OutputExists, refused
 from nerbert.labels import spans_from_bio
+from nerbert.metrics.calibration import UNSCALED, Scaling
 from nerbert.model.heads import Entities, WordTags
 from nerbert.records import Example
 from nerbert.schema import json_line, read_json, to_plain
@@ -88,7 +89,7 @@ class CellSentences:
     """The sentences to score, of any split."""
     facts: dict[str, Any]
     dev: list[Example] = field(default_factory=list)
-    """Sentences to fit the temperature, and to choose the epoch if the protocol does so; empty if there are none,
+    """Sentences to fit confidences, and to choose the epoch if the protocol does so; empty if there are none,
     or if dev is scored."""
     duplicates: tuple[int, ...] = ()
     """Indices of test sentences that are also in train; empty for an episode, which doesn't use train."""
@@ -202,10 +203,10 @@ def check_folder(folder: Path) -> None:
             raise OutputExists(f"{folder}: {why}; name a new or an empty one (-o)")
 
 
-def found_entities(entities: Entities, sentences: int, temperature: float = 1.0) -> FoundEntities:
+def found_entities(entities: Entities, sentences: int, scaling: Scaling = UNSCALED) -> FoundEntities:
     """Return the entities of each sentence, in stored form; `sentences` is their number."""
     rows: FoundEntities = [[] for _ in range(sentences)]
-    for number, start, end, type_, confidence in entities.spans(temperature):
+    for number, start, end, type_, confidence in entities.spans(scaling):
         rows[number].append((start, end, type_, round(confidence, 4)))
     return rows
 

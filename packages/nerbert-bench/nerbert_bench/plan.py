@@ -126,7 +126,7 @@ class Job:
     def read(self) -> CellSentences:
         """Read exactly the files of the key, and draw the sentences."""
         data = self.data.read()
-        # Dev can't be held out for the temperature while it is scored.
+        # Dev can't be held out for confidences while it is scored.
         scored, dev = (data.dev, []) if self.split == "dev" else (data.test, data.dev)
         episodes = self.data.folder / self.data.episodes if self.data.episodes else None
         if not (scored or episodes):

@@ -21,6 +21,7 @@ from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings
 from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.metrics.calibration import scaling_of
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_encoder import ConceptModel, open_concepts
 from nerbert.model.threshold_fit import calibrate_threshold
@@ -223,8 +224,7 @@ def test_both_encoders_come_out(settings: Make, open_file: Path, tmp_path: Path)
     assert card["num_frozen_layers"] == 1
     assert card["open_types"]["files"] == [{"file": "open.jsonl", "sha256": sha256_of(open_file)}]
     assert card["validation"].keys() == {"f1", "f1_at_half", "threshold"}
-    temperature = card["calibration"]["temperature"]
-    assert card["threshold"] == calibrate_threshold(card["validation"]["threshold"], temperature)
+    assert card["threshold"] == calibrate_threshold(card["validation"]["threshold"], scaling_of(card))
     assert str(tmp_path) not in (tmp_path / "e" / "nerbert.json").read_text()
     model = open_concepts(str(tmp_path / "e"))
     assert isinstance(model, ConceptModel)

@@ -12,6 +12,7 @@ from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan
+from nerbert.metrics.calibration import scaling_of
 from nerbert.model.heads import Entities, Head, Odds
 from nerbert.model.threshold_fit import calibrate_threshold
 from nerbert.records import EntityLabel, Example, Span
@@ -125,7 +126,7 @@ def test_f1_is_at_the_best_threshold_over_what_is_known() -> None:
     assert score.figures["f1_at_half"] == 0.0
     assert score.figures["threshold"] == 0.3
     assert score.facts["calibration"]["entities"] == 2
-    assert score.facts["threshold"] == calibrate_threshold(0.3, score.facts["calibration"]["temperature"])
+    assert score.facts["threshold"] == calibrate_threshold(0.3, scaling_of(score.facts))
     assert score.higher_is_better
 
 

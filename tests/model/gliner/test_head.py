@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nerbert.errors import InputError
+from nerbert.metrics.calibration import UNSCALED, Scaling
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
@@ -243,7 +244,7 @@ def test_a_calibrated_folder_keeps_its_head_and_takes_its_thresholds(make: Make)
     (done,) = calibrate(folder, [gold], precision=0.9)
     again = Tagger.load(folder, device="cpu")
     assert isinstance(again.head, GlinerHead)
-    assert again.temperature == done.calibration["temperature"] != 1
+    assert again.scaling == Scaling.read(done.calibration) != UNSCALED
     told = again.with_labels(sorted({span.type for span in gold.spans})).thresholds
     card = read_card(str(folder))
     assert told == dict.fromkeys(told, card["threshold"]) | card["thresholds"]

@@ -13,6 +13,7 @@ from nerbert.finetuning.finetune import source_settings, train_tagger
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import takes_labels
 from nerbert.labels import class_words
+from nerbert.metrics.calibration import UNSCALED, Scaling
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
@@ -94,7 +95,7 @@ class FineTuned:
         return replace(self, encoder=Encoder.find(self.encoder.name), source=source)
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
-        """Return train, the scored split, and dev: for the temperature, and the epoch if the protocol chooses it."""
+        """Return train, the scored split, and dev: for confidences, and the epoch if the protocol chooses it."""
         # An episode has no train split; dev is needed only if it chooses the epoch.
         if episode:
             return (split, "dev") if self.settings.select == "dev" else (split,)
@@ -103,7 +104,7 @@ class FineTuned:
     def predict(self, part: CellSentences, sources: Path) -> Predictions:
         """Fine-tune on a part's sentences and tag its test sentences.
 
-        Confidences have the temperature that `finetune` fits on the dev split, 1 without a dev split. A tagger that
+        Confidences have the scaling that `finetune` fits on the dev split, none without a dev split. A tagger that
         takes labels at run time has its own threshold, and gets the labels of the target's types.
         """
         if self.settings.select == "dev" and not part.dev:
@@ -118,17 +119,17 @@ class FineTuned:
             target = DataSet(Path(part.name), part.train, part.dev)
             domains = Domains(target, source, labels if takes_labels(self.settings) else {})
             tagger = train_tagger(encoder, domains, self.settings)
-        head, temperature = tagger.head, 1.0
-        # Without held-out sentences the temperature stays 1: fitted on train, it would leave confidences too high.
+        head, scaling = tagger.head, UNSCALED
+        # Without held-out sentences there is no scaling: fitted on train, it would leave confidences too high.
         if part.dev:
             with time_step(cost, "calibrate"):
                 held_out = predict_entities(head, part.dev)
-                temperature = held_out.calibration_json({})["temperature"]
+                scaling = Scaling.read(held_out.calibration_json({}))
             facts["dev_f1"] = held_out.score.f1
         with time_step(cost, "tag"):
             # One pass of the encoder gives both: the tags that users get, and those of the table's greedy F1.
-            words, greedy = tag_both_ways(head, part.test, temperature)
-        facts |= {"seconds": cost, "temperature": temperature, "steps": tagger.log.steps}
+            words, greedy = tag_both_ways(head, part.test, scaling)
+        facts |= {"seconds": cost, **scaling._asdict(), "steps": tagger.log.steps}
         facts |= {name: tagger.card[name] for name in ("best_step", "settings")}
         facts |= self.encoder.facts | made_with_torch(self.device, self.settings.precision)
         return Predictions(tagged_entities(words), facts, [sentence.tags for sentence in greedy])

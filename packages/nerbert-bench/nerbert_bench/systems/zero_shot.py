@@ -9,7 +9,6 @@ from nerbert.entity_labels import parse_type_labels
 from nerbert.errors import InputError
 from nerbert.evaluation.evaluate import labels_by_type
 from nerbert.labels import class_words, types_of_examples, word_spans
-from nerbert.metrics.calibration import uncalibrate
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Entities
 from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold
@@ -72,9 +71,9 @@ class ZeroShotTagger:
             # With `PER=person` and a tagger that has both, two types would be scored as one.
             if mixed := [type_ for name, type_ in types.items() if name != type_ and {name, type_} <= learnt]:
                 raise InputError(f"labels: the tagger has a type {mixed[0]!r:.80} itself; leave its label out")
-            entities = head.predict(part.test).at_least(tagger.thresholds, tagger.temperature)
+            entities = head.predict(part.test).at_least(tagger.thresholds, tagger.scaling)
             entities.types[:] = [types.get(name, name) for name in entities.types]
-            return Predictions(found_entities(entities, len(part.test), tagger.temperature), {})
+            return Predictions(found_entities(entities, len(part.test), tagger.scaling), {})
 
         def found_in(examples: Sequence[Example], least: float) -> Entities:
             entities = head.for_labels(list(labels.values()), [least] * len(labels)).predict(examples)
@@ -82,7 +81,7 @@ class ZeroShotTagger:
             return entities
 
         # The tagger's threshold is of calibrated confidences; the predictions here are not calibrated.
-        thresholds = {AT_OWN: uncalibrate(tagger.usual_threshold, tagger.temperature)}
+        thresholds = {AT_OWN: tagger.scaling.undo(tagger.usual_threshold)}
         facts: dict[str, Any] = {"threshold": USUAL, "own_threshold": thresholds[AT_OWN]}
         if part.dev:
             best = best_threshold(found_in(part.dev, TRIED[0]), list(map(word_spans, part.dev)))

@@ -10,7 +10,7 @@ from nerbert.data.sampling import draw_subset
 from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
-from nerbert.metrics.calibration import uncalibrate
+from nerbert.metrics.calibration import Scaling
 from nerbert.tagger.tagger import Tagger
 from nerbert_bench.cells import Cell, CellSentences, State
 from nerbert_bench.plan import Job, score_part
@@ -160,14 +160,14 @@ def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.Monk
 
 def test_a_folders_own_threshold_is_a_reading_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """60 % at a temperature of 3 is 53 %; the threshold is compared with confidences after it."""
-    tagger = Tagger(NamesHead(), "unicode-words-1", "en", temperature=3.0)
+    tagger = Tagger(NamesHead(), "unicode-words-1", "en", scaling=Scaling(3.0))
     tagger.card = {"threshold": 0.6}
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: tagger)
     rows = [example_of(["Ship", "ship", "port"], ["B-A", "O", "O"])]
     system = ZeroShotTagger(labels=("A=ship", "B=port"), encoder=Encoder("x", "x", ""), precision="fp32", device="cpu")
     part = CellSentences([], rows, {})
     found = system.predict(part, tmp_path)
-    assert found.facts["own_threshold"] == pytest.approx(uncalibrate(0.6, 3.0))
+    assert found.facts["own_threshold"] == pytest.approx(Scaling(3.0).undo(0.6))
     assert len(found.entities[0]) == 3
     assert [each[:3] for each in found.others["at_own_threshold"][0]] == [(0, 1, "A")]
     scores = score_part(part, found)
