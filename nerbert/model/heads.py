@@ -19,6 +19,8 @@ from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
 _GAP = re.compile(r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")
+_ODDS = 2
+"""Columns of logits where entities have log-odds: absent, present."""
 _CARD_PLACES = 4
 NEEDS_LABELS = "this tagger takes its labels at run time: give labels (`labels=[…]`, `--labels`)"
 _SURE = 1e4
@@ -364,7 +366,7 @@ class Predicted:
         `ece_after` is measured on parts of the sentences, each with the scaling of the others (`cross_fit`).
         Without any entity the temperature is 1 and nothing is measured. Log-odds get a bias as well.
         """
-        odds = self.entities.logits.shape[1] == len(("no", "yes"))
+        odds = self.entities.logits.shape[1] == _ODDS
         fitted = cross_fit(self.entities.confidences, self.right, self.entities.examples, with_bias=odds)
         return {
             "temperature": round(fitted.scaling.temperature, _CARD_PLACES),
