@@ -69,9 +69,10 @@ def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: in
 
 
 class Scaling(NamedTuple):
-    """What turns logits into confidences: logits / temperature (Guo et al. 2017), and for two classes odds + bias.
+    """How logits become confidences: divided by a temperature (Guo et al. 2017), then log-odds have a bias added.
 
-    A `bias` (Platt 1999) is of log-odds, after the temperature; only heads that take labels at run time have one.
+    A head of fixed types has no bias. One that takes labels at run time gives log-odds, which a bias (Platt 1999)
+    raises or lowers for all labels alike.
     """
 
     temperature: float = 1.0
